@@ -1,0 +1,184 @@
+"""One column's way from text to clean numbers: codes, numbers, units, spellings, range."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from client.site import CHECK, Column, Site
+from client.table import Count
+from common.errors import DataError, StudyError
+from common.release import Array
+from common.schema import Binary, Category, Number
+from common.study import Study
+
+FIRST_LINE = 2
+"""Line of the first record in a CSV file: the header is line 1."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Clean:
+    """Values [records], NaN where there is none, and what was changed, as counts."""
+
+    values: Array
+    report: tuple[Count, ...]
+
+
+def clean(
+    site: Site, study: Study, variable: Number | Category | Binary, raw: pd.DataFrame
+) -> Clean:
+    """Return one declared variable of *raw*, cleaned as the site's mapping says.
+
+    Raises StudyError when the mapping lacks it, DataError when its cells do not fit.
+    """
+    mapped = _mapped(site, variable)
+    if mapped.absent or mapped.column is None:
+        gaps = np.full(len(raw), np.nan)
+        never = Count("columns", variable.name, "records: never measured here", len(raw))
+        return Clean(gaps, (never,))
+    text = raw[mapped.column].str.strip()
+    gaps = text.isin(["", *_missing_codes(site, variable)])
+    read = _number if isinstance(variable, Number) else _category
+    cleaned = read(site, study, variable, text.mask(gaps))
+    coded = Count("missing", variable.name, "cells with a missing code", int(gaps.sum()))
+    counted = tuple(line for line in (coded, *cleaned.report) if line.count)
+    return Clean(cleaned.values, counted)
+
+
+def _missing_codes(
+    site: Site, variable: Number | Category | Binary
+) -> tuple[str, ...]:
+    return (*site.mapping.data.missing, *site.mapping.columns[variable.name].missing)
+
+
+def _mapped(site: Site, variable: Number | Category | Binary) -> Column:
+    name = variable.name
+    mapped = site.mapping.columns.get(name)
+    if mapped is None or (mapped.column is None and not mapped.absent):
+        raise StudyError(
+            f"{site.name}: nothing is mapped to the declared variable {name}",
+            where=site.where("columns", name),
+            fix=f'[columns.{name}]\ncolumn = "…"        # or:  absent = true',
+            then=f"{CHECK}{site.path}",
+        )
+    return mapped
+
+
+def _number(site: Site, study: Study, variable: Number, text: pd.Series) -> Clean:
+    """Read numbers, convert the unit, and turn what is outside the range into gaps."""
+    plain = text.str.replace(",", ".") if site.mapping.data.decimal == "," else text
+    parsed = pd.to_numeric(plain, errors="coerce")
+    unreadable = text.notna() & parsed.isna()
+    _refuse_unreadable(site, study, variable.name, unreadable, "not numbers")
+    coded = parsed.isin(_numeric_codes(site, variable))
+    given = parsed.mask(coded).to_numpy(dtype=np.float64)
+    factor, offset = _conversion(site, variable)
+    values = given * factor + offset
+    low, high = variable.range
+    outside = ~np.isnan(values) & ~((values >= low) & (values <= high))
+    known = int((~np.isnan(values)).sum())
+    if outside.sum() > study.quality.out_of_range * known:
+        raise _outside(site, study, variable, given)
+    unit = site.mapping.columns[variable.name].unit or variable.unit
+    converted = known if unit != variable.unit else 0
+    counts = (
+        Count("missing", variable.name, "cells with a missing code", int(coded.sum())),
+        Count("codes", variable.name, "cells not readable", int(unreadable.sum())),
+        Count("units", variable.name, f"cells from {unit} to {variable.unit}", converted),
+        Count("ranges", variable.name, "cells outside the range", int(outside.sum())),
+    )
+    return Clean(np.where(outside, np.nan, values), counts)
+
+
+def _numeric_codes(site: Site, variable: Number) -> list[float]:
+    """Return the missing codes that are numbers: -9 also means -9.0."""
+    codes = pd.Series(_missing_codes(site, variable), dtype=str)
+    return pd.to_numeric(codes, errors="coerce").dropna().tolist()
+
+
+def _conversion(site: Site, variable: Number) -> tuple[float, float]:
+    unit = site.mapping.columns[variable.name].unit or variable.unit
+    try:
+        return variable.conversion(unit)
+    except KeyError:
+        known = ", ".join([variable.unit, *variable.units])
+        raise StudyError(
+            f"{site.name}: the study has no conversion of {variable.name} from {unit!r}",
+            where=site.where("columns", variable.name, "unit"),
+            fix=f"use one of: {known}; or ask for a conversion in the study",
+            then=f"{CHECK}{site.path}",
+        ) from None
+
+
+def _category(
+    site: Site, study: Study, variable: Category | Binary, text: pd.Series
+) -> Clean:
+    """Turn spellings into the index of the declared level."""
+    spellings = site.mapping.columns[variable.name].levels
+    unknown = sorted(set(spellings.values()) - set(variable.coded))
+    if unknown:
+        raise StudyError(
+            f"{site.name}: {unknown[0]!r} is not a declared level of {variable.name}",
+            where=site.where("columns", variable.name, "levels"),
+            fix=f"use: {', '.join(variable.coded)}",
+            then=f"{CHECK}{site.path}",
+        )
+    codes = {level: float(code) for code, level in enumerate(variable.coded)}
+    known = codes | {said: codes[level] for said, level in spellings.items()}
+    values = text.map(known)
+    unreadable = text.notna() & values.isna()
+    _refuse_unreadable(site, study, variable.name, unreadable, "no declared level")
+    count = Count("codes", variable.name, "cells not readable", int(unreadable.sum()))
+    return Clean(values.to_numpy(dtype=np.float64), (count,))
+
+
+def _refuse_unreadable(
+    site: Site, study: Study, name: str, unreadable: pd.Series, problem: str
+) -> None:
+    count = int(unreadable.sum())
+    if count <= study.quality.unreadable * len(unreadable):
+        return
+    line = int(unreadable.idxmax()) + FIRST_LINE
+    word = "levels" if problem == "no declared level" else "missing"
+    raise DataError(
+        f"{site.name}: {count} of {len(unreadable)} cells of {name} are {problem}",
+        where=f"{site.data_file.name} line {line} is the first; "
+        f"mapped in {site.where('columns', name)}",
+        likely="a spelling or a code for missing that site.toml does not list",
+        fix=f"correct the cell, or list its text under `{word}` of [columns.{name}]",
+        then=f"{CHECK}{site.path}",
+    )
+
+
+def _outside(site: Site, study: Study, variable: Number, given: Array) -> DataError:
+    """Say that the unit is probably wrong, and which one would fit."""
+    low, high = variable.range
+    unit = site.mapping.columns[variable.name].unit or variable.unit
+    known = given[~np.isnan(given)]
+    fitting = [
+        other
+        for other in (variable.unit, *variable.units)
+        if other != unit and _share_inside(variable, other, known) >= 1 - study.quality.out_of_range
+    ]
+    factor, offset = variable.conversion(unit)
+    share = 1 - _share_inside(variable, unit, known)
+    likely = f"the values are in {fitting[0]}: then they fit" if fitting else (
+        "another unit, an undeclared missing code, or a shifted column"
+    )
+    fix = f'unit = "{fitting[0]}"' if fitting else f"check the unit of [columns.{variable.name}]"
+    side = "above" if np.median(known * factor + offset) > (low + high) / 2 else "below"
+    return DataError(
+        f"{site.name}: {share:.0%} of {variable.name} lie outside {low:g} to {high:g} "
+        f"{variable.unit}, most of them {side}",
+        where=site.where("columns", variable.name),
+        likely=likely,
+        fix=f"in [columns.{variable.name}]:   {fix}",
+        then=f"{CHECK}{site.path}",
+    )
+
+
+def _share_inside(variable: Number, unit: str, given: Array) -> float:
+    factor, offset = variable.conversion(unit)
+    values = given * factor + offset
+    low, high = variable.range
+    return float(((values >= low) & (values <= high)).mean()) if len(values) else 1.0

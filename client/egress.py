@@ -1,0 +1,71 @@
+"""THE door: the only module that builds what leaves a hospital.
+
+Everything that leaves passes one of three functions, each of which builds a Flower reply:
+``ready`` (the site's name), ``release`` (summands, exactly as the study declares them,
+from enough people) and ``refuse`` (an id; the reason stays in the site's own log).
+"""
+
+import logging
+import secrets
+
+from flwr.app import Error, Message
+
+from client import training
+from client.opened import Opened
+from client.site import CHECK
+from common import plan, wire
+from common.errors import ConsiliumError, Refusal
+from common.release import flatten
+from common.task import Task
+
+LOG = logging.getLogger("consilium.client")
+REFUSED = 1
+"""The error code of every refusal: the server learns that, not why."""
+
+
+def ready(message: Message, opened: Opened) -> Message:
+    """Say that this site takes part: its name and the digest that it approved."""
+    enough(opened)
+    return Message(wire.ready(opened.digest, opened.site.name), reply_to=message)
+
+
+def release(message: Message, opened: Opened) -> Message:
+    """Compute one round and let the sums out; raise rather than let anything else out."""
+    question = wire.read_ask(message.content)
+    task = plan.find(opened.study, question.place.task)
+    _floor(opened, task)
+    summands = training.run(task, opened.study, question.state, opened.design)
+    vector = flatten(task.release(opened.study), summands)
+    reply = wire.Answer(question.place, opened.site.name, vector)
+    return Message(wire.answer(reply), reply_to=message)
+
+
+def refuse(message: Message, site: str, reason: Exception) -> Message:
+    """Send an id, and write what happened into this site's log under the same id.
+
+    A reason that is not ours may quote a cell, so only its type is written.
+    """
+    number = secrets.token_hex(4)
+    told = reason if isinstance(reason, ConsiliumError) else type(reason).__name__
+    LOG.warning("%s refused (id %s): %s", site, number, told)
+    return Message(Error(REFUSED, f"refused, id {number}"), reply_to=message)
+
+
+def enough(opened: Opened) -> None:
+    """Raise Refusal unless every task of the study has enough people here."""
+    for task in plan.tasks(opened.study):
+        _floor(opened, task)
+
+
+def _floor(opened: Opened, task: Task) -> None:
+    site, study = opened.site, opened.study
+    floor = max(study.disclosure.min_people, site.mapping.min_people)
+    people = opened.table.people[task.rows]
+    if people < floor:
+        raise Refusal(
+            f"{site.name} has {people} people for {task.name}, fewer than the floor of {floor}",
+            where=site.where("min_people"),
+            likely="the cohort is narrow here, or most records were left out in cleaning",
+            fix="see what was left out; a smaller floor is the steward's decision",
+            then=f"{CHECK}{site.path}",
+        )

@@ -1,0 +1,62 @@
+"""A study that this hospital has opened: admitted, read and cleaned once, then held.
+
+The table stays in memory between rounds and goes when the study closes. Nothing is held
+that was not admitted first.
+"""
+
+from dataclasses import dataclass, field
+
+from client import cleaning, site
+from client.site import Site
+from client.sources import csv
+from client.table import Table
+from client.training import Design
+from common.errors import Refusal
+from common.study import Study
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One site's side of one study, ready to answer rounds."""
+
+    site: Site
+    study: Study
+    digest: str
+    table: Table
+    design: Design
+
+
+def open_study(local: Site, study: Study) -> Opened:
+    """Admit *study* by the site's rules, then read and clean its records.
+
+    Raises Refusal before a single record is read, DataError when the records do not fit.
+    """
+    site.admit(local, study)
+    table = cleaning.clean(local, study, csv.read(local))
+    return Opened(local, study, study.digest(), table, Design(table))
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The studies a process holds open, by site and digest."""
+
+    held: dict[tuple[str, str], Opened] = field(default_factory=dict)
+
+    def hold(self, opened: Opened) -> None:
+        """Keep *opened* until its study closes."""
+        self.held[str(opened.site.path), opened.digest] = opened
+
+    def find(self, path: str, digest: str) -> Opened:
+        """Return the open study; raise Refusal when this site has not opened it."""
+        try:
+            return self.held[path, digest]
+        except KeyError:
+            raise Refusal(
+                "a round was asked of a study that is not open here",
+                likely="this site restarted, or never admitted the study",
+                then="consilium client check",
+            ) from None
+
+    def drop(self, path: str, digest: str) -> None:
+        """Forget the study and its table."""
+        self.held.pop((path, digest), None)

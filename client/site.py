@@ -1,0 +1,103 @@
+"""This hospital's own rules: where its records are, what it approved, its floors."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from common import toml_file
+from common.errors import Refusal
+from common.schema import Document, Name, Text
+from common.study import SiteName, Study
+
+CHECK = "consilium client check --study STUDY.toml --site "
+
+
+class Source(Document):
+    """Where the records are and how this hospital writes them.
+
+    ``person`` is the column that tells people apart; ``event_time`` the one that tells
+    two visits of one person apart; ``split`` names a column that says train or test.
+    """
+
+    file: Text
+    person: Text
+    event_time: Text | None = None
+    split: Text | None = None
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    decimal: Annotated[str, Field(pattern=r"^[.,]$")] = "."
+    encoding: Text = "utf-8"
+    missing: tuple[str, ...] = ()
+
+
+class Column(Document):
+    """How one declared variable is found: its column, unit, missing codes, spellings."""
+
+    column: Text | None = None
+    absent: bool = False
+    unit: Text | None = None
+    missing: tuple[str, ...] = ()
+    levels: dict[str, Text] = {}
+
+
+class Mapping(Document):
+    """The whole of ``site.toml``."""
+
+    site: SiteName
+    data: Source
+    columns: dict[Name, Column]
+    approved: tuple[str, ...] | None = None
+    min_people: int = Field(default=10, ge=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One hospital: its mapping, and the file that says so (for error messages)."""
+
+    path: Path
+    mapping: Mapping
+
+    @property
+    def name(self) -> str:
+        """The site's name in the roster."""
+        return self.mapping.site
+
+    @property
+    def data_file(self) -> Path:
+        """The export, looked up beside ``site.toml``."""
+        return self.path.parent / self.mapping.data.file
+
+    def where(self, *keys: str) -> str:
+        """Return file and line of a key in ``site.toml``."""
+        text = self.path.read_text(encoding="utf-8")
+        return f"{self.path} line {toml_file.line_of(text, keys)}"
+
+
+def read(path: Path) -> Site:
+    """Return the site in *path*; raise StudyError with file, line and fix."""
+    return Site(path, toml_file.read(path, Mapping, then=f"{CHECK}{path}"))
+
+
+def admit(site: Site, study: Study) -> None:
+    """Raise Refusal unless this site is invited and approved exactly this study.
+
+    No answer is no: a site without ``approved`` approves nothing.
+    """
+    if site.name not in study.study.sites:
+        raise Refusal(
+            f"{site.name} is not invited to study {study.study.name}",
+            where=site.where("site"),
+            likely="the study's roster spells this site differently",
+            fix=f'add "{site.name}" to study.sites, or correct `site` in site.toml',
+            then=f"{CHECK}{site.path}",
+        )
+    digest = study.digest()
+    if digest not in (site.mapping.approved or ()):
+        raise Refusal(
+            f"{site.name} has not approved this version of study {study.study.name}",
+            where=site.where("approved"),
+            likely="the study changed after it was approved, or was never reviewed",
+            fix=f'after reading it:   approved = ["{digest}"]',
+            then=f"{CHECK}{site.path}",
+        )

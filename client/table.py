@@ -1,0 +1,44 @@
+"""A hospital's clean records in memory, in a form that will not print itself."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.release import Array
+from common.task import Rows, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One line of the cleaning report: how many cells or records a step changed."""
+
+    step: str
+    variable: str
+    what: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Table:
+    """Clean values [records, variables], outcome [records], and who trains.
+
+    A category is the index of its level and a gap is NaN. ``people`` counts the people
+    who train and who test: a person's records are never on both sides.
+    """
+
+    values: Array
+    outcome: Array
+    train: NDArray[np.bool_]
+    people: dict[Split, int]
+    report: tuple[Count, ...]
+
+    def __repr__(self) -> str:
+        """Return counts only: a table may end up in a log line."""
+        records, variables = self.values.shape
+        return f"<Table of {records} records and {variables} variables>"
+
+    def rows(self, split: Split) -> Rows:
+        """Return the clean values and outcomes of the people who train, or who test."""
+        chosen = self.train if split == "train" else ~self.train
+        return Rows(self.values[chosen], self.outcome[chosen])

@@ -1,0 +1,41 @@
+"""95 % intervals that hold at small numbers, from counts alone: no bootstrap, no rows."""
+
+import math
+
+from scipy.optimize import brentq
+
+Z = 1.959963984540054
+"""The 97.5 % quantile of the standard normal distribution."""
+
+Interval = tuple[float, float]
+
+
+def share(successes: float, people: float) -> Interval | None:
+    """Return the interval of a share (Wilson 1927), or None without people."""
+    if people <= 0:
+        return None
+    middle = (successes + Z * Z / 2) / (people + Z * Z)
+    inside = successes * (people - successes) / people + Z * Z / 4
+    half = Z * math.sqrt(inside) / (people + Z * Z)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def auc(value: float, positives: float, negatives: float) -> Interval | None:
+    """Return the interval of an area under the ROC curve (Newcombe 2006, method 5).
+
+    Solves |value - t| = Z * sqrt(V(t)) for t, with V of Hanley & McNeil (1982) at the
+    mean of the two group sizes; unlike Wald's it does not vanish at 1. None when one
+    class is absent.
+    """
+    if positives <= 0 or negatives <= 0:
+        return None
+    mean = (positives + negatives) / 2 - 1
+
+    def excess(true: float) -> float:
+        spread = true * (1 - true) / (positives * negatives)
+        spread *= 1 + mean * (1 - true) / (2 - true) + mean * true / (1 + true)
+        return abs(value - true) - Z * math.sqrt(spread)
+
+    low = brentq(excess, 0.0, value) if value > 0.0 else 0.0
+    high = brentq(excess, value, 1.0) if value < 1.0 else 1.0
+    return float(low), float(high)

@@ -1,0 +1,77 @@
+"""What may leave a hospital: every array declared beforehand, and the check at the door.
+
+A release is the manifest that a steward reads and the door enforces: the same value is
+printed by ``consilium client check`` and compared with what a formula returned.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import IntegrityError
+
+Array = NDArray[np.float64]
+Summands = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One array that may leave: its meaning in words, its exact shape, and its kind.
+
+    A ``count`` is a whole number of people, zero or more; a ``sum`` is any finite number.
+    """
+
+    meaning: str
+    shape: tuple[int, ...]
+    kind: Literal["count", "sum"]
+
+    @property
+    def size(self) -> int:
+        """How many numbers this is."""
+        return int(np.prod(self.shape))
+
+
+Release = Mapping[str, Field]
+
+
+def check(release: Release, summands: Summands) -> None:
+    """Raise IntegrityError unless *summands* are exactly what *release* declares."""
+    if set(release) != set(summands):
+        undeclared = sorted(set(summands) ^ set(release))
+        what = f"what would leave is not what was declared: {', '.join(undeclared)}"
+        raise IntegrityError(what)
+    for name, field in release.items():
+        _check_array(name, field, summands[name])
+
+
+def flatten(release: Release, summands: Summands) -> Array:
+    """Return *summands* as one vector, in the order in which *release* declares them."""
+    check(release, summands)
+    return np.concatenate([summands[name].ravel() for name in release])
+
+
+def unflatten(release: Release, vector: Array) -> dict[str, Array]:
+    """Undo :func:`flatten`; raise IntegrityError when the vector does not fit."""
+    size = sum(field.size for field in release.values())
+    if vector.shape != (size,) or vector.dtype != np.float64:
+        what = f"an answer holds {vector.size} numbers of {vector.dtype}, not {size}"
+        raise IntegrityError(f"{what} of float64")
+    parts, start = {}, 0
+    for name, field in release.items():
+        parts[name] = vector[start : start + field.size].reshape(field.shape)
+        start += field.size
+    check(release, parts)
+    return parts
+
+
+def _check_array(name: str, field: Field, array: Array) -> None:
+    if array.shape != field.shape or array.dtype != np.float64:
+        what = f"{name} is {array.dtype}{array.shape}, declared float64{field.shape}"
+        raise IntegrityError(what)
+    if not np.isfinite(array).all():
+        raise IntegrityError(f"{name} holds numbers that are not finite")
+    if field.kind == "count" and ((array < 0) | (array != np.rint(array))).any():
+        raise IntegrityError(f"{name} is declared as counts, but is not whole and positive")

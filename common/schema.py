@@ -1,0 +1,105 @@
+"""What a variable is: one declaration that bounds, checks, bins and encodes it.
+
+The declared range does five jobs at once: plausibility rule, unit-mix-up detector, clip
+bound, histogram bins and encoder width. The declared levels do the same for a category.
+The server therefore never asks a site which values it has.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+Text = Annotated[str, Field(min_length=1, max_length=400)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Conversion = Finite | tuple[Finite, Finite]
+
+
+class Document(BaseModel):
+    """A table of a TOML file: frozen, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Number(Document):
+    """A measured quantity in one declared unit.
+
+    ``units`` says how other units become the declared one: a factor, or a pair
+    (factor, offset) for scales with another zero: ``{degF = [0.5556, -17.778]}``.
+    """
+
+    kind: Literal["number"]
+    name: Name
+    unit: Text
+    range: tuple[Finite, Finite]
+    units: dict[str, Conversion] = {}
+    missing: Literal["median", "mean", "exclude"] = "median"
+    indicator: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = self.range
+        if not low < high:
+            msg = f"the range of {self.name} must go from low to high"
+            raise ValueError(msg)
+        if self.unit in self.units:
+            msg = f"{self.name} is declared in {self.unit}: it needs no conversion"
+            raise ValueError(msg)
+        return self
+
+    def conversion(self, unit: str) -> tuple[float, float]:
+        """Return (factor, offset) from *unit* to the declared unit.
+
+        Raises KeyError when the study declares no such conversion.
+        """
+        if unit == self.unit:
+            return (1.0, 0.0)
+        given = self.units[unit]
+        return given if isinstance(given, tuple) else (given, 0.0)
+
+
+class Category(Document):
+    """One of a few declared levels; the first is the reference in a model."""
+
+    kind: Literal["category"]
+    name: Name
+    levels: tuple[Text, ...] = Field(min_length=2, max_length=100)
+    missing: Literal["mode", "level", "exclude"] = "mode"
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.levels)) < len(self.levels):
+            msg = f"the levels of {self.name} must differ"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def coded(self) -> tuple[str, ...]:
+        """The levels in the order of their codes 0, 1, …"""
+        return self.levels
+
+
+class Binary(Document):
+    """An outcome with two levels, of which one is what the study looks for."""
+
+    kind: Literal["binary"]
+    name: Name
+    levels: tuple[Text, Text]
+    positive: Text
+
+    @model_validator(mode="after")
+    def _positive_is_a_level(self) -> Self:
+        if self.positive not in self.levels or self.levels[0] == self.levels[1]:
+            msg = f"positive must be one of the two levels of {self.name}"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def coded(self) -> tuple[str, ...]:
+        """The levels in the order of their codes: 0 the other one, 1 the positive."""
+        first, second = self.levels
+        return (first, second) if second == self.positive else (second, first)
+
+
+Variable = Annotated[Number | Category, Field(discriminator="kind")]
+Outcome = Annotated[Number | Binary, Field(discriminator="kind")]

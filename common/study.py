@@ -1,0 +1,182 @@
+"""The study: one reviewed file that both sides hold, as one frozen value with a digest.
+
+A site approves the digest, not the name: it is the SHA-256 of the study's canonical
+JSON (RFC 8785), so comments and layout may change, and nothing else may.
+"""
+
+import hashlib
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import rfc8785
+from pydantic import Field, model_validator
+
+from common import toml_file
+from common.registry import MODELS
+from common.schema import Binary, Category, Document, Finite, Name, Number, Outcome
+from common.schema import Text, Variable
+
+SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+CHECK = "consilium study check "
+
+
+class About(Document):
+    """Who asks, why, until when, and which sites are invited."""
+
+    name: SiteName
+    title: Text
+    purpose: Text
+    contact: Text
+    expires: date
+    sites: tuple[SiteName, ...] = Field(min_length=1)
+
+
+class Rule(Document):
+    """Which people belong to the cohort, by one declared variable."""
+
+    variable: Name
+    at_least: Finite | None = None
+    at_most: Finite | None = None
+    one_of: tuple[Text, ...] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        bounds = self.at_least is not None or self.at_most is not None
+        if bounds == (self.one_of is not None):
+            msg = "a cohort rule needs at_least and/or at_most, or else one_of"
+            raise ValueError(msg)
+        return self
+
+
+class ModelChoice(Document):
+    """Which model is fitted; ``ridge`` is lambda in loss + lambda/2 * |w|^2."""
+
+    kind: str
+    ridge: Finite = Field(ge=0.0)
+
+    @model_validator(mode="after")
+    def _registered(self) -> Self:
+        if self.kind not in MODELS:
+            near = toml_file.suggest(self.kind, MODELS) or ", ".join(MODELS)
+            msg = f"there is no model {self.kind!r}; did you mean {near}?"
+            raise ValueError(msg)
+        return self
+
+
+class Rounds(Document):
+    """How long the consortium tries: rounds at most, sites at least, seconds a round."""
+
+    maximum: int = Field(default=25, ge=1, le=1000)
+    quorum: int = Field(ge=1)
+    deadline_seconds: int = Field(default=600, ge=1)
+
+
+class Evaluation(Document):
+    """Who tests the model: a share of the people, or those that the site's file names."""
+
+    test: Annotated[float, Field(gt=0.0, lt=1.0)] | Literal["declared"]
+    seed: int = 0
+    bins: int = Field(default=50, ge=2, le=10_000, multiple_of=2)
+
+
+class Quality(Document):
+    """How much of a column may be wrong before the site refuses to take part."""
+
+    out_of_range: Share = 0.05
+    unreadable: Share = 0.0
+
+
+class Disclosure(Document):
+    """How few people a sum may stand for; a site may ask for more, never for fewer."""
+
+    min_people: int = Field(default=10, ge=1)
+
+
+class Study(Document):
+    """The protocol of one study, as the consortium signed it."""
+
+    format: Literal[1]
+    privacy: Literal["none"]
+    study: About
+    variables: tuple[Variable, ...] = Field(min_length=1)
+    outcome: Outcome
+    cohort: tuple[Rule, ...] = ()
+    model: ModelChoice | None = None
+    rounds: Rounds
+    evaluation: Evaluation | None = None
+    quality: Quality = Quality()
+    disclosure: Disclosure = Disclosure()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for check in (_names, _cohort, _roster, _prediction):
+            check(self)
+        return self
+
+    @property
+    def everything(self) -> tuple[Number | Category | Binary, ...]:
+        """The variables and, last, the outcome."""
+        return (*self.variables, self.outcome)
+
+    def canonical(self) -> bytes:
+        """Return the study as canonical JSON (RFC 8785)."""
+        return rfc8785.dumps(self.model_dump(mode="json"))
+
+    def digest(self) -> str:
+        """Return what a site approves: 64 hexadecimal digits."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+
+def read(path: Path) -> Study:
+    """Return the study in *path*; raise StudyError with file, line and fix."""
+    return toml_file.read(path, Study, then=f"{CHECK}{path}")
+
+
+def _names(study: Study) -> None:
+    names = [each.name for each in study.everything]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        msg = f"{', '.join(twice)} is declared twice"
+        raise ValueError(msg)
+
+
+def _cohort(study: Study) -> None:
+    kinds = {each.name: each for each in study.variables}
+    for rule in study.cohort:
+        variable = kinds.get(rule.variable)
+        if variable is None:
+            msg = f"the cohort names {rule.variable!r}, which is not a declared variable"
+            raise ValueError(msg)
+        if (rule.one_of is not None) != isinstance(variable, Category):
+            msg = f"cohort rule on {rule.variable}: one_of is for categories, bounds for numbers"
+            raise ValueError(msg)
+        if isinstance(variable, Category) and not set(rule.one_of or ()) <= set(variable.levels):
+            msg = f"cohort rule on {rule.variable}: one_of names an undeclared level"
+            raise ValueError(msg)
+
+
+def _roster(study: Study) -> None:
+    sites = study.study.sites
+    if len(set(sites)) < len(sites):
+        msg = "a site is named twice in study.sites"
+        raise ValueError(msg)
+    if study.rounds.quorum > len(sites):
+        msg = f"rounds.quorum is {study.rounds.quorum}, but only {len(sites)} sites are invited"
+        raise ValueError(msg)
+
+
+def _prediction(study: Study) -> None:
+    if study.model is None and study.evaluation is not None:
+        msg = "an evaluation needs a [model] to evaluate"
+        raise ValueError(msg)
+    if study.model is None:
+        return
+    if study.evaluation is None:
+        msg = "a model needs an [evaluation]: say which people test it, e.g. test = 0.3"
+        raise ValueError(msg)
+    wanted = MODELS[study.model.kind].outcome
+    if study.outcome.kind != wanted:
+        msg = f"{study.model.kind} predicts a {wanted} outcome, {study.outcome.name} is {study.outcome.kind}"
+        raise ValueError(msg)

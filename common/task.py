@@ -1,0 +1,87 @@
+"""The shape of a task: what each person contributes, and what the sum makes of it.
+
+    state ──► each site adds up what its people contribute ──► sum over sites ──► state
+
+A task is a frozen record of pure functions. The smallest one counts people:
+
+    COUNT = Task(
+        name="count",
+        rows="train",
+        encoded=False,
+        release=lambda study: {"people": Field("people in the cohort", (1,), "count")},
+        start=lambda study, found: State({}),
+        local=lambda study, state, rows: {"people": np.array([len(rows.y)], float)},
+        finish=lambda study, state, total: State({"people": total["people"]}, done=True),
+        read=lambda study, state: {"people": int(state.arrays["people"][0])},
+    )
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from common.errors import StudyError
+from common.registry import load
+from common.release import Array, Release, Summands
+from common.study import Study
+
+Findings = dict[str, object]
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What everyone may see between two rounds: named arrays, and whether it is over."""
+
+    arrays: Mapping[str, Array]
+    done: bool = False
+
+
+Found = Mapping[str, State]
+"""The final states of the tasks of this study that came before, by task name."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Rows:
+    """What a formula sees of a site: x [people, columns] and y [people], as numbers.
+
+    For an encoded task x is the standardised design matrix without gaps. Otherwise it
+    holds the clean values, a category as the index of its level, a gap as NaN.
+    """
+
+    x: Array
+    y: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Pure functions and a name: the site's half, the server's half, and the reading."""
+
+    name: str
+    rows: Split
+    encoded: bool
+    release: Callable[[Study], Release]
+    start: Callable[[Study, Found], State]
+    local: Callable[[Study, State, Rows], Summands]
+    finish: Callable[[Study, State, Summands], State]
+    read: Callable[[Study, State], Findings]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A task that learns weights, and what the weights say about new people.
+
+    ``predict(weights, x)`` returns the expected outcome of each row of x: a probability
+    for a binary outcome.
+    """
+
+    fit: Task
+    predict: Callable[[Array, Array], Array]
+
+
+def model_of(study: Study) -> Model:
+    """Return the model that *study* fits; raise StudyError when it fits none."""
+    found = load(study.model.kind) if study.model else None
+    if not isinstance(found, Model):
+        raise StudyError(f"study {study.study.name} has no [model]")
+    return found

@@ -1,0 +1,214 @@
+"""Counts, means, deviations, quartiles and level frequencies, all from one sum.
+
+The same sum gives the constants by which every site standardises and fills gaps, so that
+preparation is one function of the whole consortium and never of one hospital.
+"""
+
+import numpy as np
+
+from common.encoding import Column, Encoding, columns
+from common.release import Array, Field, Release, Summands
+from common.schema import Binary, Category, Number
+from common.study import Study
+from common.task import Findings, Found, Rows, State, Task
+
+BINS = 64
+"""Equal bins over a variable's declared range; a quartile is exact to one bin."""
+
+CONSTANT = 1e-7
+"""A deviation below this share of the declared range is rounding, not variation."""
+
+
+def release(study: Study) -> Release:
+    """Declare: people, values present, and per number two moments and a histogram."""
+    numbers, levels = len(_numbers(study)), len(_levels(study))
+    declared = {
+        "people": Field("people trained on", (1,), "count"),
+        "present": Field("people with a value", (len(study.everything),), "count"),
+        "total": Field("sum of distances from mid-range", (numbers,), "sum"),
+        "square": Field("sum of their squares", (numbers,), "sum"),
+        "bins": Field("people per 1/64 of the range", (numbers, BINS), "count"),
+        "levels": Field("people per level", (levels,), "count"),
+    }
+    return {name: field for name, field in declared.items() if field.size}
+
+
+def start(study: Study, found: Found) -> State:
+    """Need nothing to begin."""
+    del study, found
+    return State({})
+
+
+def local(study: Study, state: State, rows: Rows) -> Summands:
+    """Add up this site's people, variable by variable."""
+    del state
+    values = np.column_stack([rows.x, rows.y])
+    summands = {
+        "people": np.array([len(values)], dtype=np.float64),
+        "present": np.sum(~np.isnan(values), axis=0, dtype=np.float64),
+        "levels": _counts(values, [(i, level) for i, level, _ in _levels(study)]),
+        **_moments(study, values),
+    }
+    return {name: summands[name] for name in release(study)}
+
+
+def finish(study: Study, state: State, total: Summands) -> State:
+    """Keep the sums, and derive the encoding that every later task uses."""
+    del state
+    return State({**total, **_encoding(study, total).arrays()}, done=True)
+
+
+def read(study: Study, state: State) -> Findings:
+    """Return one row per variable, as ``pandas.DataFrame.describe`` would."""
+    people = int(state.arrays["people"][0])
+    rows = []
+    for index, variable in enumerate(study.everything):
+        present = int(state.arrays["present"][index])
+        row: Findings = {
+            "name": variable.name,
+            "count": present,
+            "missing": people - present,
+        }
+        if isinstance(variable, Number):
+            row |= {"unit": variable.unit, **_number(study, state, index, variable)}
+        else:
+            row["levels"] = _frequencies(study, state, index, variable)
+        rows.append(row)
+    return {"people": people, "variables": rows}
+
+
+def _numbers(study: Study) -> list[tuple[int, Number]]:
+    every = enumerate(study.everything)
+    return [(index, each) for index, each in every if isinstance(each, Number)]
+
+
+def _levels(study: Study) -> list[tuple[int, int, str]]:
+    """Return (variable, level, spelling) of every level of every category."""
+    return [
+        (index, number, level)
+        for index, each in enumerate(study.everything)
+        if isinstance(each, Category | Binary)
+        for number, level in enumerate(each.coded)
+    ]
+
+
+def _counts(values: Array, wanted: list[tuple[int, int]]) -> Array:
+    counts = [np.count_nonzero(values[:, i] == level) for i, level in wanted]
+    return np.array(counts, dtype=np.float64)
+
+
+def _moments(study: Study, values: Array) -> dict[str, Array]:
+    """Sum distances from a public centre, which keeps the squares small and exact."""
+    numbers = _numbers(study)
+    total, square = np.zeros(len(numbers)), np.zeros(len(numbers))
+    bins = np.zeros((len(numbers), BINS))
+    for row, (index, variable) in enumerate(numbers):
+        known = values[~np.isnan(values[:, index]), index]
+        distance = known - _middle(variable)
+        total[row], square[row] = distance.sum(), distance @ distance
+        bins[row] = np.histogram(known, bins=BINS, range=variable.range)[0]
+    return {"total": total, "square": square, "bins": bins}
+
+
+def _middle(variable: Number) -> float:
+    low, high = variable.range
+    return (low + high) / 2
+
+
+def _number(
+    study: Study, state: State, index: int, variable: Number
+) -> dict[str, float | None]:
+    row = [i for i, _ in _numbers(study)].index(index)
+    count = state.arrays["present"][index]
+    mean, variance = _mean_variance(state.arrays, row, count)
+    quartiles = [_quantile(state.arrays["bins"][row], variable, q) for q in _QUARTILES]
+    spread = float(np.sqrt(variance * count / (count - 1))) if count > 1 else None
+    return {
+        "mean": _middle(variable) + mean if count else None,
+        "std": spread,
+        **dict(zip(("25%", "50%", "75%"), quartiles, strict=True)),
+    }
+
+
+_QUARTILES = (0.25, 0.5, 0.75)
+
+
+def _mean_variance(arrays: Summands, row: int, count: float) -> tuple[float, float]:
+    """Return mean distance from mid-range, and variance with divisor n."""
+    if not count:
+        return 0.0, 0.0
+    mean = float(arrays["total"][row] / count)
+    return mean, max(float(arrays["square"][row] / count) - mean * mean, 0.0)
+
+
+def _quantile(counts: Array, variable: Number, share: float) -> float | None:
+    """Return the value below which *share* of the people lie, linear within its bin."""
+    total = counts.sum()
+    if not total:
+        return None
+    low, high = variable.range
+    edges = np.linspace(low, high, BINS + 1)
+    return float(np.interp(share * total, np.r_[0.0, np.cumsum(counts)], edges))
+
+
+def _frequencies(
+    study: Study, state: State, index: int, variable: Category | Binary
+) -> dict[str, int]:
+    first = [i for i, _, _ in _levels(study)].index(index)
+    counts = state.arrays["levels"][first : first + len(variable.coded)]
+    return {
+        level: int(count) for level, count in zip(variable.coded, counts, strict=True)
+    }
+
+
+def _encoding(study: Study, total: Summands) -> Encoding:
+    rows = [_constants(study, total, column) for column in columns(study)]
+    centre, scale, fill = np.array(rows).T
+    return Encoding(centre, scale, fill)
+
+
+def _constants(
+    study: Study, total: Summands, column: Column
+) -> tuple[float, float, float]:
+    """Return (centre, scale, fill) of one column of the design matrix."""
+    people, present = total["people"][0], total["present"][column.variable]
+    if column.kind == "gap":
+        share = 1.0 - present / people if people else 0.0
+        return share, _deviation(share), 0.0
+    variable = study.variables[column.variable]
+    if isinstance(variable, Number):
+        return _number_constants(study, total, column.variable, variable)
+    first = [i for i, _, _ in _levels(study)].index(column.variable)
+    counts = total["levels"][first : first + len(variable.levels)]
+    share = counts[column.level] / present if present else 0.0
+    mode = float(np.argmax(counts) == column.level)
+    return share, _deviation(share), mode if variable.missing == "mode" else 0.0
+
+
+def _number_constants(
+    study: Study, total: Summands, index: int, variable: Number
+) -> tuple[float, float, float]:
+    row = [i for i, _ in _numbers(study)].index(index)
+    distance, variance = _mean_variance(total, row, total["present"][index])
+    mean = _middle(variable) + distance
+    if variance <= (CONSTANT * (variable.range[1] - variable.range[0])) ** 2:
+        variance = 0.0
+    median = _quantile(total["bins"][row], variable, 0.5)
+    fill = median if variable.missing == "median" and median is not None else mean
+    return mean, float(np.sqrt(variance)), fill
+
+
+def _deviation(share: float) -> float:
+    return float(np.sqrt(share * (1.0 - share)))
+
+
+DESCRIBE = Task(
+    name="describe",
+    rows="train",
+    encoded=False,
+    release=release,
+    start=start,
+    local=local,
+    finish=finish,
+    read=read,
+)

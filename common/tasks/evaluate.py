@@ -1,0 +1,140 @@
+"""How good the model is on people it has not seen: from histograms and sums, once.
+
+For a binary outcome each site counts its test people by score and class. The area under
+the ROC curve of the summed histogram is exact but for ties inside a bin, and that error
+has a bound (Hanley & McNeil 1982 for the statistic). For a number: mean squared error.
+"""
+
+import numpy as np
+from scipy.special import expit
+
+from common import intervals
+from common.encoding import Encoding
+from common.errors import StudyError
+from common.release import Array, Field, Release, Summands
+from common.study import Evaluation, Study
+from common.task import Findings, Found, Rows, State, Task, model_of
+
+LOG_ODDS = 8.0
+"""Scores beyond these log-odds (0.9997 and above) share a bin."""
+
+
+def release(study: Study) -> Release:
+    """Declare score histograms by class, or the sums of a squared error."""
+    if study.outcome.kind == "binary":
+        bins = (_evaluation(study).bins,)
+        return {
+            "negatives": Field("test people without the outcome, by score", bins, "count"),
+            "positives": Field("test people with the outcome, by score", bins, "count"),
+            "brier": Field("sum of squared errors of the score", (1,), "sum"),
+        }
+    return {
+        "people": Field("test people", (1,), "count"),
+        "error": Field("sum of squared errors of the prediction", (1,), "sum"),
+        "total": Field("sum of the outcome", (1,), "sum"),
+        "square": Field("sum of the squared outcome", (1,), "sum"),
+    }
+
+
+def start(study: Study, found: Found) -> State:
+    """Show the sites the weights that were learned."""
+    fitted = found[model_of(study).fit.name].arrays
+    return State({**Encoding.of(fitted).arrays(), "weights": fitted["weights"]})
+
+
+def local(study: Study, state: State, rows: Rows) -> Summands:
+    """Score this site's test people and count them."""
+    score = model_of(study).predict(state.arrays["weights"], rows.x)
+    error = np.array([np.sum((score - rows.y) ** 2)])
+    if study.outcome.kind == "binary":
+        bins = _evaluation(study).bins
+        return {
+            "negatives": _histogram(score[rows.y == 0], bins),
+            "positives": _histogram(score[rows.y == 1], bins),
+            "brier": error,
+        }
+    return {
+        "people": np.array([len(rows.y)], dtype=np.float64),
+        "error": error,
+        "total": np.array([rows.y.sum()]),
+        "square": np.array([rows.y @ rows.y]),
+    }
+
+
+def finish(study: Study, state: State, total: Summands) -> State:
+    """Keep the sums: one round is enough."""
+    del study, state
+    return State(dict(total), done=True)
+
+
+def read(study: Study, state: State) -> Findings:
+    """Return discrimination, calibration error and counts, with 95 % intervals."""
+    if study.outcome.kind == "binary":
+        arrays = state.arrays
+        return _binary(arrays["negatives"], arrays["positives"], arrays["brier"][0])
+    return _number(state.arrays)
+
+
+def _histogram(score: Array, bins: int) -> Array:
+    """Count scores in bins of equal log-odds, where a model tells people apart.
+
+    The outermost bins are open and 0.5 opens the upper half. Equal bins of probability
+    would put most people of an easy or a rare outcome into the first and the last.
+    """
+    inner = expit(np.linspace(-LOG_ODDS, LOG_ODDS, bins - 1))
+    inner[bins // 2 - 1] = 0.5
+    index = np.searchsorted(inner, score, side="right")
+    return np.bincount(index, minlength=bins).astype(np.float64)
+
+
+def _binary(negatives: Array, positives: Array, brier: float) -> Findings:
+    without, having = float(negatives.sum()), float(positives.sum())
+    people, half = without + having, len(negatives) // 2
+    right = float(negatives[:half].sum() + positives[half:].sum())
+    found: Findings = {
+        "people": int(people),
+        "positives": int(having),
+        "accuracy": right / people if people else None,
+        "accuracy_interval": intervals.share(right, people),
+        "brier": float(brier / people) if people else None,
+        "auc": None,
+        "auc_error_bound": None,
+        "auc_interval": None,
+    }
+    if without and having:
+        below = np.cumsum(negatives) - negatives
+        pairs = without * having
+        area = float(positives @ (below + negatives / 2) / pairs)
+        found["auc"] = area
+        found["auc_error_bound"] = float(positives @ negatives / 2 / pairs)
+        found["auc_interval"] = intervals.auc(area, having, without)
+    return found
+
+
+def _number(arrays: Summands) -> Findings:
+    people, error = float(arrays["people"][0]), float(arrays["error"][0])
+    total, square = float(arrays["total"][0]), float(arrays["square"][0])
+    spread = square - total * total / people if people else 0.0
+    return {
+        "people": int(people),
+        "rmse": float(np.sqrt(error / people)) if people else None,
+        "r_squared": 1.0 - error / spread if spread > 0.0 else None,
+    }
+
+
+def _evaluation(study: Study) -> Evaluation:
+    if study.evaluation is None:
+        raise StudyError("this study has no [evaluation]")
+    return study.evaluation
+
+
+EVALUATE = Task(
+    name="evaluate",
+    rows="test",
+    encoded=True,
+    release=release,
+    start=start,
+    local=local,
+    finish=finish,
+    read=read,
+)

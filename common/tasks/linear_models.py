@@ -1,0 +1,232 @@
+"""Generalised linear models by Newton's method on sums: one driver, one loss a family.
+
+A site sends the loss, gradient and curvature of its people at the weights it was shown.
+Their sum is what pooled rows would give, so each step is the pooled step (iteratively
+reweighted least squares; McCullagh & Nelder 1989, section 2.5). Ridge penalises every
+standardised coefficient and never the intercept: lambda/2 * |w|^2, lambda = 1/C of
+scikit-learn.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from common.encoding import Encoding, columns
+from common.errors import StudyError
+from common.release import Array, Field, Release, Summands
+from common.study import Study
+from common.task import Findings, Found, Model, Rows, State, Task
+
+TOLERANCE = 1e-8
+"""Stop when no weight moves by more than this, relative to the largest weight or 1."""
+
+Normal95 = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A loss per person as a function of eta = intercept + w.x, with two derivatives.
+
+    ``mean`` is the expected outcome at eta; ``loss(eta, y)`` returns (loss, slope,
+    curvature), each [people]; ``link`` undoes ``mean`` for the first intercept.
+    """
+
+    name: str
+    mean: Callable[[Array], Array]
+    loss: Callable[[Array, Array], tuple[Array, Array, Array]]
+    link: Callable[[float], float]
+
+
+def _logistic_loss(eta: Array, y: Array) -> tuple[Array, Array, Array]:
+    p = expit(eta)
+    return np.logaddexp(0.0, eta) - y * eta, p - y, p * (1.0 - p)
+
+
+def _poisson_mean(eta: Array) -> Array:
+    return np.exp(np.minimum(eta, 100.0))  # e^100 is beyond any count, and finite
+
+
+def _poisson_loss(eta: Array, y: Array) -> tuple[Array, Array, Array]:
+    mean = _poisson_mean(eta)
+    return mean - y * eta, mean - y, mean
+
+
+def release(study: Study) -> Release:
+    """Declare loss, gradient and the upper triangle of the curvature; last: intercept."""
+    width = len(columns(study)) + 1
+    return {
+        "loss": Field("sum of the losses", (1,), "sum"),
+        "gradient": Field("sum of the slopes", (width,), "sum"),
+        "curvature": Field("sum of the curvatures", (width * (width + 1) // 2,), "sum"),
+    }
+
+
+def _local(family: Family, state: State, rows: Rows) -> Summands:
+    """Add up loss, gradient and curvature at ``weights`` over *rows*."""
+    weights = state.arrays["weights"]
+    loss, slope, curve = family.loss(rows.x @ weights[:-1] + weights[-1], rows.y)
+    weighted = rows.x * curve[:, None]
+    curvature = np.empty((len(weights), len(weights)))
+    curvature[:-1, :-1] = rows.x.T @ weighted
+    curvature[:-1, -1] = curvature[-1, :-1] = weighted.sum(axis=0)
+    curvature[-1, -1] = curve.sum()
+    return {
+        "loss": np.array([loss.sum()]),
+        "gradient": np.r_[slope @ rows.x, slope.sum()],
+        "curvature": curvature[np.triu_indices(len(weights))],
+    }
+
+
+def _start(family: Family, study: Study, found: Found) -> State:
+    """Begin at no effect, with the intercept that fits the overall mean."""
+    described = found["describe"]
+    weights = np.zeros(len(columns(study)) + 1)
+    weights[-1] = family.link(_outcome_mean(study, described))
+    return State(
+        {
+            **Encoding.of(described.arrays).arrays(),
+            "weights": weights,
+            "best": weights,
+            "objective": np.array([np.inf]),
+            "step": np.zeros_like(weights),
+        }
+    )
+
+
+def _finish(family: Family, study: Study, state: State, total: Summands) -> State:
+    """Take the Newton step from the weights that the sum was taken at, or halve it."""
+    arrays, ridge = state.arrays, _ridge(study)
+    weights = arrays["weights"]
+    penalty = np.where(np.r_[arrays["scale"], 1.0] > 0.0, ridge, 1.0)
+    penalty[-1] = 0.0
+    objective = total["loss"][0] + penalty @ weights**2 / 2
+    slack = 1e-10 * (1.0 + abs(objective))
+    if objective > arrays["objective"][0] + slack:
+        step = arrays["step"] / 2
+        return State({**arrays, "weights": arrays["best"] + step, "step": step})
+    curvature = _symmetric(total["curvature"], len(weights))
+    step = _solve(family, curvature + np.diag(penalty), total["gradient"] + penalty * weights)
+    moved = weights - step
+    done = np.abs(step).max() <= TOLERANCE * max(1.0, np.abs(weights).max())
+    kept = {"curvature": total["curvature"], "penalty": penalty} if done else {}
+    new = {
+        "weights": moved,
+        "best": weights,
+        "objective": np.array([objective]),
+        "step": -step,
+    }
+    return State({**arrays, **new, **kept}, done=bool(done))
+
+
+def read(study: Study, state: State) -> Findings:
+    """Return the coefficients: standardised, with errors; and per unit of the variable."""
+    weights, errors = state.arrays["weights"], _standard_errors(state)
+    names = [*(column.name for column in columns(study)), "(intercept)"]
+    scale = np.r_[state.arrays["scale"], 1.0]
+    rows: list[Findings] = []
+    for name, weight, error, spread in zip(names, weights, errors, scale, strict=True):
+        known = bool(spread > 0.0)
+        half = Normal95 * error
+        rows.append(
+            {
+                "name": name,
+                "coefficient": float(weight),
+                "standard_error": float(error) if known else None,
+                "interval": [float(weight - half), float(weight + half)] if known else None,
+                "per_unit": float(weight / spread) if known else None,
+            }
+        )
+    rows[-1]["per_unit"] = float(weights[-1] - _shift(state))
+    return {"coefficients": rows, "ridge": _ridge(study)}
+
+
+def predictor(family: Family) -> Callable[[Array, Array], Array]:
+    """Return the function from (weights, x) to the expected outcome of each row."""
+
+    def predict(weights: Array, x: Array) -> Array:
+        return family.mean(x @ weights[:-1] + weights[-1])
+
+    return predict
+
+
+def _outcome_mean(study: Study, described: State) -> float:
+    """Return the mean outcome over all training people, from the sums of describe."""
+    arrays = described.arrays
+    present = max(arrays["present"][-1], 1.0)
+    if study.outcome.kind == "binary":
+        return float(arrays["levels"][-1] / present)
+    low, high = study.outcome.range
+    return float((low + high) / 2 + arrays["total"][-1] / present)
+
+
+def _ridge(study: Study) -> float:
+    if study.model is None:
+        raise StudyError("a linear model was asked of a study without [model]")
+    return study.model.ridge
+
+
+def _symmetric(upper: Array, width: int) -> Array:
+    matrix = np.zeros((width, width))
+    matrix[np.triu_indices(width)] = upper
+    return matrix + np.triu(matrix, 1).T
+
+
+def _solve(family: Family, matrix: Array, gradient: Array) -> Array:
+    try:
+        return np.linalg.solve(matrix, gradient)
+    except np.linalg.LinAlgError:
+        raise StudyError(
+            f"the {family.name} regression has no unique solution",
+            likely="a variable repeats others, or separates the outcome, and ridge is 0",
+            fix="in [model]:   ridge = 1.0",
+        ) from None
+
+
+def _standard_errors(state: State) -> Array:
+    """Return the square roots of the diagonal of A^-1 H A^-1, A = H + penalty.
+
+    The covariance of a ridge estimate (le Cessie & van Houwelingen 1992, section 3);
+    without ridge it is the usual inverse information.
+    """
+    arrays = state.arrays
+    curvature = _symmetric(arrays["curvature"], len(arrays["weights"]))
+    inverse = np.linalg.inv(curvature + np.diag(arrays["penalty"]))
+    return np.sqrt(np.diag(inverse @ curvature @ inverse))
+
+
+def _shift(state: State) -> float:
+    """Return what the intercept gains by measuring from zero instead of from the mean."""
+    arrays = state.arrays
+    used = arrays["scale"] > 0.0
+    slopes = arrays["weights"][:-1][used] / arrays["scale"][used]
+    return float(slopes @ arrays["centre"][used])
+
+
+def _logit(share: float) -> float:
+    inside = min(max(share, 1e-3), 1.0 - 1e-3)
+    return float(np.log(inside / (1.0 - inside)))
+
+
+def model(family: Family) -> Model:
+    """Return the task and the prediction of a family."""
+    return Model(
+        fit=Task(
+            name=family.name,
+            rows="train",
+            encoded=True,
+            release=release,
+            start=lambda study, found: _start(family, study, found),
+            local=lambda study, state, rows: _local(family, state, rows),
+            finish=lambda study, state, total: _finish(family, study, state, total),
+            read=read,
+        ),
+        predict=predictor(family),
+    )
+
+
+LOGISTIC = model(Family("logistic", expit, _logistic_loss, _logit))
+POISSON = model(
+    Family("poisson", _poisson_mean, _poisson_loss, lambda mean: float(np.log(max(mean, 1e-3))))
+)

@@ -1,0 +1,153 @@
+"""Reads a TOML file into a frozen model and says on which line it went wrong."""
+
+import difflib
+import re
+import tomllib
+import types
+import typing
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from common.errors import StudyError
+
+Location = tuple[str | int, ...]
+Model = typing.TypeVar("Model", bound=BaseModel)
+_TABLE = re.compile(r"^\s*\[(?P<many>\[)?\s*(?P<name>[^\[\]]+?)\s*\]\]?\s*(#.*)?$")
+_KEY = re.compile(r"""^\s*(?P<key>[A-Za-z0-9_-]+|"[^"]*"|'[^']*')\s*[.=]""")
+_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+
+
+def read(path: Path, model: type[Model], then: str) -> Model:
+    """Return *path* as a *model*; *then* is the command to run once it is mended.
+
+    Raises StudyError with file, line, cause and fix for anything that does not fit.
+    """
+    text = _text(path, then)
+    try:
+        return model.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as broken:
+        what = f"{path.name} is not valid TOML: {str(broken).lower()}"
+        raise StudyError(what, where=str(path), then=then) from None
+    except ValidationError as invalid:
+        raise _explain(path, text, model, invalid, then) from None
+
+
+def line_of(text: str, location: Location) -> int:
+    """Return the 1-based line on which *location*, or its nearest parent, is written."""
+    lines = _index(text)
+    keys = tuple(key for key in location if key != "__root__")
+    while keys and keys not in lines:
+        keys = keys[:-1]
+    return lines.get(keys, 1)
+
+
+def suggest(word: str, known: typing.Iterable[str]) -> str:
+    """Return the known word nearest to *word*, or nothing when none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return near[0] if near else ""
+
+
+def _text(path: Path, then: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        what = f"there is no file {path}"
+        fix = "check the path; `consilium study new NAME` writes a study to start from"
+        raise StudyError(what, fix=fix, then=then) from None
+    except (OSError, UnicodeDecodeError) as broken:
+        what = f"{path} cannot be read as UTF-8 text ({type(broken).__name__})"
+        raise StudyError(what, then=then) from None
+
+
+def _index(text: str) -> dict[Location, int]:
+    """Return the line of every table and key; tables in an array are numbered."""
+    lines: dict[Location, int] = {}
+    counts: dict[Location, int] = {}
+    table: Location = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if found := _TABLE.match(line):
+            table = _numbered(_parts(found["name"]), counts, many=bool(found["many"]))
+            lines[table] = number
+        elif found := _KEY.match(line):
+            key, _, _ = line.partition("=")
+            lines.setdefault((*table, *_parts(key)), number)
+    return lines
+
+
+def _numbered(
+    name: tuple[str, ...], counts: dict[Location, int], *, many: bool
+) -> Location:
+    """Return *name* with the index of each array of tables on its way."""
+    place: Location = ()
+    for depth, part in enumerate(name, start=1):
+        place = (*place, part)
+        if many and depth == len(name):
+            counts[place] = counts.get(place, -1) + 1
+        if place in counts:
+            place = (*place, counts[place])
+    return place
+
+
+def _parts(dotted: str) -> tuple[str, ...]:
+    return tuple(part.strip("\"'") for part in _PART.findall(dotted))
+
+
+def _explain(
+    path: Path, text: str, model: type[BaseModel], invalid: ValidationError, then: str
+) -> StudyError:
+    """Turn pydantic's first finding into an error that a person can act upon."""
+    first = invalid.errors(include_url=False, include_context=True)[0]
+    named = first["type"] in {"missing", "extra_forbidden"}
+    place = _without_tags(first["loc"], tomllib.loads(text), keep_last=named)
+    where = f"{path} line {line_of(text, place)}"
+    written = ".".join(str(part) for part in place) or path.name
+    more = len(invalid.errors()) - 1
+    likely = f"{more} more of this kind in the same file" if more else ""
+    if first["type"] == "extra_forbidden":
+        known = _keys_beside(model, place)
+        near = suggest(str(place[-1]), known)
+        fix = f"did you mean `{near}`?" if near else "known: " + ", ".join(known)
+        what = f"unknown key `{written}`"
+    elif first["type"] == "missing":
+        what, fix = f"`{written}` is missing", f"add `{place[-1]} = …`"
+    else:
+        said = first["msg"].removeprefix("Value error, ")
+        what, fix = f"`{written}`: {said[:1].lower()}{said[1:]}", ""
+    return StudyError(what, where=where, likely=likely, fix=fix, then=then)
+
+
+def _without_tags(
+    location: Location, document: object, *, keep_last: bool
+) -> Location:
+    """Drop what pydantic adds to a location (tags of unions), keeping what is written."""
+    place: list[str | int] = []
+    for depth, part in enumerate(location):
+        last = keep_last and depth == len(location) - 1
+        if isinstance(document, dict) and part in document:
+            document = document[part]
+        elif isinstance(document, list) and isinstance(part, int):
+            document = document[part] if part < len(document) else None
+        elif not last:
+            continue
+        place.append(part)
+    return tuple(place)
+
+
+def _keys_beside(model: type[BaseModel], place: Location) -> list[str]:
+    """Return every key that may stand where the unknown one stands."""
+    models = [model]
+    for part in place[:-1]:
+        if isinstance(part, int):
+            continue
+        fields = [each.model_fields[part] for each in models if part in each.model_fields]
+        inner = [found for field in fields for found in _models_in(field.annotation)]
+        models = inner or models
+    return sorted({key for each in models for key in each.model_fields})
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    """Return every model named inside a type such as ``tuple[Number | Category, ...]``."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [found for arg in typing.get_args(annotation) for found in _models_in(arg)]

@@ -1,0 +1,57 @@
+"""Flower's way into the aggregator: ``server.app:app`` runs one study and keeps its end.
+
+The study arrives as canonical JSON in the run's configuration; what it came to is left in
+the context's state, where Flower keeps it and the command line finds it.
+"""
+
+import json
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context
+from flwr.serverapp import Grid, ServerApp
+
+from common.study import Study
+from common.task import State
+from server import rounds
+from server.rounds import Outcome
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run the configured study over *grid*."""
+    study = Study.model_validate_json(str(context.run_config["study"]))
+    _keep(context, rounds.run(study, grid))
+
+
+def _keep(context: Context, outcome: Outcome) -> None:
+    about = {
+        "roster": outcome.roster,
+        "refusals": outcome.refusals,
+        "rounds": outcome.rounds,
+        "sent": outcome.sent,
+        "received": outcome.received,
+    }
+    context.state["outcome"] = ConfigRecord({"about": json.dumps(about)})
+    for name, state in outcome.states.items():
+        packed = {key: Array(array) for key, array in state.arrays.items()}
+        context.state[f"state {name}"] = ArrayRecord(packed)
+
+
+def outcome_of(context: Context) -> Outcome:
+    """Return what a finished study left in *context*."""
+    about = json.loads(str(context.state.config_records["outcome"]["about"]))
+    states = {
+        key.removeprefix("state "): State(
+            {name: array.numpy() for name, array in record.items()}, done=True
+        )
+        for key, record in context.state.array_records.items()
+    }
+    return Outcome(
+        states=states,
+        roster=tuple(about["roster"]),
+        refusals=tuple(about["refusals"]),
+        rounds=about["rounds"],
+        sent=about["sent"],
+        received=about["received"],
+    )

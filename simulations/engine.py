@@ -1,0 +1,95 @@
+"""Runs the real ServerApp and ClientApp of many sites in one process, to the last bit.
+
+Flower's Grid is an open interface; this one calls the ClientApp where a SuperLink would
+carry a message. No thread, no clock and no random number decides anything, so a study
+gives the same bytes every time.
+"""
+
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+
+from flwr.app import Context, Message, RecordDict
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
+
+import client.app
+import server.app
+from common.study import Study
+from server.rounds import Outcome
+
+RUN = itertools.count(1)
+
+
+class InProcess(Grid):
+    """A Grid whose nodes are site folders on this machine."""
+
+    def __init__(self, sites: Iterable[Path], run_id: int) -> None:
+        """Number *sites* from 1, in the order given."""
+        configured = {node: str(path) for node, path in enumerate(sites, start=1)}
+        self._contexts = {
+            node: Context(run_id, node, {"site": path}, RecordDict(), {})
+            for node, path in configured.items()
+        }
+        self._replies: dict[str, Message] = {}
+        self._sent = 0
+        self._run = Run.create_empty(run_id)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the number of every site."""
+        return list(self._contexts)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Let each site answer at once, and keep the answer for the next pull."""
+        return [self._answer(message) for message in messages]
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Hand over the answers to *message_ids*."""
+        wanted = [each for each in message_ids if each in self._replies]
+        return [self._replies.pop(each) for each in wanted]
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """Push and pull at once: no answer can be late here, so *timeout* is moot."""
+        del timeout
+        return self.pull_messages(self.push_messages(messages))
+
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        """Build a message; Flower's interface asks for it."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def set_run(self, run: Run) -> None:
+        """Set what :attr:`run` returns; Flower's interface asks for it."""
+        self._run = run
+
+    @property
+    def run(self) -> Run:
+        """The run this grid works for."""
+        return self._run
+
+    def _answer(self, message: Message) -> str:
+        self._sent += 1
+        number = str(self._sent)
+        message.metadata.__dict__["_message_id"] = number
+        context = self._contexts[message.metadata.dst_node_id]
+        self._replies[number] = client.app.app(message, context)
+        return number
+
+
+def run(study: Study, sites: Iterable[Path]) -> Outcome:
+    """Run *study* over the site folders whose ``site.toml`` files are *sites*."""
+    run_id = next(RUN)
+    TaskIdentity.run_id, TaskIdentity.task_id, TaskIdentity.node_id = run_id, run_id, 0
+    config = {"study": study.canonical().decode()}
+    context = Context(run_id, 0, {}, RecordDict(), config)
+    server.app.app(InProcess(sites, run_id), context)
+    return server.app.outcome_of(context)
