@@ -1,0 +1,1 @@
+"""A hospital: the only code that holds records."""

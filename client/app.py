@@ -1,7 +1,7 @@
 """Flower's way into a hospital: ``client.app:app``, three questions and no exceptions.
 
-Whatever goes wrong is caught here, once: an exception that travelled would carry its text,
-and its text may quote a record.
+Whatever goes wrong is caught here, once: an exception that travelled would carry its
+text, and its text may quote a record.
 """
 
 from collections.abc import Callable

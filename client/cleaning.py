@@ -1,8 +1,8 @@
-"""From the hospital's text to a clean table, in one reviewed order, every change counted.
+"""From the hospital's text to a clean table, in one reviewed order, all counted.
 
 declared columns -> missing codes -> numbers -> units -> spellings -> ranges ->
 duplicates -> cohort -> gaps that exclude -> split. Nothing is guessed: a cell that the
-mapping does not explain stops the study at this site, with the line and never the value.
+mapping does not explain stops the study here, with its line and never its value.
 """
 
 import hashlib
@@ -12,14 +12,12 @@ import numpy as np
 import pandas as pd
 
 from client import columns
+from client.columns import line_of
 from client.site import CHECK, Site
 from client.table import Count, Table
 from common.errors import DataError
 from common.schema import Category
 from common.study import Rule, Study
-
-FIRST_LINE = 2
-"""Line of the first record in a CSV file: the header is line 1."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -64,12 +62,13 @@ def _columns(site: Site, study: Study, raw: pd.DataFrame) -> Work:
     undeclared = set(site.mapping.columns) - {each.name for each in study.everything}
     report = [Count("read", "", "records read", len(raw))]
     if undeclared:
-        ignored = f"mapped but not declared by the study, ignored: {', '.join(sorted(undeclared))}"
+        names = ", ".join(sorted(undeclared))
+        ignored = f"mapped but not declared by the study, ignored: {names}"
         report.append(Count("columns", "", ignored, len(undeclared)))
     frame = {}
     for variable in study.everything:
         column = columns.clean(site, study, variable, raw)
-        frame[variable.name] = column.values
+        frame[variable.name] = column.numbers
         report.extend(column.report)
     return Work(pd.DataFrame(frame, index=raw.index), _keys(site, raw), tuple(report))
 
@@ -86,11 +85,13 @@ def _keys(site: Site, raw: pd.DataFrame) -> pd.DataFrame:
 def _identified(study: Study, work: Work) -> Work:
     """Leave out records that name no person: their number could not be bounded."""
     del study
-    return work.keep(work.keys["person"] != "", "person", "", "records without a person")
+    return work.keep(
+        work.keys["person"].str.len() > 0, "person", "", "records without a person"
+    )
 
 
 def _distinct(study: Study, work: Work) -> Work:
-    """Keep one record per person and event: the most complete, and of equals the last."""
+    """Keep one record per person and event: the most complete; of equals the last."""
     del study
     event = [key for key in ("person", "event_time") if key in work.keys]
     every = pd.concat([work.frame, work.keys[event]], axis=1)
@@ -149,7 +150,7 @@ def _table(site: Site, study: Study, work: Work) -> Table:
 
 
 def _split(site: Site, study: Study, work: Work) -> pd.Series:
-    """Return who trains: everyone, those whom the file names, or a hash of the person."""
+    """Return who trains: everyone, whom the file names, or by a hash of the person."""
     if study.evaluation is None:
         return pd.Series(data=True, index=work.frame.index)
     test = study.evaluation.test
@@ -171,10 +172,10 @@ def _declared(site: Site, work: Work) -> pd.Series:
     said = work.keys["split"]
     other = ~said.isin(["train", "test"])
     if other.any():
-        line = int(other.idxmax()) + FIRST_LINE
+        count = int(other.sum())
         raise DataError(
-            f"{site.name}: {int(other.sum())} cells of the split column are neither train nor test",
-            where=f"{site.data_file.name} line {line}",
+            f"{site.name}: {count} cells of the split column are not train or test",
+            where=f"{site.data_file.name} line {line_of(other)}",
             fix="write train or test in each cell",
             then=f"{CHECK}{site.path}",
         )

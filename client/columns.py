@@ -1,4 +1,4 @@
-"""One column's way from text to clean numbers: codes, numbers, units, spellings, range."""
+"""One column's way from text to numbers: codes, numbers, units, spellings, range."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,14 @@ from common.release import Array
 from common.schema import Binary, Category, Number
 from common.study import Study
 
-FIRST_LINE = 2
-"""Line of the first record in a CSV file: the header is line 1."""
+CODED = "cells with a missing code"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Clean:
-    """Values [records], NaN where there is none, and what was changed, as counts."""
+    """Numbers [records], NaN where there is none; and what was changed, as counts."""
 
-    values: Array
+    numbers: Array
     report: tuple[Count, ...]
 
 
@@ -33,21 +32,22 @@ def clean(
     """
     mapped = _mapped(site, variable)
     if mapped.absent or mapped.column is None:
-        gaps = np.full(len(raw), np.nan)
-        never = Count("columns", variable.name, "records: never measured here", len(raw))
-        return Clean(gaps, (never,))
+        never = "records: never measured here"
+        count = Count("columns", variable.name, never, len(raw))
+        return Clean(np.full(len(raw), np.nan), (count,))
     text = raw[mapped.column].str.strip()
     gaps = text.isin(["", *_missing_codes(site, variable)])
-    read = _number if isinstance(variable, Number) else _category
-    cleaned = read(site, study, variable, text.mask(gaps))
-    coded = Count("missing", variable.name, "cells with a missing code", int(gaps.sum()))
+    known = text.mask(gaps)
+    if isinstance(variable, Number):
+        cleaned = _number(site, study, variable, known)
+    else:
+        cleaned = _category(site, study, variable, known)
+    coded = Count("missing", variable.name, CODED, int(gaps.sum()))
     counted = tuple(line for line in (coded, *cleaned.report) if line.count)
-    return Clean(cleaned.values, counted)
+    return Clean(cleaned.numbers, counted)
 
 
-def _missing_codes(
-    site: Site, variable: Number | Category | Binary
-) -> tuple[str, ...]:
+def _missing_codes(site: Site, variable: Number | Category | Binary) -> tuple[str, ...]:
     return (*site.mapping.data.missing, *site.mapping.columns[variable.name].missing)
 
 
@@ -82,9 +82,11 @@ def _number(site: Site, study: Study, variable: Number, text: pd.Series) -> Clea
     unit = site.mapping.columns[variable.name].unit or variable.unit
     converted = known if unit != variable.unit else 0
     counts = (
-        Count("missing", variable.name, "cells with a missing code", int(coded.sum())),
+        Count("missing", variable.name, CODED, int(coded.sum())),
         Count("codes", variable.name, "cells not readable", int(unreadable.sum())),
-        Count("units", variable.name, f"cells from {unit} to {variable.unit}", converted),
+        Count(
+            "units", variable.name, f"cells from {unit} to {variable.unit}", converted
+        ),
         Count("ranges", variable.name, "cells outside the range", int(outside.sum())),
     )
     return Clean(np.where(outside, np.nan, values), counts)
@@ -103,7 +105,7 @@ def _conversion(site: Site, variable: Number) -> tuple[float, float]:
     except KeyError:
         known = ", ".join([variable.unit, *variable.units])
         raise StudyError(
-            f"{site.name}: the study has no conversion of {variable.name} from {unit!r}",
+            f"{site.name}: no conversion of {variable.name} from {unit!r} is declared",
             where=site.where("columns", variable.name, "unit"),
             fix=f"use one of: {known}; or ask for a conversion in the study",
             then=f"{CHECK}{site.path}",
@@ -138,7 +140,7 @@ def _refuse_unreadable(
     count = int(unreadable.sum())
     if count <= study.quality.unreadable * len(unreadable):
         return
-    line = int(unreadable.idxmax()) + FIRST_LINE
+    line = line_of(unreadable)
     word = "levels" if problem == "no declared level" else "missing"
     raise DataError(
         f"{site.name}: {count} of {len(unreadable)} cells of {name} are {problem}",
@@ -158,14 +160,21 @@ def _outside(site: Site, study: Study, variable: Number, given: Array) -> DataEr
     fitting = [
         other
         for other in (variable.unit, *variable.units)
-        if other != unit and _share_inside(variable, other, known) >= 1 - study.quality.out_of_range
+        if other != unit
+        and _share_inside(variable, other, known) >= 1 - study.quality.out_of_range
     ]
     factor, offset = variable.conversion(unit)
     share = 1 - _share_inside(variable, unit, known)
-    likely = f"the values are in {fitting[0]}: then they fit" if fitting else (
-        "another unit, an undeclared missing code, or a shifted column"
+    likely = (
+        f"the values are in {fitting[0]}: then they fit"
+        if fitting
+        else ("another unit, an undeclared missing code, or a shifted column")
     )
-    fix = f'unit = "{fitting[0]}"' if fitting else f"check the unit of [columns.{variable.name}]"
+    fix = (
+        f'unit = "{fitting[0]}"'
+        if fitting
+        else f"check the unit of [columns.{variable.name}]"
+    )
     side = "above" if np.median(known * factor + offset) > (low + high) / 2 else "below"
     return DataError(
         f"{site.name}: {share:.0%} of {variable.name} lie outside {low:g} to {high:g} "
@@ -182,3 +191,12 @@ def _share_inside(variable: Number, unit: str, given: Array) -> float:
     values = given * factor + offset
     low, high = variable.range
     return float(((values >= low) & (values <= high)).mean()) if len(values) else 1.0
+
+
+def line_of(found: "pd.Series[bool]") -> int:
+    """Return the line in the file of the first record that is *found*.
+
+    The index is the record's place in the file, and the header is line 1. A cell that
+    spans lines moves what follows it.
+    """
+    return int(found.index.to_numpy()[np.argmax(found.to_numpy())]) + 2

@@ -1,6 +1,6 @@
 """THE door: the only module that builds what leaves a hospital.
 
-Everything that leaves passes one of three functions, each of which builds a Flower reply:
+Everything that leaves passes one of three functions, each building a Flower reply:
 ``ready`` (the site's name), ``release`` (summands, exactly as the study declares them,
 from enough people) and ``refuse`` (an id; the reason stays in the site's own log).
 """
@@ -12,10 +12,11 @@ from flwr.app import Error, Message
 
 from client import training
 from client.opened import Opened
-from client.site import CHECK
+from client.site import CHECK, Site
 from common import plan, wire
 from common.errors import ConsiliumError, Refusal
 from common.release import flatten
+from common.study import Study
 from common.task import Task
 
 LOG = logging.getLogger("consilium.client")
@@ -30,7 +31,7 @@ def ready(message: Message, opened: Opened) -> Message:
 
 
 def release(message: Message, opened: Opened) -> Message:
-    """Compute one round and let the sums out; raise rather than let anything else out."""
+    """Compute one round and let the sums out; raise rather than let out more."""
     question = wire.read_ask(message.content)
     task = plan.find(opened.study, question.place.task)
     _floor(opened, task)
@@ -57,15 +58,19 @@ def enough(opened: Opened) -> None:
         _floor(opened, task)
 
 
+def floor_of(site: Site, study: Study) -> int:
+    """Return how few people a sum may stand for: the stricter of site and study."""
+    return max(study.disclosure.min_people, site.mapping.min_people)
+
+
 def _floor(opened: Opened, task: Task) -> None:
-    site, study = opened.site, opened.study
-    floor = max(study.disclosure.min_people, site.mapping.min_people)
+    site, floor = opened.site, floor_of(opened.site, opened.study)
     people = opened.table.people[task.rows]
     if people < floor:
         raise Refusal(
-            f"{site.name} has {people} people for {task.name}, fewer than the floor of {floor}",
+            f"{site.name} has fewer people for {task.name} than its floor of {floor}",
             where=site.where("min_people"),
-            likely="the cohort is narrow here, or most records were left out in cleaning",
+            likely="the cohort is narrow here, or cleaning left most records out",
             fix="see what was left out; a smaller floor is the steward's decision",
             then=f"{CHECK}{site.path}",
         )

@@ -29,7 +29,8 @@ class Opened:
 def open_study(local: Site, study: Study) -> Opened:
     """Admit *study* by the site's rules, then read and clean its records.
 
-    Raises Refusal before a single record is read, DataError when the records do not fit.
+    Raises Refusal before a single record is read, DataError for records that do not
+    fit.
     """
     site.admit(local, study)
     table = cleaning.clean(local, study, csv.read(local))

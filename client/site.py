@@ -1,4 +1,4 @@
-"""This hospital's own rules: where its records are, what it approved, its floors."""
+"""A hospital's own rules: where its records are, what it approved, its floors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ class Source(Document):
 
 
 class Column(Document):
-    """How one declared variable is found: its column, unit, missing codes, spellings."""
+    """How one declared variable is found: column, unit, missing codes, spellings."""
 
     column: Text | None = None
     absent: bool = False

@@ -12,8 +12,8 @@ from common.task import Rows, State, Task
 class Design:
     """A table's encoded rows, kept while the consortium's constants stay the same.
 
-    A round of Newton's method needs the same design matrix as the round before; encoding
-    it again would double the cost of the round.
+    Each round of Newton's method needs the same design matrix; encoding it again
+    would double the cost of the round.
     """
 
     def __init__(self, table: Table) -> None:

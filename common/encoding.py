@@ -53,7 +53,7 @@ def columns(study: Study) -> tuple[Column, ...]:
 
 
 def encode(study: Study, encoding: Encoding, values: Array) -> Array:
-    """Return the design matrix [people, columns] of clean *values* [people, variables]."""
+    """Return the design [people, columns] of clean *values* [people, variables]."""
     plan = columns(study)
     design = np.empty((len(values), len(plan)))
     for index, column in enumerate(plan):

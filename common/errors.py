@@ -74,7 +74,7 @@ class StudyError(ConsiliumError):
 
 
 class MachineError(ConsiliumError):
-    """This machine lacks something the command needs."""
+    """The machine lacks something the command needs."""
 
     exit_code = 4
 

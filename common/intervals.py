@@ -1,4 +1,4 @@
-"""95 % intervals that hold at small numbers, from counts alone: no bootstrap, no rows."""
+"""95 % intervals that hold at small numbers, from counts alone: no row is needed."""
 
 import math
 

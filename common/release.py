@@ -1,4 +1,4 @@
-"""What may leave a hospital: every array declared beforehand, and the check at the door.
+"""What may leave a hospital: each array declared beforehand, and checked at the door.
 
 A release is the manifest that a steward reads and the door enforces: the same value is
 printed by ``consilium client check`` and compared with what a formula returned.
@@ -21,7 +21,8 @@ Summands = Mapping[str, Array]
 class Field:
     """One array that may leave: its meaning in words, its exact shape, and its kind.
 
-    A ``count`` is a whole number of people, zero or more; a ``sum`` is any finite number.
+    A ``count`` is a whole number of people, zero or more; a ``sum`` is any finite
+    number.
     """
 
     meaning: str
@@ -48,7 +49,7 @@ def check(release: Release, summands: Summands) -> None:
 
 
 def flatten(release: Release, summands: Summands) -> Array:
-    """Return *summands* as one vector, in the order in which *release* declares them."""
+    """Return *summands* as one vector, in the order in which they are declared."""
     check(release, summands)
     return np.concatenate([summands[name].ravel() for name in release])
 
@@ -74,4 +75,6 @@ def _check_array(name: str, field: Field, array: Array) -> None:
     if not np.isfinite(array).all():
         raise IntegrityError(f"{name} holds numbers that are not finite")
     if field.kind == "count" and ((array < 0) | (array != np.rint(array))).any():
-        raise IntegrityError(f"{name} is declared as counts, but is not whole and positive")
+        raise IntegrityError(
+            f"{name} is declared as counts, but is not whole and positive"
+        )

@@ -75,7 +75,7 @@ class Category(Document):
 
     @property
     def coded(self) -> tuple[str, ...]:
-        """The levels in the order of their codes 0, 1, …"""
+        """The levels in the order of their codes, from 0."""
         return self.levels
 
 

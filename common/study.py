@@ -14,8 +14,17 @@ from pydantic import Field, model_validator
 
 from common import toml_file
 from common.registry import MODELS
-from common.schema import Binary, Category, Document, Finite, Name, Number, Outcome
-from common.schema import Text, Variable
+from common.schema import (
+    Binary,
+    Category,
+    Document,
+    Finite,
+    Name,
+    Number,
+    Outcome,
+    Text,
+    Variable,
+)
 
 SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -66,7 +75,7 @@ class ModelChoice(Document):
 
 
 class Rounds(Document):
-    """How long the consortium tries: rounds at most, sites at least, seconds a round."""
+    """How long the consortium tries: most rounds, fewest sites, seconds a round."""
 
     maximum: int = Field(default=25, ge=1, le=1000)
     quorum: int = Field(ge=1)
@@ -74,7 +83,7 @@ class Rounds(Document):
 
 
 class Evaluation(Document):
-    """Who tests the model: a share of the people, or those that the site's file names."""
+    """Who tests the model: a share of the people, or whom the site's file names."""
 
     test: Annotated[float, Field(gt=0.0, lt=1.0)] | Literal["declared"]
     seed: int = 0
@@ -147,12 +156,17 @@ def _cohort(study: Study) -> None:
     for rule in study.cohort:
         variable = kinds.get(rule.variable)
         if variable is None:
-            msg = f"the cohort names {rule.variable!r}, which is not a declared variable"
+            msg = (
+                f"the cohort names {rule.variable!r}, which is not a declared variable"
+            )
             raise ValueError(msg)
         if (rule.one_of is not None) != isinstance(variable, Category):
-            msg = f"cohort rule on {rule.variable}: one_of is for categories, bounds for numbers"
+            rest = "one_of is for categories, bounds are for numbers"
+            msg = f"cohort rule on {rule.variable}: {rest}"
             raise ValueError(msg)
-        if isinstance(variable, Category) and not set(rule.one_of or ()) <= set(variable.levels):
+        if isinstance(variable, Category) and not set(rule.one_of or ()) <= set(
+            variable.levels
+        ):
             msg = f"cohort rule on {rule.variable}: one_of names an undeclared level"
             raise ValueError(msg)
 
@@ -163,7 +177,7 @@ def _roster(study: Study) -> None:
         msg = "a site is named twice in study.sites"
         raise ValueError(msg)
     if study.rounds.quorum > len(sites):
-        msg = f"rounds.quorum is {study.rounds.quorum}, but only {len(sites)} sites are invited"
+        msg = f"a quorum of {study.rounds.quorum} of {len(sites)} invited sites"
         raise ValueError(msg)
 
 
@@ -178,5 +192,6 @@ def _prediction(study: Study) -> None:
         raise ValueError(msg)
     wanted = MODELS[study.model.kind].outcome
     if study.outcome.kind != wanted:
-        msg = f"{study.model.kind} predicts a {wanted} outcome, {study.outcome.name} is {study.outcome.kind}"
+        kind = study.model.kind
+        msg = f"{kind} needs a {wanted} outcome, not a {study.outcome.kind} one"
         raise ValueError(msg)

@@ -11,7 +11,7 @@ A task is a frozen record of pure functions. The smallest one counts people:
         release=lambda study: {"people": Field("people in the cohort", (1,), "count")},
         start=lambda study, found: State({}),
         local=lambda study, state, rows: {"people": np.array([len(rows.y)], float)},
-        finish=lambda study, state, total: State({"people": total["people"]}, done=True),
+        finish=lambda study, state, total: State(total, done=True),
         read=lambda study, state: {"people": int(state.arrays["people"][0])},
     )
 """
@@ -31,7 +31,7 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What everyone may see between two rounds: named arrays, and whether it is over."""
+    """What everyone may see between two rounds: named arrays, and if it is over."""
 
     arrays: Mapping[str, Array]
     done: bool = False
@@ -55,7 +55,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Pure functions and a name: the site's half, the server's half, and the reading."""
+    """Pure functions and a name: the site's half, the server's half, the reading."""
 
     name: str
     rows: Split

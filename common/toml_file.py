@@ -34,7 +34,7 @@ def read(path: Path, model: type[Model], then: str) -> Model:
 
 
 def line_of(text: str, location: Location) -> int:
-    """Return the 1-based line on which *location*, or its nearest parent, is written."""
+    """Return the 1-based line of *location*, or of the nearest parent that is written."""
     lines = _index(text)
     keys = tuple(key for key in location if key != "__root__")
     while keys and keys not in lines:
@@ -97,13 +97,15 @@ def _explain(
     path: Path, text: str, model: type[BaseModel], invalid: ValidationError, then: str
 ) -> StudyError:
     """Turn pydantic's first finding into an error that a person can act upon."""
-    first = invalid.errors(include_url=False, include_context=True)[0]
+    found = invalid.errors(include_url=False)
+    unknown = [each for each in found if each["type"] == "extra_forbidden"]
+    first = (unknown or found)[0]
     named = first["type"] in {"missing", "extra_forbidden"}
     place = _without_tags(first["loc"], tomllib.loads(text), keep_last=named)
     where = f"{path} line {line_of(text, place)}"
     written = ".".join(str(part) for part in place) or path.name
-    more = len(invalid.errors()) - 1
-    likely = f"{more} more of this kind in the same file" if more else ""
+    more = len(found) - 1
+    likely = f"{more} more in the same file, perhaps by the same slip" if more else ""
     if first["type"] == "extra_forbidden":
         known = _keys_beside(model, place)
         near = suggest(str(place[-1]), known)
@@ -117,10 +119,8 @@ def _explain(
     return StudyError(what, where=where, likely=likely, fix=fix, then=then)
 
 
-def _without_tags(
-    location: Location, document: object, *, keep_last: bool
-) -> Location:
-    """Drop what pydantic adds to a location (tags of unions), keeping what is written."""
+def _without_tags(location: Location, document: object, *, keep_last: bool) -> Location:
+    """Drop what pydantic adds to a location (tags of unions), keep what is written."""
     place: list[str | int] = []
     for depth, part in enumerate(location):
         last = keep_last and depth == len(location) - 1
@@ -140,14 +140,16 @@ def _keys_beside(model: type[BaseModel], place: Location) -> list[str]:
     for part in place[:-1]:
         if isinstance(part, int):
             continue
-        fields = [each.model_fields[part] for each in models if part in each.model_fields]
+        fields = [
+            each.model_fields[part] for each in models if part in each.model_fields
+        ]
         inner = [found for field in fields for found in _models_in(field.annotation)]
         models = inner or models
     return sorted({key for each in models for key in each.model_fields})
 
 
 def _models_in(annotation: object) -> list[type[BaseModel]]:
-    """Return every model named inside a type such as ``tuple[Number | Category, ...]``."""
+    """Return every model named inside a type: ``tuple[Number | Category, ...]``."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return [annotation] if issubclass(annotation, BaseModel) else []
     return [found for arg in typing.get_args(annotation) for found in _models_in(arg)]

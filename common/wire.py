@@ -4,10 +4,11 @@
     Ask       server -> site   one round: which task, which round, the state
     Answer    site -> server   that round's summands, as one vector in declared order
 
-Each names the protocol, the study's digest, the task and the round, so that an answer to
-one question is never taken for the answer to another.
+Each names the protocol, the study's digest, the task and the round, so that an answer
+to one question is never taken for the answer to another.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,7 +110,9 @@ def size(record: RecordDict) -> int:
     return arrays + sum(len(str(value)) for each in words for value in each.values())
 
 
-def _record(place: Place, words: dict[str, str], arrays: object) -> RecordDict:
+def _record(
+    place: Place, words: Mapping[str, str], arrays: Mapping[str, Array]
+) -> RecordDict:
     about = ConfigRecord(
         {
             "protocol": PROTOCOL,
@@ -119,7 +122,7 @@ def _record(place: Place, words: dict[str, str], arrays: object) -> RecordDict:
             **words,
         }
     )
-    packed = {name: FlowerArray(array) for name, array in dict(arrays).items()}
+    packed = {name: FlowerArray(array) for name, array in arrays.items()}
     return RecordDict({"about": about, "arrays": ArrayRecord(packed)})
 
 

@@ -1,0 +1,1 @@
+"""The aggregator: sees sums, never a site's rows."""

@@ -1,7 +1,7 @@
-"""Flower's way into the aggregator: ``server.app:app`` runs one study and keeps its end.
+"""Flower's way into the aggregator: ``server.app:app`` runs one study to its end.
 
-The study arrives as canonical JSON in the run's configuration; what it came to is left in
-the context's state, where Flower keeps it and the command line finds it.
+The study arrives as canonical JSON in the run's configuration; what it came to is left
+in the context's state, where Flower keeps it and the command line finds it.
 """
 
 import json

@@ -73,24 +73,29 @@ def _open(study: Study, line: Line) -> tuple[str, ...]:
     """Show the study to every node; those that admit it become the roster."""
     line.nodes = {node: f"node {node}" for node in line.grid.get_node_ids()}
     replies = _exchange(line, wire.opening(study), wire.OPEN)
-    refusals = tuple(reply.error.reason for reply in replies if reply.has_error())
+    refusals = tuple(str(reply.error.reason) for reply in replies if reply.has_error())
     admitted = [reply for reply in replies if reply.has_content()]
     line.nodes = dict(_names(study, admitted))
     quorum = study.rounds.quorum
     if len(line.nodes) < quorum:
         silent = len(list(line.grid.get_node_ids())) - len(replies)
         raise QuorumError(
-            f"{len(line.nodes)} of {quorum} required sites take part in {study.study.name}",
-            likely="; ".join([*refusals, *([f"{silent} did not answer"] if silent else [])]),
+            f"{len(line.nodes)} of {quorum} needed sites take part in "
+            f"{study.study.name}",
+            likely="; ".join(
+                [*refusals, *([f"{silent} did not answer"] if silent else [])]
+            ),
             fix="each site's own log says under that id why it refused",
             then="consilium client check   (at the site)",
         )
-    LOG.info("open: %d sites take part: %s", len(line.nodes), _list(line.nodes.values()))
+    LOG.info(
+        "open: %d sites take part: %s", len(line.nodes), _list(line.nodes.values())
+    )
     return refusals
 
 
 def _names(study: Study, replies: Iterable[Message]) -> Iterable[tuple[int, str]]:
-    """Yield (node, site) of every site that approved this very study, each name once."""
+    """Yield (node, site) of each site that approved this very study, each name once."""
     seen: set[str] = set()
     for reply in sorted(replies, key=lambda reply: reply.metadata.src_node_id):
         digest, site = wire.read_ready(reply.content)
@@ -108,12 +113,14 @@ def _conclude(
         begun = time.perf_counter()
         state = _round(study, task, number, state, line)
         took = 1000 * (time.perf_counter() - begun)
-        LOG.info("%s: round %d, %d sites, %.0f ms", task.name, number, len(line.nodes), took)
+        LOG.info(
+            "%s: round %d, %d sites, %.0f ms", task.name, number, len(line.nodes), took
+        )
         if state.done:
             return state, number
     raise StudyError(
         f"{task.name} did not settle in {study.rounds.maximum} rounds",
-        likely="the outcome is perfectly separated by a variable, and ridge is too small",
+        likely="a variable separates the outcome perfectly; ridge is too small",
         fix="in [model]:   ridge = 1.0        # or, in [rounds], a larger maximum",
     )
 
@@ -122,7 +129,9 @@ def _round(study: Study, task: Task, number: int, state: State, line: Line) -> S
     """Ask one round of every site, add the answers, and take the next state."""
     place = wire.Place(study.digest(), task.name, number)
     replies = _exchange(line, wire.ask(wire.Ask(place, state)), wire.ROUND)
-    answers = [wire.read_answer(reply.content) for reply in replies if reply.has_content()]
+    answers = [
+        wire.read_answer(reply.content) for reply in replies if reply.has_content()
+    ]
     _complete(task, number, replies, line)
     release = task.release(study)
     return task.finish(study, state, aggregation.total(release, place, answers))

@@ -1,0 +1,1 @@
+"""Hospitals that do not exist, and engines that run studies over them."""

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
-from flwr.app import Context, Message, RecordDict
+from flwr.app import Context, Message, RecordDict, UserConfig
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
@@ -89,7 +89,7 @@ def run(study: Study, sites: Iterable[Path]) -> Outcome:
     """Run *study* over the site folders whose ``site.toml`` files are *sites*."""
     run_id = next(RUN)
     TaskIdentity.run_id, TaskIdentity.task_id, TaskIdentity.node_id = run_id, run_id, 0
-    config = {"study": study.canonical().decode()}
+    config: UserConfig = {"study": study.canonical().decode()}
     context = Context(run_id, 0, {}, RecordDict(), config)
     server.app.app(InProcess(sites, run_id), context)
     return server.app.outcome_of(context)

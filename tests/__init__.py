@@ -1,0 +1,1 @@
+"""Tests, one folder a package; above them the laws that every task obeys."""

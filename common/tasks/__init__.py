@@ -1,0 +1,1 @@
+"""One family of formulas a file: arrays in, arrays out, and no other power."""

@@ -1,6 +1,6 @@
 """Counts, means, deviations, quartiles and level frequencies, all from one sum.
 
-The same sum gives the constants by which every site standardises and fills gaps, so that
+The same sum gives the constants by which every site standardises and fills gaps:
 preparation is one function of the whole consortium and never of one hospital.
 """
 
@@ -43,9 +43,9 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
     """Add up this site's people, variable by variable."""
     del state
     values = np.column_stack([rows.x, rows.y])
-    summands = {
+    summands: dict[str, Array] = {
         "people": np.array([len(values)], dtype=np.float64),
-        "present": np.sum(~np.isnan(values), axis=0, dtype=np.float64),
+        "present": np.count_nonzero(~np.isnan(values), axis=0).astype(np.float64),
         "levels": _counts(values, [(i, level) for i, level, _ in _levels(study)]),
         **_moments(study, values),
     }

@@ -24,7 +24,9 @@ def release(study: Study) -> Release:
     if study.outcome.kind == "binary":
         bins = (_evaluation(study).bins,)
         return {
-            "negatives": Field("test people without the outcome, by score", bins, "count"),
+            "negatives": Field(
+                "test people without the outcome, by score", bins, "count"
+            ),
             "positives": Field("test people with the outcome, by score", bins, "count"),
             "brier": Field("sum of squared errors of the score", (1,), "sum"),
         }

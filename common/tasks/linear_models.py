@@ -54,7 +54,7 @@ def _poisson_loss(eta: Array, y: Array) -> tuple[Array, Array, Array]:
 
 
 def release(study: Study) -> Release:
-    """Declare loss, gradient and the upper triangle of the curvature; last: intercept."""
+    """Declare loss, gradient and upper triangle of the curvature, intercept last."""
     width = len(columns(study)) + 1
     return {
         "loss": Field("sum of the losses", (1,), "sum"),
@@ -107,7 +107,9 @@ def _finish(family: Family, study: Study, state: State, total: Summands) -> Stat
         step = arrays["step"] / 2
         return State({**arrays, "weights": arrays["best"] + step, "step": step})
     curvature = _symmetric(total["curvature"], len(weights))
-    step = _solve(family, curvature + np.diag(penalty), total["gradient"] + penalty * weights)
+    step = _solve(
+        family, curvature + np.diag(penalty), total["gradient"] + penalty * weights
+    )
     moved = weights - step
     done = np.abs(step).max() <= TOLERANCE * max(1.0, np.abs(weights).max())
     kept = {"curvature": total["curvature"], "penalty": penalty} if done else {}
@@ -121,7 +123,7 @@ def _finish(family: Family, study: Study, state: State, total: Summands) -> Stat
 
 
 def read(study: Study, state: State) -> Findings:
-    """Return the coefficients: standardised, with errors; and per unit of the variable."""
+    """Return the coefficients: standardised, with errors, and per unit."""
     weights, errors = state.arrays["weights"], _standard_errors(state)
     names = [*(column.name for column in columns(study)), "(intercept)"]
     scale = np.r_[state.arrays["scale"], 1.0]
@@ -134,7 +136,9 @@ def read(study: Study, state: State) -> Findings:
                 "name": name,
                 "coefficient": float(weight),
                 "standard_error": float(error) if known else None,
-                "interval": [float(weight - half), float(weight + half)] if known else None,
+                "interval": [float(weight - half), float(weight + half)]
+                if known
+                else None,
                 "per_unit": float(weight / spread) if known else None,
             }
         )
@@ -168,7 +172,7 @@ def _ridge(study: Study) -> float:
 
 
 def _symmetric(upper: Array, width: int) -> Array:
-    matrix = np.zeros((width, width))
+    matrix: Array = np.zeros((width, width))
     matrix[np.triu_indices(width)] = upper
     return matrix + np.triu(matrix, 1).T
 
@@ -179,7 +183,7 @@ def _solve(family: Family, matrix: Array, gradient: Array) -> Array:
     except np.linalg.LinAlgError:
         raise StudyError(
             f"the {family.name} regression has no unique solution",
-            likely="a variable repeats others, or separates the outcome, and ridge is 0",
+            likely="a variable repeats others or separates the outcome; ridge is 0",
             fix="in [model]:   ridge = 1.0",
         ) from None
 
@@ -193,11 +197,12 @@ def _standard_errors(state: State) -> Array:
     arrays = state.arrays
     curvature = _symmetric(arrays["curvature"], len(arrays["weights"]))
     inverse = np.linalg.inv(curvature + np.diag(arrays["penalty"]))
-    return np.sqrt(np.diag(inverse @ curvature @ inverse))
+    variances: Array = np.diag(inverse @ curvature @ inverse)
+    return np.sqrt(variances)
 
 
 def _shift(state: State) -> float:
-    """Return what the intercept gains by measuring from zero instead of from the mean."""
+    """Return what the intercept gains by measuring from zero, not from the mean."""
     arrays = state.arrays
     used = arrays["scale"] > 0.0
     slopes = arrays["weights"][:-1][used] / arrays["scale"][used]
@@ -228,5 +233,10 @@ def model(family: Family) -> Model:
 
 LOGISTIC = model(Family("logistic", expit, _logistic_loss, _logit))
 POISSON = model(
-    Family("poisson", _poisson_mean, _poisson_loss, lambda mean: float(np.log(max(mean, 1e-3))))
+    Family(
+        "poisson",
+        _poisson_mean,
+        _poisson_loss,
+        lambda mean: float(np.log(max(mean, 1e-3))),
+    )
 )

@@ -1,0 +1,28 @@
+"""``consilium client``: what a hospital's people run on the hospital's machine."""
+
+from pathlib import Path
+
+import click
+
+from common import terminal
+from common.terminal import Terminal
+
+FILE = click.Path(path_type=Path)
+
+
+@click.group()
+def client() -> None:
+    """Look after one hospital's side of a study."""
+
+
+@client.command()
+@click.option("--study", "study_path", metavar="STUDY.toml", type=FILE, required=True)
+@click.option("--site", "site_path", metavar="SITE.toml", type=FILE, required=True)
+@terminal.options
+def check(terminal: Terminal, study_path: Path, site_path: Path) -> None:
+    """Show what the study would read, convert, drop and send here; send nothing."""
+    from client import review, site  # noqa: PLC0415 - pandas and Flower load here
+    from common import study  # noqa: PLC0415
+
+    found = review.check(site.read(site_path), study.read(study_path))
+    terminal.result(found.facts(), found.text())

@@ -1,0 +1,85 @@
+"""The steward's dry run: what was mapped, converted, dropped, and what would leave."""
+
+from dataclasses import asdict, dataclass
+
+from client import cleaning
+from client.egress import floor_of
+from client.site import Site
+from client.sources import csv
+from client.table import Count, Table
+from common import manifest, plan
+from common.study import Study
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a study would do at one site."""
+
+    site: Site
+    study: Study
+    table: Table
+
+    def facts(self) -> dict[str, object]:
+        """Return the review as plain data: counts only."""
+        return {
+            "ok": True,
+            "site": self.site.name,
+            "study": self.study.study.name,
+            "digest": self.study.digest(),
+            "approved": self.approved,
+            "records": len(self.table.outcome),
+            "people": dict(self.table.people),
+            "floor": floor_of(self.site, self.study),
+            "enough": self.enough,
+            "cleaning": [asdict(count) for count in self.table.report],
+            "leaves": [line.facts() for line in manifest.lines(self.study)],
+        }
+
+    @property
+    def approved(self) -> bool:
+        """Whether this site approved exactly this study."""
+        return self.study.digest() in (self.site.mapping.approved or ())
+
+    @property
+    def enough(self) -> bool:
+        """Whether enough people train and, where there is a test, test."""
+        floor = floor_of(self.site, self.study)
+        needed = {task.rows for task in plan.tasks(self.study)}
+        return all(self.table.people[split] >= floor for split in needed)
+
+    def text(self) -> str:
+        """Return the review for a terminal."""
+        people = self.table.people
+        return "\n".join(
+            [
+                f"{self.site.name}: {len(self.table.outcome)} records are ready for "
+                f"{self.study.study.name}; nothing was sent",
+                f"  people   {people['train']} train, {people['test']} test; "
+                f"floor {floor_of(self.site, self.study)}"
+                f"{'' if self.enough else '   TOO FEW: this site would refuse'}",
+                f"  approval {self._approval()}",
+                "",
+                "What cleaning did:",
+                *(_line(count) for count in self.table.report),
+                "",
+                manifest.text(self.study, manifest.lines(self.study)),
+            ]
+        )
+
+    def _approval(self) -> str:
+        if self.approved:
+            return "this version is approved here"
+        digest = self.study.digest()
+        line = f'approved = ["{digest}"]'
+        return f"not approved; after reading it, in site.toml:\n    {line}"
+
+
+def check(site: Site, study: Study) -> Review:
+    """Read and clean as the study would; raise what the study would meet."""
+    return Review(site, study, cleaning.clean(site, study, csv.read(site)))
+
+
+def _line(count: Count) -> str:
+    return f"  {count.step:<11}{count.count:>7,}  {count.what}" + (
+        f" ({count.variable})" if count.variable else ""
+    )

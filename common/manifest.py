@@ -1,0 +1,62 @@
+"""What a study would let leave, in words: from the declarations the door enforces."""
+
+from dataclasses import asdict, dataclass
+
+from common import plan
+from common.study import Study
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """One array that may leave a site, every round of its task."""
+
+    task: str
+    name: str
+    meaning: str
+    numbers: int
+    kind: str
+
+    def facts(self) -> dict[str, str | int]:
+        """Return the line as plain data."""
+        return asdict(self)
+
+
+def lines(study: Study) -> tuple[Leaving, ...]:
+    """Return every array that may leave a site of *study*, in order."""
+    return tuple(
+        Leaving(task.name, name, field.meaning, field.size, field.kind)
+        for task in plan.tasks(study)
+        for name, field in task.release(study).items()
+    )
+
+
+def text(study: Study, leaves: tuple[Leaving, ...]) -> str:
+    """Return the manifest as a table for a terminal."""
+    rows = [f"{'task':<10}{'numbers':>8}  {'kind':<6}meaning"]
+    rows += [
+        f"{line.task:<10}{line.numbers:>8,}  {line.kind:<6}{line.meaning}"
+        for line in leaves
+    ]
+    table = "\n".join(f"  {row}" for row in rows)
+    return (
+        f"{study.study.name} is valid: {len(study.variables)} variables, "
+        f"{len(study.study.sites)} sites, quorum {study.rounds.quorum}\n"
+        f"digest   {study.digest()}\n"
+        f"privacy  {privacy(study)}\n\n"
+        f"What leaves each site, per round of its task, and nothing else:\n{table}\n"
+    )
+
+
+def privacy(study: Study) -> str:
+    """Return what the study's privacy setting means, in words."""
+    return f'"{study.privacy}": sums leave exact, without noise'
+
+
+def sentence(study: Study, rounds: dict[str, int]) -> str:
+    """Return in one sentence what left each site of a finished study."""
+    parts = []
+    for task in plan.tasks(study):
+        numbers = sum(field.size for field in task.release(study).values())
+        times = rounds[task.name]
+        parts.append(f"{times} x {numbers:,} numbers for {task.name}")
+    return f"Each hospital sent only sums over its people: {', '.join(parts)}; 0 rows."

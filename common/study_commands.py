@@ -1,0 +1,112 @@
+"""``consilium study``: start a study file, check it, and print its schema."""
+
+from pathlib import Path
+
+import click
+
+from common import terminal
+from common.errors import UsageError
+from common.terminal import Terminal
+
+TEMPLATE = """\
+# A study: the one file that the consortium agrees on. `consilium study check` reads it.
+format = 1
+privacy = "none"            # written out on purpose: sums leave exact, without noise
+
+[study]
+name = "{name}"
+title = "What this study finds out, in one line"
+purpose = "Why these hospitals do it, and what the result may be used for"
+contact = "you@consortium.example"
+expires = 2030-12-31
+sites = ["hospital-a", "hospital-b", "hospital-c"]
+
+[[variables]]
+kind = "number"
+name = "age"
+unit = "a"
+range = [18, 110]           # plausible values: outside becomes missing, and is counted
+missing = "median"          # or "mean", or "exclude"
+
+[[variables]]
+kind = "number"
+name = "cholesterol"
+unit = "mg/dL"
+range = [50, 700]
+units = {{ "mmol/L" = 38.67 }}  # how other units become the declared one
+
+[[variables]]
+kind = "category"
+name = "sex"
+levels = ["female", "male"]  # the first is the reference in the model
+missing = "mode"            # or "level", or "exclude"
+
+[[cohort]]
+variable = "age"
+at_least = 18
+
+[outcome]
+kind = "binary"
+name = "disease"
+levels = ["absent", "present"]
+positive = "present"
+
+[model]
+kind = "logistic"
+ridge = 1.0                 # lambda in loss + lambda/2 |w|^2; scikit-learn's 1/C
+
+[rounds]
+quorum = 3                  # so many sites at least, or the study does not run
+
+[evaluation]
+test = 0.3                  # share of people who test, always the same people
+"""
+
+
+@click.group()
+def study() -> None:
+    """Write and check the study that hospitals approve."""
+
+
+@study.command()
+@click.argument("name")
+@terminal.options
+def new(terminal: Terminal, name: str) -> None:
+    """Write NAME.toml, a commented study to start from."""
+    path = Path(f"{name}.toml")
+    if path.exists():
+        raise UsageError(f"{path} exists already", fix="choose another name")
+    path.write_text(TEMPLATE.format(name=name), encoding="utf-8")
+    text = f"wrote {path}\nnext:   consilium study check {path}"
+    terminal.result({"ok": True, "study": str(path)}, text)
+
+
+@study.command()
+@click.argument("path", metavar="STUDY.toml", type=click.Path(path_type=Path))
+@terminal.options
+def check(terminal: Terminal, path: Path) -> None:
+    """Say whether STUDY.toml is valid, and what would leave each site."""
+    from common import manifest, study  # noqa: PLC0415
+
+    checked = study.read(path)
+    leaves = manifest.lines(checked)
+    facts = {
+        "ok": True,
+        "study": checked.study.name,
+        "digest": checked.digest(),
+        "privacy": checked.privacy,
+        "leaves": [line.facts() for line in leaves],
+    }
+    terminal.result(facts, manifest.text(checked, leaves))
+
+
+@study.command()
+@terminal.options
+def schema(terminal: Terminal) -> None:
+    """Print the JSON Schema of a study file, for an editor that completes keys."""
+    import json  # noqa: PLC0415
+
+    from common.study import Study  # noqa: PLC0415
+
+    described = Study.model_json_schema()
+    terminal.result(described, json.dumps(described, indent=2))

@@ -1,0 +1,156 @@
+"""How every command speaks: data on stdout, talk on stderr, and errors that help."""
+
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from common.errors import INTERRUPTED, ConsiliumError, UsageError
+
+LOG = logging.getLogger("consilium")
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """What a person asked of the output: data or text, more or less talk, colour."""
+
+    json: bool
+    quiet: bool
+    verbose: bool
+    color: bool
+
+    def say(self, text: str) -> None:
+        """Tell the person something that is not the result."""
+        if not self.quiet:
+            click.echo(text, err=True, color=self.color)
+
+    def result(self, data: object, text: str) -> None:
+        """Print the result: *data* as JSON when asked for, otherwise *text*."""
+        whole = json.dumps(data, indent=2, ensure_ascii=False) if self.json else text
+        click.echo(whole, color=self.color)
+
+    @contextmanager
+    def progress(self, title: str) -> Generator[None]:
+        """Show what the log says meanwhile: one moving line, or a line an event."""
+        live = self.color and not (self.quiet or self.verbose or self.json)
+        LOG.setLevel(logging.WARNING if self.quiet else logging.INFO)
+        LOG.propagate = False
+        with _moving(title) if live else _lines() as stream:
+            handler = logging.StreamHandler(stream)
+            LOG.addHandler(handler)
+            try:
+                yield
+            finally:
+                LOG.removeHandler(handler)
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the four options that every command has, as one ``terminal``."""
+
+    def run(
+        *, as_json: bool, quiet: bool, verbose: bool, no_color: bool, **rest: object
+    ) -> None:
+        plain = no_color or "NO_COLOR" in os.environ or not sys.stderr.isatty()
+        command(Terminal(as_json, quiet, verbose, not plain), **rest)
+
+    run.__doc__ = command.__doc__
+    run.__name__ = command.__name__
+    if hasattr(command, "__click_params__"):
+        run.__click_params__ = command.__click_params__  # type: ignore[attr-defined]
+    for option in (
+        click.option("--no-color", is_flag=True, help="Plain text, as under NO_COLOR."),
+        click.option("-v", "--verbose", is_flag=True, help="Every event, and traces."),
+        click.option("-q", "--quiet", is_flag=True, help="Only results and refusals."),
+        click.option(
+            "--json", "as_json", is_flag=True, help="Data on stdout, as JSON."
+        ),
+    ):
+        option(run)
+    return run
+
+
+def run(root: click.Group, arguments: list[str]) -> int:
+    """Run the command line and return its exit code; nothing escapes as a trace."""
+    as_json = "--json" in arguments
+    try:
+        root.main(args=arguments, prog_name="consilium", standalone_mode=False)
+    except ConsiliumError as refused:
+        return _failed(refused, as_json=as_json)
+    except click.exceptions.NoArgsIsHelpError as wanted:
+        click.echo(wanted.format_message(), err=True)
+        return UsageError.exit_code
+    except click.ClickException as wrong:
+        context = getattr(wrong, "ctx", None)
+        command = context.command_path if context else "consilium"
+        usage = UsageError(_lower(wrong.format_message()), then=f"{command} --help")
+        return _failed(usage, as_json=as_json)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("interrupted: nothing more was sent", err=True)
+        return INTERRUPTED
+    except Exception as fault:  # noqa: BLE001 - the last resort of the program
+        return _failed(_crash(fault, verbose="-v" in arguments), as_json=as_json)
+    return 0
+
+
+def _failed(error: ConsiliumError, *, as_json: bool) -> int:
+    if as_json:
+        click.echo(
+            json.dumps({"ok": False, "error": error.facts()}, ensure_ascii=False)
+        )
+    click.echo(f"error: {error}", err=True)
+    return error.exit_code
+
+
+def _crash(fault: Exception, *, verbose: bool) -> ConsiliumError:
+    """Write where it happened, but not the message: it may quote a record."""
+    frames = "".join(traceback.format_tb(fault.__traceback__))
+    trace = f"{frames}{type(fault).__name__} (its message may quote data: withheld)\n"
+    path = Path("consilium-crash.txt").resolve()
+    path.write_text(trace, encoding="utf-8")
+    if verbose:
+        click.echo(trace, err=True)
+    return ConsiliumError(
+        f"an internal fault: {type(fault).__name__}",
+        where=str(path),
+        likely="a mistake in Consilium; nothing was sent after it",
+        fix="report it with that file, which holds code lines and no data",
+    )
+
+
+@contextmanager
+def _moving(title: str) -> Generator[Any]:
+    from rich.console import Console  # noqa: PLC0415 - only a live terminal needs it
+
+    with Console(stderr=True).status(title) as status:
+        yield _Line(lambda text: status.update(f"{title}: {text}"))
+
+
+@contextmanager
+def _lines() -> Generator[Any]:
+    yield sys.stderr
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Enough of a text stream for a log handler to write one moving line to."""
+
+    show: Callable[[str], None]
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            self.show(text.strip())
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def _lower(text: str) -> str:
+    return (text[:1].lower() + text[1:]).rstrip(".")

@@ -1,0 +1,82 @@
+"""``consilium demo`` and ``consilium simulate``: many hospitals on one machine."""
+
+from pathlib import Path
+
+import click
+
+from common import terminal
+from common.terminal import Terminal
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=FOLDER,
+    default="consilium-demo",
+    show_default=True,
+    help="Where hospitals, study and report are written.",
+)
+@click.option(
+    "--data",
+    type=FOLDER,
+    help="Folder of the four UCI heart disease files: run on those instead.",
+)
+@terminal.options
+def demo(terminal: Terminal, out: Path, data: Path | None) -> None:
+    """Let four hospitals learn one model together, and look at what left them."""
+    from simulations import demos  # noqa: PLC0415 - Flower and pandas load here
+
+    demos.run(terminal, out, data)
+
+
+@click.group()
+def simulate() -> None:
+    """Run a study over hospital folders on this machine."""
+
+
+@simulate.command()
+@click.argument("study", metavar="STUDY.toml", type=FILE)
+@click.option(
+    "--data",
+    type=FOLDER,
+    required=True,
+    help="Folder with one folder per hospital, each with its site.toml.",
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    default="consilium-run",
+    show_default=True,
+    help="Where report.json and report.html are written.",
+)
+@terminal.options
+def run(terminal: Terminal, study: Path, data: Path, out: Path) -> None:
+    """Run STUDY.toml over every hospital in a folder, and compare with pooled."""
+    from simulations import demos  # noqa: PLC0415
+
+    demos.study(terminal, study, data, out)
+
+
+@simulate.command()
+@click.argument("out", type=FOLDER)
+@click.option(
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    help="The same seed writes the same bytes.",
+)
+@terminal.options
+def hospitals(terminal: Terminal, out: Path, seed: int) -> None:
+    """Write four hospitals with their own dialects and planted dirt into OUT."""
+    from simulations import hospitals  # noqa: PLC0415
+
+    study = hospitals.write(out, seed)
+    text = (
+        f"wrote four hospitals, {study.name} and truth.json to {out}\n"
+        f"next:   consilium simulate run {study} --data {out}"
+    )
+    terminal.result({"ok": True, "study": str(study), "data": str(out)}, text)

@@ -1,0 +1,175 @@
+"""A whole simulated study: open the hospitals, run it, compare, and write it down."""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import flwr
+import numpy
+import pandas
+import sklearn
+
+import client.app
+from client import egress, site
+from client.opened import Opened, open_study
+from client.site import Site
+from common import __version__, manifest, plan
+from common.errors import DataError
+from common.study import Study
+from common.task import model_of
+from server.report import Report
+from server.rounds import Outcome
+from simulations import compare, engine
+from simulations.compare import Fitted
+
+LIMITS = (
+    'No differential privacy: the study says privacy = "none", so sums leave exact.',
+    "No secure aggregation yet: the aggregator sees each hospital's own sums.",
+    "No network: hospitals and aggregator run in one process of one machine.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """A finished study, with the hospitals that only a simulation can look into."""
+
+    study: Study
+    hospitals: tuple[Opened, ...]
+    outcome: Outcome
+
+
+def folders(data: Path) -> list[Path]:
+    """Return the ``site.toml`` of every hospital folder in *data*, by folder name."""
+    found = sorted(data.glob("*/site.toml"))
+    if not found:
+        raise DataError(
+            f"{data} holds no hospital: no folder in it has a site.toml",
+            fix="consilium simulate hospitals DIR   writes four to look at",
+        )
+    return found
+
+
+def simulate(study: Study, paths: Iterable[Path]) -> Simulation:
+    """Run *study* over the hospitals at *paths*.
+
+    Each hospital is opened first, so that its error is raised here in full: in the
+    simulation the hospital and the person at the keyboard are the same.
+    """
+    hospitals = tuple(_open(study, site.read(path)) for path in paths)
+    for opened in hospitals:
+        client.app.SHELF.hold(opened)
+    outcome = engine.run(study, [opened.site.path for opened in hospitals])
+    return Simulation(study, hospitals, outcome)
+
+
+def report(done: Simulation, created: datetime, seconds: float, note: str) -> Report:
+    """Return everything that a finished simulation has to say."""
+    study, outcome = done.study, done.outcome
+    tables = [opened.table for opened in done.hospitals]
+    pooled = compare.reference(study, tables) if study.model else None
+    traffic = {
+        name: outcome.sent[name] + outcome.received[name] for name in outcome.roster
+    }
+    facts = {
+        "format": 1,
+        "task": study.model.kind if study.model else "describe",
+        "study": _about(study),
+        "note": note or None,
+        "simulated": True,
+        "created": created.isoformat(timespec="seconds"),
+        "engine": "in-process",
+        "rounds": outcome.rounds[plan.tasks(study)[-2 if study.model else 0].name],
+        "rounds_by_task": outcome.rounds,
+        "seconds": round(seconds, 3),
+        "bytes_per_site": max(traffic.values()),
+        "describe": plan.tasks(study)[0].read(study, outcome.states["describe"]),
+        "left": [
+            {**line.facts(), "rounds": outcome.rounds[line.task]}
+            for line in manifest.lines(study)
+        ],
+        "sentence": manifest.sentence(study, outcome.rounds),
+        "limits": list(LIMITS),
+        "versions": _versions(),
+        "command": " ".join(["consilium", *sys.argv[1:]]),
+        "sites": [_site(done, opened, pooled) for opened in done.hospitals],
+        **(_model(done, pooled) if pooled else {}),
+    }
+    return Report.model_validate(facts)
+
+
+def _open(study: Study, local: Site) -> Opened:
+    """Open a hospital; where it wrote no approvals, the simulation approves for it."""
+    if local.mapping.approved is None:
+        approving = local.mapping.model_copy(update={"approved": (study.digest(),)})
+        local = replace(local, mapping=approving)
+    opened = open_study(local, study)
+    egress.enough(opened)
+    return opened
+
+
+def _about(study: Study) -> dict[str, str]:
+    about = study.study
+    return {
+        "name": about.name,
+        "title": about.title,
+        "purpose": about.purpose,
+        "contact": about.contact,
+        "digest": study.digest(),
+        "privacy": study.privacy,
+    }
+
+
+def _versions() -> dict[str, str]:
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    return {
+        "consilium": __version__,
+        "python": python,
+        "flwr": flwr.__version__,
+        "numpy": numpy.__version__,
+        "pandas": pandas.__version__,
+        "scikit-learn": sklearn.__version__,
+    }
+
+
+def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, object]:
+    name, table = opened.site.name, opened.table
+    facts: dict[str, object] = {
+        "name": name,
+        "rows": len(table.outcome),
+        "train": int(table.train.sum()),
+        "test": int((~table.train).sum()),
+        "bytes_in": done.outcome.sent[name],
+        "bytes_out": done.outcome.received[name],
+        "cleaning": [asdict(count) for count in table.report],
+    }
+    if pooled and done.study.outcome.kind == "binary":
+        models = {
+            "alone": compare.reference(done.study, [table]),
+            "together": compare.fitted(done.study, done.outcome.states),
+            "pooled": pooled,
+        }
+        for kind, model in models.items():
+            facts[kind] = compare.score(done.study, model, table)
+    return facts
+
+
+def _model(done: Simulation, pooled: Fitted) -> dict[str, object]:
+    study, states = done.study, done.outcome.states
+    task = model_of(study).fit
+    tables = [opened.table for opened in done.hospitals]
+    found = cast("dict[str, Any]", task.read(study, states[task.name]))
+    learned = compare.fitted(study, states).weights
+    evaluate = plan.tasks(study)[-1]
+    return {
+        "ridge": found["ridge"],
+        "coefficients": [
+            {**row, "pooled": float(weight)}
+            for row, weight in zip(found["coefficients"], pooled.weights, strict=True)
+        ],
+        "max_abs_coefficient_difference": float(abs(learned - pooled.weights).max()),
+        "together": evaluate.read(study, states[evaluate.name]),
+        "pooled": compare.totals(study, pooled, tables),
+    }
