@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from client import columns
-from client.columns import line_of
+from client.lines import line_of
 from client.site import CHECK, Site
 from client.table import Count, Table
 from common.errors import DataError

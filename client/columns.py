@@ -5,14 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from client.lines import line_of
 from client.site import CHECK, Column, Site
 from client.table import Count
 from common.errors import DataError, StudyError
 from common.release import Array
 from common.schema import Binary, Category, Number
 from common.study import Study
-
-CODED = "cells with a missing code"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -36,14 +35,11 @@ def clean(
         count = Count("columns", variable.name, never, len(raw))
         return Clean(np.full(len(raw), np.nan), (count,))
     text = raw[mapped.column].str.strip()
-    gaps = text.isin(["", *_missing_codes(site, variable)])
-    known = text.mask(gaps)
     if isinstance(variable, Number):
-        cleaned = _number(site, study, variable, known)
+        cleaned = _number(site, study, variable, text)
     else:
-        cleaned = _category(site, study, variable, known)
-    coded = Count("missing", variable.name, CODED, int(gaps.sum()))
-    counted = tuple(line for line in (coded, *cleaned.report) if line.count)
+        cleaned = _category(site, study, variable, text)
+    counted = tuple(line for line in cleaned.report if line.count)
     return Clean(cleaned.numbers, counted)
 
 
@@ -66,11 +62,13 @@ def _mapped(site: Site, variable: Number | Category | Binary) -> Column:
 
 def _number(site: Site, study: Study, variable: Number, text: pd.Series) -> Clean:
     """Read numbers, convert the unit, and turn what is outside the range into gaps."""
+    gaps = text.isin(["", *_missing_codes(site, variable)])
     plain = text.str.replace(",", ".") if site.mapping.data.decimal == "," else text
-    parsed = pd.to_numeric(plain, errors="coerce")
-    unreadable = text.notna() & parsed.isna()
+    parsed = pd.to_numeric(plain.mask(gaps), errors="coerce")
+    unreadable = parsed.isna() & ~gaps
     _refuse_unreadable(site, study, variable.name, unreadable, "not numbers")
     coded = parsed.isin(_numeric_codes(site, variable))
+    missing = int(gaps.sum() + coded.sum())
     given = parsed.mask(coded).to_numpy(dtype=np.float64)
     factor, offset = _conversion(site, variable)
     values = given * factor + offset
@@ -82,14 +80,15 @@ def _number(site: Site, study: Study, variable: Number, text: pd.Series) -> Clea
     unit = site.mapping.columns[variable.name].unit or variable.unit
     converted = known if unit != variable.unit else 0
     counts = (
-        Count("missing", variable.name, CODED, int(coded.sum())),
+        Count("missing", variable.name, "cells with a missing code", missing),
         Count("codes", variable.name, "cells not readable", int(unreadable.sum())),
         Count(
             "units", variable.name, f"cells from {unit} to {variable.unit}", converted
         ),
         Count("ranges", variable.name, "cells outside the range", int(outside.sum())),
     )
-    return Clean(np.where(outside, np.nan, values), counts)
+    values[outside] = np.nan
+    return Clean(np.asarray(values, dtype=np.float64), counts)
 
 
 def _numeric_codes(site: Site, variable: Number) -> list[float]:
@@ -127,11 +126,16 @@ def _category(
         )
     codes = {level: float(code) for code, level in enumerate(variable.coded)}
     known = codes | {said: codes[level] for said, level in spellings.items()}
-    values = text.map(known)
-    unreadable = text.notna() & values.isna()
+    gaps = text.isin(["", *_missing_codes(site, variable)])
+    values = text.mask(gaps).map(known)
+    unreadable = values.isna() & ~gaps
     _refuse_unreadable(site, study, variable.name, unreadable, "no declared level")
-    count = Count("codes", variable.name, "cells not readable", int(unreadable.sum()))
-    return Clean(values.to_numpy(dtype=np.float64), (count,))
+    coded, odd = int(gaps.sum()), int(unreadable.sum())
+    counts = (
+        Count("missing", variable.name, "cells with a missing code", coded),
+        Count("codes", variable.name, "cells not readable", odd),
+    )
+    return Clean(values.to_numpy(dtype=np.float64), counts)
 
 
 def _refuse_unreadable(
@@ -191,12 +195,3 @@ def _share_inside(variable: Number, unit: str, given: Array) -> float:
     values = given * factor + offset
     low, high = variable.range
     return float(((values >= low) & (values <= high)).mean()) if len(values) else 1.0
-
-
-def line_of(found: "pd.Series[bool]") -> int:
-    """Return the line in the file of the first record that is *found*.
-
-    The index is the record's place in the file, and the header is line 1. A cell that
-    spans lines moves what follows it.
-    """
-    return int(found.index.to_numpy()[np.argmax(found.to_numpy())]) + 2

@@ -34,7 +34,7 @@ def read(path: Path, model: type[Model], then: str) -> Model:
 
 
 def line_of(text: str, location: Location) -> int:
-    """Return the 1-based line of *location*, or of the nearest parent that is written."""
+    """Return the 1-based line of *location*, or of its nearest written parent."""
     lines = _index(text)
     keys = tuple(key for key in location if key != "__root__")
     while keys and keys not in lines:

@@ -5,18 +5,24 @@ outside the mapping are not read into memory. Every cell stays the text that the
 hospital wrote, until cleaning decides what it means.
 """
 
+import csv
 import difflib
+import io
 import re
-import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 import pandas as pd
 
+from client.lines import line_of
 from client.site import CHECK, Site
 from common.errors import DataError
 
 _LINE = re.compile(r"line \d+")
+BEYOND = "beyond the last column"
+"""Where the cells of a record go that is longer than the header."""
+
 NEAR = 0.8
 """How like a mapped name a header must be to be named in an error: without a header
 row the first line holds a patient's values, and those must never be repeated."""
@@ -27,15 +33,41 @@ def read(site: Site) -> pd.DataFrame:
 
     Raises DataError when the file is absent, empty, not text, or lacks a column.
     """
-    header = _header(site)
-    wanted = _wanted(site)
-    for keys, column in wanted.items():
-        if column not in header:
-            raise _lacks(site, keys, column, header)
-        if header.count(column) > 1:
-            raise _twice(site, keys, column)
-    with _explained(site):
-        return _parse(site, header, sorted(set(wanted.values())))
+    with _explained(site), _opened(site) as file:
+        header = _names(site, file.readline())
+        wanted = _wanted(site)
+        for keys, column in wanted.items():
+            _exactly_once(site, keys, column, header)
+        widened = _Widened(file, header, site.mapping.data.separator)
+        frame = _parse(site, widened, set(wanted.values()))
+    beyond = frame.pop(BEYOND).str.len() > 0
+    if beyond.any():
+        problem = f"has more cells than columns in line {line_of(beyond)}"
+        raise _unreadable(site, problem, "quote such cells, or correct `separator`")
+    return frame
+
+
+class _Widened:
+    """A CSV file whose header has one more column, in which longer records show up.
+
+    The parser drops what exceeds the header, so a separator inside a cell would shift
+    every later value into the wrong column without a word.
+    """
+
+    def __init__(self, file: TextIO, header: list[str], separator: str) -> None:
+        self._file = file
+        start = io.StringIO()
+        csv.writer(start, delimiter=separator).writerow([*header, BEYOND])
+        self._start = start.getvalue()
+
+    def read(self, size: int = -1) -> str:
+        """Return the header, then what the file holds."""
+        start, self._start = self._start, ""
+        return start or self._file.read(size)
+
+    def __iter__(self) -> Iterator[str]:
+        """Be file-like enough for pandas, which then calls :meth:`read` only."""
+        return iter(self._file)
 
 
 def _wanted(site: Site) -> dict[tuple[str, ...], str]:
@@ -51,28 +83,30 @@ def _wanted(site: Site) -> dict[tuple[str, ...], str]:
     return wanted
 
 
-def _header(site: Site) -> list[str]:
-    with _explained(site):
-        return [str(name).strip() for name in _parse(site, None, []).iloc[0]]
+def _opened(site: Site) -> TextIO:
+    encoding = site.mapping.data.encoding
+    plain = encoding.lower() in {"utf-8", "utf8"}
+    mark = "utf-8-sig" if plain else encoding  # spreadsheets put a mark before UTF-8
+    return site.data_file.open(encoding=mark, newline="")
 
 
-def _parse(site: Site, names: list[str] | None, wanted: list[str]) -> pd.DataFrame:
-    """Return the *wanted* columns of a file whose header is *names*; or its header."""
-    data = site.mapping.data
-    plain = data.encoding.lower() in {"utf-8", "utf8"}
+def _names(site: Site, line: str) -> list[str]:
+    if not line:
+        raise _unreadable(site, "is empty", "export it again, or correct `file`")
+    cells = next(csv.reader([line], delimiter=site.mapping.data.separator))
+    return [cell.strip() for cell in cells]
+
+
+def _parse(site: Site, file: "_Widened", wanted: set[str]) -> pd.DataFrame:
     return pd.read_csv(
-        site.data_file,
-        sep=data.separator,
-        encoding="utf-8-sig" if plain else data.encoding,
+        file,
+        sep=site.mapping.data.separator,
         dtype=str,
         keep_default_na=False,
         skipinitialspace=True,
         skip_blank_lines=False,
         index_col=False,
-        header=None if names is None else 0,
-        names=names,
-        usecols=wanted or None,
-        nrows=1 if names is None else None,
+        usecols=[*sorted(wanted), BEYOND],
     ).fillna("")
 
 
@@ -80,17 +114,13 @@ def _parse(site: Site, names: list[str] | None, wanted: list[str]) -> pd.DataFra
 def _explained(site: Site) -> Generator[None]:
     """Turn what pandas raises into a DataError that quotes no cell."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            yield
+        yield
     except FileNotFoundError:
         raise _unreadable(site, "does not exist", "correct `file`") from None
-    except pd.errors.EmptyDataError:
-        raise _unreadable(site, "is empty", "export it again") from None
-    except (UnicodeDecodeError, LookupError):
+    except (UnicodeError, LookupError):
         hint = 'name its encoding, e.g.   encoding = "latin-1"'
         raise _unreadable(site, f"is not {site.mapping.data.encoding}", hint) from None
-    except (pd.errors.ParserError, pd.errors.ParserWarning, OSError) as broken:
+    except (pd.errors.ParserError, csv.Error, OSError) as broken:
         line = _LINE.search(str(broken))
         problem = f"cannot be read as a table{f' at {line[0]}' if line else ''}"
         raise _unreadable(site, problem, "check `separator` and the quotes") from None
@@ -100,9 +130,23 @@ def _unreadable(site: Site, problem: str, fix: str) -> DataError:
     return DataError(
         f"{site.name}: {site.data_file.name} {problem}",
         where=site.where("data", "file"),
-        fix=f"{fix} in [data] of {site.path.name}",
+        fix=f"{fix}   in [data] of {site.path.name}",
         then=f"{CHECK}{site.path}",
     )
+
+
+def _exactly_once(
+    site: Site, keys: tuple[str, ...], column: str, header: list[str]
+) -> None:
+    if column not in header:
+        raise _lacks(site, keys, column, header)
+    if header.count(column) > 1:
+        raise DataError(
+            f"{site.name}: {site.data_file.name} has two columns called {column!r}",
+            where=site.where(*keys),
+            fix="rename one of them in the export",
+            then=f"{CHECK}{site.path}",
+        )
 
 
 def _lacks(
@@ -122,14 +166,5 @@ def _lacks(
         where=site.where(*keys),
         likely=likely,
         fix=fix,
-        then=f"{CHECK}{site.path}",
-    )
-
-
-def _twice(site: Site, keys: tuple[str, ...], column: str) -> DataError:
-    return DataError(
-        f"{site.name}: {site.data_file.name} has two columns called {column!r}",
-        where=site.where(*keys),
-        fix="rename one of them in the export",
         then=f"{CHECK}{site.path}",
     )

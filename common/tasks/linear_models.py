@@ -179,7 +179,7 @@ def _symmetric(upper: Array, width: int) -> Array:
 
 def _solve(family: Family, matrix: Array, gradient: Array) -> Array:
     try:
-        return np.linalg.solve(matrix, gradient)
+        return np.asarray(np.linalg.solve(matrix, gradient), dtype=np.float64)
     except np.linalg.LinAlgError:
         raise StudyError(
             f"the {family.name} regression has no unique solution",

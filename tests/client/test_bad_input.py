@@ -1,0 +1,200 @@
+"""Whatever is wrong with a hospital's files: one exit code, a fix, and never a cell."""
+
+from pathlib import Path
+
+import pytest
+
+from client import cleaning, site
+from client.opened import open_study
+from client.sources import csv
+from common.errors import ConsiliumError, DataError, Refusal, StudyError
+from common.study import Study
+from tests import clinics
+
+CANARY = "Kanarienvogel"
+"""A cell that must never be seen again outside the file it stands in."""
+
+
+def failure(
+    place: Path, records: list[str], study: Study | None = None, **changed: str
+) -> ConsiliumError:
+    """Return how cleaning *records* fails; *changed* replaces text in site.toml."""
+    header = changed.pop("header", clinics.HEADER)
+    local = clinics.folder(place, records, header=header)
+    text = local.read_text()
+    for old, new in changed.items():
+        assert old in text
+        text = text.replace(old, new)
+    local.write_text(text)
+    with pytest.raises(ConsiliumError) as caught:
+        read = site.read(local)
+        cleaning.clean(read, study or clinics.study(), csv.read(read))
+    assert CANARY not in str(caught.value) + str(caught.value.facts())
+    assert caught.value.hints["where"]
+    assert caught.value.hints["then"]
+    return caught.value
+
+
+def test_a_missing_column_is_named_with_the_line_that_asks_for_it(
+    tmp_path: Path,
+) -> None:
+    header = clinics.HEADER.replace("chol", "cholesterin")
+    error = failure(tmp_path, clinics.lines(), header=header)
+    assert isinstance(error, DataError)
+    assert "column 'chol' is not in export.csv" in str(error)
+    assert "site.toml line 13" in error.hints["where"]
+
+
+def test_a_column_nearly_spelled_right_is_suggested(tmp_path: Path) -> None:
+    error = failure(
+        tmp_path, clinics.lines(), header=clinics.HEADER + "\n", chol="chol "
+    )
+    del error
+    header = clinics.HEADER.replace("visit", "visits")
+    assert failure(tmp_path, clinics.lines(), header=header).hints["fix"] == (
+        'event_time = "visits"'
+    )
+
+
+def test_without_a_header_no_first_record_is_repeated(tmp_path: Path) -> None:
+    record = f"{CANARY},2020-01-01,61,250,mild,m,yes"
+    error = failure(tmp_path, clinics.lines(), header=record)
+    assert "2020" not in str(error)
+
+
+def test_a_wrong_unit_is_recognised(tmp_path: Path) -> None:
+    records = [line.replace(",mild,", ",mild,") for line in clinics.lines()]
+    small = [
+        ",".join([*r.split(",")[:3], f"{4 + i % 5}.5", *r.split(",")[4:]])
+        for i, r in enumerate(records)
+    ]
+    error = failure(tmp_path, small)
+    assert isinstance(error, DataError)
+    assert "100% of chol lie outside 50 to 700 mg/dL, most of them below" in str(error)
+    assert 'unit = "mmol/L"' in error.hints["fix"]
+
+
+def test_values_that_fit_no_unit_say_so(tmp_path: Path) -> None:
+    far = [
+        ",".join([*r.split(",")[:3], "99999", *r.split(",")[4:]])
+        for r in clinics.lines()
+    ]
+    error = failure(tmp_path, far)
+    assert "99999" not in str(error)
+    assert "another unit" in error.hints["likely"]
+
+
+@pytest.mark.parametrize("cell", [CANARY, "nan", "inf1", "1e", "12,5", "--4"])
+def test_a_cell_that_is_no_number_is_found_by_line(tmp_path: Path, cell: str) -> None:
+    quoted = f'p9,v9,61,"{cell}",mild,m,yes'
+    error = failure(tmp_path, [clinics.lines()[0], quoted])
+    assert isinstance(error, DataError)
+    assert "1 of 2 cells of chol are not numbers" in str(error)
+    assert "export.csv line 3" in error.hints["where"]
+    assert f'"{cell}"' not in str(error)
+
+
+def test_an_unknown_spelling_is_found_by_line(tmp_path: Path) -> None:
+    error = failure(tmp_path, [*clinics.lines(3), f"p9,v9,61,250,{CANARY},m,yes"])
+    assert "1 of 4 cells of pain are no declared level" in str(error)
+    assert "export.csv line 5" in error.hints["where"]
+
+
+def test_a_declared_share_of_unreadable_cells_is_counted_instead(
+    tmp_path: Path,
+) -> None:
+    study = clinics.study(quality={"unreadable": 0.5})
+    local = site.read(
+        clinics.folder(tmp_path, [clinics.lines()[0], f"p9,v9,{CANARY},250,mild,m,yes"])
+    )
+    table = cleaning.clean(local, study, csv.read(local))
+    assert ("codes", "age", 1) in [(c.step, c.variable, c.count) for c in table.report]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "is empty"),
+        (clinics.HEADER + "\n", "has a header and no records"),
+        (clinics.HEADER + f'\np1,"{CANARY}', "cannot be read as a table"),
+        (
+            clinics.HEADER + f"\np1,v1,1,1,mild,m,yes,{CANARY},2\n",
+            "more cells than col",
+        ),
+        (clinics.HEADER + ",chol\np1,v1,1,1,mild,m,yes,1", "two columns called"),
+        (clinics.HEADER + f"\np1,v1,1,1,mild,m,yes,{CANARY}", "in line 2"),
+    ],
+)
+def test_a_broken_file_says_which_and_why(
+    tmp_path: Path, content: str, says: str
+) -> None:
+    local = site.read(clinics.folder(tmp_path, []))
+    local.data_file.write_text(content)
+    with pytest.raises(DataError, match=says) as caught:
+        cleaning.clean(local, clinics.study(), csv.read(local))
+    assert CANARY not in str(caught.value)
+
+
+def test_other_encodings_are_refused_until_they_are_named(tmp_path: Path) -> None:
+    local = clinics.folder(tmp_path, [])
+    export = tmp_path / "export.csv"
+    record = f"{clinics.HEADER}\nMüller,v1,61,250,mild,m,yes\n"
+    export.write_bytes(record.encode("latin-1"))
+    with pytest.raises(DataError, match="is not utf-8") as caught:
+        csv.read(site.read(local))
+    assert "ller" not in str(caught.value)
+    local.write_text(
+        local.read_text().replace("[data]", '[data]\nencoding = "latin-1"')
+    )
+    assert csv.read(site.read(local))["patient"].tolist() == ["Müller"]
+
+
+def test_an_absent_file_and_an_unknown_encoding_are_explained(tmp_path: Path) -> None:
+    gone = failure(tmp_path, [], **{"export.csv": "elsewhere.csv"})
+    assert "elsewhere.csv does not exist" in str(gone)
+    odd = failure(tmp_path, [], **{"[data]": '[data]\nencoding = "klingon"'})
+    assert "is not klingon" in str(odd)
+
+
+def test_a_mapping_must_know_every_declared_variable(tmp_path: Path) -> None:
+    error = failure(tmp_path, clinics.lines(), **{"[columns.pain]": "[columns.pein]"})
+    assert isinstance(error, StudyError)
+    assert "nothing is mapped to the declared variable pain" in str(error)
+
+
+def test_units_and_levels_must_be_declared_in_the_study(tmp_path: Path) -> None:
+    stones = {'column = "age"': 'column = "age"\nunit = "stone"'}
+    assert "no conversion of age from 'stone'" in str(
+        failure(tmp_path, clinics.lines(), **stones)
+    )
+    level = failure(tmp_path, clinics.lines(), **{'f = "female"': 'f = "woman"'})
+    assert "'woman' is not a declared level of sex" in str(level)
+
+
+def test_a_study_that_splits_by_column_needs_one(tmp_path: Path) -> None:
+    study = clinics.study(evaluation={"test": "declared"})
+    assert 'split = "' in failure(tmp_path, clinics.lines(), study).hints["fix"]
+    named = {"[data]": '[data]\nsplit = "pain"'}
+    error = failure(tmp_path, clinics.lines(), study, **named)
+    assert "cells of the split column are not train or test" in str(error)
+
+
+@pytest.mark.parametrize("approved", ["", "0" * 64])
+def test_another_version_than_was_approved_is_refused_before_reading(
+    tmp_path: Path, approved: str
+) -> None:
+    local = clinics.folder(tmp_path, clinics.lines(), approved=approved)
+    (tmp_path / "export.csv").unlink()
+    study = clinics.study()
+    with pytest.raises(Refusal, match="has not approved this version") as caught:
+        open_study(site.read(local), study)
+    assert caught.value.exit_code == 7
+    assert study.digest() in caught.value.hints["fix"]
+
+
+def test_a_site_that_is_not_invited_refuses(tmp_path: Path) -> None:
+    about = {**clinics.ABOUT, "sites": ["south"]}
+    study = clinics.study(study=about)
+    local = clinics.folder(tmp_path, clinics.lines(), approved=study.digest())
+    with pytest.raises(Refusal, match="north is not invited"):
+        open_study(site.read(local), study)

@@ -1,0 +1,161 @@
+"""Small studies and hospitals that tests are made of: in memory, or as files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from client.table import Table
+from common.release import Array
+from common.study import Study
+
+ABOUT = {
+    "name": "small",
+    "title": "A small study",
+    "purpose": "to test",
+    "contact": "test@consortium.example",
+    "expires": "2030-12-31",
+    "sites": ["north", "south"],
+}
+VARIABLES: list[dict[str, Any]] = [
+    {"kind": "number", "name": "age", "unit": "a", "range": [0, 120]},
+    {
+        "kind": "number",
+        "name": "chol",
+        "unit": "mg/dL",
+        "range": [50, 700],
+        "units": {"mmol/L": 38.67},
+        "missing": "mean",
+        "indicator": True,
+    },
+    {
+        "kind": "category",
+        "name": "pain",
+        "levels": ["none", "mild", "severe"],
+        "missing": "level",
+    },
+    {"kind": "category", "name": "sex", "levels": ["female", "male"]},
+]
+BINARY = {
+    "kind": "binary",
+    "name": "ill",
+    "levels": ["yes", "no"],
+    "positive": "yes",
+}
+COUNT = {"kind": "number", "name": "visits", "unit": "1", "range": [0, 50]}
+OUTCOMES: dict[str, Mapping[str, Any]] = {"binary": BINARY, "number": COUNT}
+
+
+def study(**changes: Any) -> Study:
+    """Return a small study with *changes* to its top-level keys."""
+    document: dict[str, Any] = {
+        "format": 1,
+        "privacy": "none",
+        "study": ABOUT,
+        "variables": VARIABLES,
+        "outcome": BINARY,
+        "model": {"kind": "logistic", "ridge": 1.0},
+        "rounds": {"quorum": 1},
+        "evaluation": {"test": 0.3, "bins": 200},
+        "disclosure": {"min_people": 1},
+    }
+    return Study.model_validate(document | changes)
+
+
+def values(people: int, seed: int) -> Array:
+    """Return clean values of the four VARIABLES for *people*, with gaps."""
+    draw = np.random.default_rng(seed)
+    columns = np.column_stack(
+        [
+            draw.uniform(20, 90, people),
+            draw.normal(240, 50, people).clip(60, 600),
+            draw.integers(0, 3, people).astype(float),
+            draw.integers(0, 2, people).astype(float),
+        ]
+    )
+    columns[draw.random(columns.shape) < 0.1] = np.nan
+    return columns
+
+
+def table(people: int = 120, seed: int = 0, outcome: str = "binary") -> Table:
+    """Return a clean table whose outcome depends on its values."""
+    draw = np.random.default_rng(seed + 1)
+    x = values(people, seed)
+    known = np.nan_to_num((x - [55, 240, 1, 0.5]) / [20, 50, 1, 0.5])
+    signal = known @ [0.8, 0.5, -0.4, 0.3]
+    y = (
+        (draw.random(people) < 1 / (1 + np.exp(-signal))).astype(float)
+        if outcome == "binary"
+        else draw.poisson(np.exp(0.4 * signal + 0.5)).clip(0, 50).astype(float)
+    )
+    train = draw.random(people) < 0.7
+    return rows(x, y, train)
+
+
+def rows(x: Array, y: Array, train: Array) -> Table:
+    """Return a table of given clean values, one person a record."""
+    chosen = np.asarray(train, dtype=bool)
+    people = {"train": int(chosen.sum()), "test": int((~chosen).sum())}
+    return Table(x, y, chosen, {"train": people["train"], "test": people["test"]}, ())
+
+
+def split(whole: Table, places: Array) -> list[Table]:
+    """Return *whole* dealt to sites: record i goes to site places[i]."""
+    chosen = [places == place for place in range(int(places.max(initial=0)) + 1)]
+    return [rows(whole.values[c], whole.outcome[c], whole.train[c]) for c in chosen]
+
+
+HEADER = "patient,visit,age,chol,pain,sex,ill"
+SITE = """\
+site = "north"
+{approved}
+[data]
+file = "export.csv"
+person = "patient"
+event_time = "visit"
+missing = ["NA", "-9"]
+
+[columns.age]
+column = "age"
+
+[columns.chol]
+column = "chol"
+
+[columns.pain]
+column = "pain"
+
+[columns.sex]
+column = "sex"
+levels = {{ f = "female", m = "male" }}
+
+[columns.ill]
+column = "ill"
+"""
+
+
+def lines(people: int = 40, seed: int = 3) -> list[str]:
+    """Return the records of a clean export, as lines of CSV."""
+    draw = np.random.default_rng(seed)
+    pain = draw.choice(["none", "mild", "severe"], people)
+    sex = draw.choice(["f", "m"], people)
+    ill = draw.choice(["yes", "no"], people)
+    ages = draw.integers(20, 90, people)
+    chol = draw.integers(120, 400, people)
+    return [
+        f"p{i},2020-01-0{1 + i % 9},{ages[i]},{chol[i]},{pain[i]},{sex[i]},{ill[i]}"
+        for i in range(people)
+    ]
+
+
+def folder(
+    place: Path, records: list[str], *, approved: str = "", header: str = HEADER
+) -> Path:
+    """Write a hospital folder and return the path of its ``site.toml``."""
+    place.mkdir(parents=True, exist_ok=True)
+    text = "\n".join([header, *records]) + "\n"
+    (place / "export.csv").write_text(text, encoding="utf-8")
+    line = f'approved = ["{approved}"]' if approved else ""
+    site = place / "site.toml"
+    site.write_text(SITE.format(approved=line), encoding="utf-8")
+    return site
