@@ -1,0 +1,198 @@
+"""What this costs: ratios measured side by side in one run, results checked equal first.
+
+Absolute seconds depend on the machine and its load; a ratio of two things measured in
+turn depends much less. ``make bench`` prints the table.
+"""
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from client import site
+from client.opened import Opened, open_study
+from client.table import Table
+from common import study as studies
+from common.errors import IntegrityError
+from common.study import Study
+from simulations import compare, engine, hospitals, plain
+
+REPEATS = 7
+PEOPLE, WIDTH, SITES = 200_000, 20, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One measured thing: its figure in words, and the goal it has to meet."""
+
+    what: str
+    figure: str
+    goal: str
+    met: bool
+
+
+def main() -> int:
+    """Measure, print the table, and return 1 when a goal is missed."""
+    lines = [help_time(), *engine_cost(), newton()]
+    click.echo(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    for line in lines:
+        mark = "met   " if line.met else "MISSED"
+        click.echo(f"{mark}  {line.what:<58}{line.figure:<34}goal {line.goal}")
+    return 0 if all(line.met for line in lines) else 1
+
+
+def help_time() -> Line:
+    """Measure the processor time of ``consilium --help``."""
+    program = "import sys; sys.argv = ['consilium', '--help']\n"
+    program += "from common.cli import main; main()"
+    used = []
+    for _ in range(REPEATS):
+        before = _children()
+        subprocess.run(  # noqa: S603 - this very interpreter
+            [sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL
+        )
+        used.append(_children() - before)
+    seconds = statistics.median(used)
+    return Line("consilium --help", f"{seconds:.2f} CPU s", "0.30", seconds <= 0.3)
+
+
+def engine_cost() -> tuple[Line, ...]:
+    """Measure the apps on the in-process Grid against the same formulas in a loop."""
+    with tempfile.TemporaryDirectory() as folder:
+        study, opened = _demo(Path(folder))
+        paths = [each.site.path for each in opened]
+        tables = [each.table for each in opened]
+        rounds = _equal_to_the_bit(study, paths, tables)
+        apps, loop = _in_turn(
+            lambda: engine.run(study, paths), lambda: plain.run(study, tables)
+        )
+    extra = 1000 * (apps - loop) / (rounds * len(tables))
+    return (
+        Line(
+            "apps over plain loop, per site and round (with opening)",
+            f"{extra:.2f} ms",
+            "1.00",
+            extra <= 1.0,
+        ),
+    )
+
+
+def newton() -> Line:
+    """Measure a federated Newton fit against scikit-learn's on the pooled rows."""
+    study, tables = _wide()
+    states = plain.run(study, tables)
+    pooled = compare.reference(study, tables)
+    gap = np.abs(compare.fitted(study, states).weights - pooled.weights).max()
+    if gap > 1e-6:
+        raise IntegrityError(f"the two fits differ by {gap:.1e}: no ratio is printed")
+    ours, theirs = _in_turn(
+        lambda: plain.run(study, tables), lambda: compare.reference(study, tables)
+    )
+    ratio = ours / theirs
+    return Line(
+        f"Newton, {PEOPLE:,} people x {WIDTH}, {SITES} sites / scikit-learn pooled",
+        f"{ratio:.2f} ({ours:.2f} s / {theirs:.2f} s)",
+        "1.5",
+        ratio <= 1.5,
+    )
+
+
+def _children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _in_turn(
+    one: Callable[[], object], other: Callable[[], object]
+) -> tuple[float, float]:
+    """Return the median seconds of each, measured A B A B … after one warm-up."""
+    one()
+    other()
+    pairs = [(_seconds(one), _seconds(other)) for _ in range(REPEATS)]
+    first, second = zip(*pairs, strict=True)
+    return statistics.median(first), statistics.median(second)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
+
+
+def _demo(folder: Path) -> tuple[Study, list[Opened]]:
+    """Write the demo's hospitals, and let each approve the study."""
+    path = hospitals.write(folder)
+    study = studies.read(path)
+    opened = []
+    for place in sorted(folder.glob("*/site.toml")):
+        line = f'approved = ["{study.digest()}"]\n'
+        place.write_text(line + place.read_text(encoding="utf-8"), encoding="utf-8")
+        opened.append(open_study(site.read(place), study))
+    return study, opened
+
+
+def _equal_to_the_bit(study: Study, paths: list[Path], tables: list[Table]) -> int:
+    """Return the number of rounds; raise IntegrityError unless both ways agree."""
+    outcome, states = engine.run(study, paths), plain.run(study, tables)
+    for name, state in states.items():
+        for key, array in state.arrays.items():
+            if not np.array_equal(outcome.states[name].arrays[key], array):
+                raise IntegrityError(f"{name}.{key} differs: no figure is printed")
+    return sum(outcome.rounds.values())
+
+
+def _wide() -> tuple[Study, list[Table]]:
+    """Return a study of many people, dealt to sites of equal size."""
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(PEOPLE, WIDTH)).clip(-6, 6)
+    y = (draw.random(PEOPLE) < 1 / (1 + np.exp(-x @ draw.normal(size=WIDTH) / 3)))
+    train = draw.random(PEOPLE) < 0.9
+    tables = [
+        Table(x[part], y[part].astype(float), train[part], {"train": 1, "test": 1}, ())
+        for part in np.array_split(np.arange(PEOPLE), SITES)
+    ]
+    return _wide_study(), tables
+
+
+def _wide_study() -> Study:
+    names = [f"x{index}" for index in range(WIDTH)]
+    return Study.model_validate(
+        {
+            "format": 1,
+            "privacy": "none",
+            "study": {
+                "name": "bench",
+                "title": "Benchmark",
+                "purpose": "to measure",
+                "contact": "nobody@consortium.example",
+                "expires": "2030-12-31",
+                "sites": [f"site-{index}" for index in range(SITES)],
+            },
+            "variables": [
+                {"kind": "number", "name": name, "unit": "1", "range": [-6, 6]}
+                for name in names
+            ],
+            "outcome": {
+                "kind": "binary",
+                "name": "ill",
+                "levels": ["no", "yes"],
+                "positive": "yes",
+            },
+            "model": {"kind": "logistic", "ridge": 1.0},
+            "rounds": {"quorum": SITES},
+            "evaluation": {"test": 0.1},
+        }
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""The study file: what is refused, on which line, and what its digest binds."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common import study, toml_file
+from common.errors import StudyError
+from common.study import Study
+from common.study_commands import TEMPLATE
+from tests import clinics
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    place = tmp_path / "study.toml"
+    place.write_text(TEMPLATE.format(name="heart"))
+    return place
+
+
+def line(path: Path, text: str) -> int:
+    return next(i for i, row in enumerate(path.read_text().splitlines(), 1) if text in row)
+
+
+def refusal(path: Path, old: str, new: str) -> StudyError:
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(StudyError) as caught:
+        study.read(path)
+    assert caught.value.hints["then"] == f"consilium study check {path}"
+    return caught.value
+
+
+def test_the_template_is_a_valid_study(path: Path) -> None:
+    assert study.read(path).study.name == "heart"
+
+
+@pytest.mark.parametrize(
+    ("right", "typo", "near"),
+    [
+        ("ridge = 1.0", "rigde = 1.0", "ridge"),
+        ("quorum = 3", "quorom = 3", "quorum"),
+        ("missing = \"median\"", "mising = \"median\"", "missing"),
+        ("[rounds]", "[roundz]", "rounds"),
+        ("at_least = 18", "at_leest = 18", "at_least"),
+        ("contact = ", "contakt = ", "contact"),
+        ("positive = ", "positiv = ", "positive"),
+    ],
+)
+def test_a_typo_is_found_by_line_and_corrected(
+    path: Path, right: str, typo: str, near: str
+) -> None:
+    error = refusal(path, right, typo)
+    assert "unknown key" in error.what
+    assert error.hints["fix"] == f"did you mean `{near}`?"
+    assert error.hints["where"] == f"{path} line {line(path, typo)}"
+
+
+def test_an_unknown_key_like_no_other_lists_what_is_known(path: Path) -> None:
+    error = refusal(path, "quorum = 3", "quorum = 3\nxyzzy = 1")
+    assert "known: deadline_seconds, maximum, quorum" in error.hints["fix"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("ridge = 1.0", "ridge = -1.0", "`model.ridge`: input should be greater"),
+        ("ridge = 1.0", "ridge = nan", "finite"),
+        ('kind = "logistic"', 'kind = "logisitc"', "did you mean logistic?"),
+        ('privacy = "none"', 'privacy = "strong"', "`privacy`: input should be 'none'"),
+        ("range = [18, 110]", "range = [110, 18]", "must go from low to high"),
+        ("quorum = 3", "quorum = 4", "a quorum of 4 of 3 invited sites"),
+        ('positive = "present"', 'positive = "ill"', "positive must be one of"),
+        ('name = "sex"', 'name = "age"', "age is declared twice"),
+        ('variable = "age"', 'variable = "edge"', "not a declared variable"),
+        ('variable = "age"', 'variable = "sex"', "one_of is for categories"),
+        ("at_least = 18", 'one_of = ["male"]', "one_of is for categories"),
+        ("at_least = 18", "", "needs at_least and/or at_most, or else one_of"),
+        ('levels = ["female", "male"]', 'levels = ["f", "f"]', "must differ"),
+        ("[evaluation]\ntest = 0.3", "", "a model needs an [evaluation]"),
+        ("[model]\nkind = \"logistic\"\nridge = 1.0", "", "an evaluation needs a [mod"),
+        ('kind = "logistic"', 'kind = "poisson"', "needs a number outcome"),
+        ('kind = "number"', 'kind = "numeral"', "numeral"),
+        ("expires = 2030-12-31", "expires = soon", "is not valid TOML"),
+        ('"hospital-b"', '"hospital-a"', "named twice"),
+        ('"mmol/L" = 38.67', '"mg/dL" = 38.67', "it needs no conversion"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    path: Path, old: str, new: str, says: str
+) -> None:
+    error = refusal(path, old, new)
+    assert says in str(error)
+    assert error.exit_code == 3
+
+
+def test_privacy_must_be_written_out(path: Path) -> None:
+    error = refusal(path, 'privacy = "none"', "")
+    assert "`privacy` is missing" in error.what
+
+
+def test_layout_and_comments_do_not_change_the_digest(path: Path) -> None:
+    before = study.read(path).digest()
+    path.write_text("# reviewed\n\n" + path.read_text().replace("ridge = 1.0", "ridge=1"))
+    assert study.read(path).digest() == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("ridge = 1.0", "ridge = 2.0"), ("18, 110", "18, 111"), ("quorum = 3", "quorum = 2")],
+)
+def test_every_setting_changes_the_digest(path: Path, old: str, new: str) -> None:
+    before = study.read(path).digest()
+    path.write_text(path.read_text().replace(old, new))
+    assert study.read(path).digest() != before
+
+
+def test_a_study_survives_the_way_to_a_site() -> None:
+    sent = clinics.study()
+    arrived = Study.model_validate_json(sent.canonical())
+    assert arrived == sent
+    assert arrived.digest() == sent.digest()
+
+
+def test_absent_and_unreadable_files_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="there is no file"):
+        study.read(tmp_path / "none.toml")
+    (tmp_path / "odd.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(StudyError, match="cannot be read as UTF-8"):
+        study.read(tmp_path / "odd.toml")
+
+
+@given(st.lists(st.sampled_from(["a = 1", "# c", "", "[t]", "[[u]]", "b.c = 2"])))
+def test_every_line_number_is_a_line(rows: list[str]) -> None:
+    text = "\n".join(rows)
+    for place in (("a",), ("t", "a"), ("u", 0, "a"), ("u", 1), ("b", "c"), ()):
+        assert 1 <= toml_file.line_of(text, place) <= max(1, len(rows))
+
+
+def test_lines_of_nested_tables_and_arrays() -> None:
+    text = 'a = 1\n[t]\n"b c" = 2\n[[u]]\nx = 1\n[[u]]\nx = 2\n[u.v]\ny = 3\n'
+    assert toml_file.line_of(text, ("t", "b c")) == 3
+    assert toml_file.line_of(text, ("u", 1, "x")) == 7
+    assert toml_file.line_of(text, ("u", 1, "v", "y")) == 9
+    assert toml_file.line_of(text, ("t", "nowhere")) == 2
+
+
+def test_the_command_prints_what_would_leave(path: Path) -> None:
+    from common.cli import build
+
+    run = CliRunner().invoke(build(), ["study", "check", str(path), "--json"])
+    assert run.exit_code == 0
+    assert '"meaning": "sum of the slopes"' in run.stdout
