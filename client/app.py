@@ -5,6 +5,7 @@ text, and its text may quote a record.
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from flwr.app import Context, Message
@@ -40,7 +41,7 @@ def _open(message: Message, path: str) -> Message:
     study = wire.read_opening(message.content)
     opened = SHELF.held.get((path, study.digest()))
     if opened is None:
-        opened = open_study(site.read(Path(path)), study)
+        opened = open_study(site.read(Path(path)), study, datetime.now(UTC).date())
     reply = egress.ready(message, opened)
     SHELF.hold(opened)
     return reply

@@ -135,7 +135,8 @@ def _category(
         Count("missing", variable.name, "cells with a missing code", coded),
         Count("codes", variable.name, "cells not readable", odd),
     )
-    return Clean(values.to_numpy(dtype=np.float64), counts)
+    numbers = np.asarray(values.to_numpy(dtype=np.float64), dtype=np.float64)
+    return Clean(numbers, counts)
 
 
 def _refuse_unreadable(

@@ -5,6 +5,7 @@ that was not admitted first.
 """
 
 from dataclasses import dataclass, field
+from datetime import date
 
 from client import cleaning, site
 from client.site import Site
@@ -26,13 +27,13 @@ class Opened:
     design: Design
 
 
-def open_study(local: Site, study: Study) -> Opened:
-    """Admit *study* by the site's rules, then read and clean its records.
+def open_study(local: Site, study: Study, today: date) -> Opened:
+    """Admit *study* by the site's rules as of *today*, then read and clean its records.
 
     Raises Refusal before a single record is read, DataError for records that do not
     fit.
     """
-    site.admit(local, study)
+    site.admit(local, study, today)
     table = cleaning.clean(local, study, csv.read(local))
     return Opened(local, study, study.digest(), table, Design(table))
 

@@ -1,6 +1,7 @@
 """A hospital's own rules: where its records are, what it approved, its floors."""
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -79,11 +80,19 @@ def read(path: Path) -> Site:
     return Site(path, toml_file.read(path, Mapping, then=f"{CHECK}{path}"))
 
 
-def admit(site: Site, study: Study) -> None:
-    """Raise Refusal unless this site is invited and approved exactly this study.
+def admit(site: Site, study: Study, today: date) -> None:
+    """Raise Refusal unless this site is invited, and approved exactly this study.
 
-    No answer is no: a site without ``approved`` approves nothing.
+    No answer is no: a site without ``approved`` approves nothing. *today* is a date in
+    UTC: a study ends with the day on which it expires.
     """
+    if today > study.study.expires:
+        raise Refusal(
+            f"study {study.study.name} expired on {study.study.expires}",
+            likely="the consortium did not renew it",
+            fix="a new version with a later `expires`, to be reviewed again",
+            then=f"{CHECK}{site.path}",
+        )
     if site.name not in study.study.sites:
         raise Refusal(
             f"{site.name} is not invited to study {study.study.name}",

@@ -7,6 +7,7 @@ from scipy.optimize import brentq
 Z = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
 
+EDGE = 1e-9
 Interval = tuple[float, float]
 
 
@@ -36,6 +37,7 @@ def auc(value: float, positives: float, negatives: float) -> Interval | None:
         spread *= 1 + mean * (1 - true) / (2 - true) + mean * true / (1 + true)
         return abs(value - true) - Z * math.sqrt(spread)
 
-    low = brentq(excess, 0.0, value) if value > 0.0 else 0.0
-    high = brentq(excess, value, 1.0) if value < 1.0 else 1.0
+    # At 0 and 1 the value itself solves the equation; the other root is wanted.
+    low = brentq(excess, 0.0, min(value, 1.0 - EDGE)) if value > 0.0 else 0.0
+    high = brentq(excess, max(value, EDGE), 1.0) if value < 1.0 else 1.0
     return float(low), float(high)

@@ -38,9 +38,13 @@ def text(study: Study, leaves: tuple[Leaving, ...]) -> str:
         for line in leaves
     ]
     table = "\n".join(f"  {row}" for row in rows)
+    about = study.study
     return (
-        f"{study.study.name} is valid: {len(study.variables)} variables, "
-        f"{len(study.study.sites)} sites, quorum {study.rounds.quorum}\n"
+        f"{about.name}: {about.title}\n"
+        f"purpose  {about.purpose}\n"
+        f"contact  {about.contact}, until {about.expires}\n"
+        f"size     {len(study.variables)} variables, {len(about.sites)} sites, "
+        f"quorum {study.rounds.quorum}\n"
         f"digest   {study.digest()}\n"
         f"privacy  {privacy(study)}\n\n"
         f"What leaves each site, per round of its task, and nothing else:\n{table}\n"

@@ -4,6 +4,7 @@ A line gives where the model is and which outcome it takes. Nothing is imported 
 study asks for it: a hospital that fits a logistic regression never loads TensorFlow.
 """
 
+import math
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal
@@ -11,16 +12,17 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a model is, and the kind of outcome that it predicts."""
+    """Where a model is, the kind of outcome it predicts, and the lowest such value."""
 
     module: str
     attribute: str
     outcome: Literal["binary", "number"]
+    lowest: float = -math.inf
 
 
 MODELS = {
     "logistic": Entry("common.tasks.linear_models", "LOGISTIC", "binary"),
-    "poisson": Entry("common.tasks.linear_models", "POISSON", "number"),
+    "poisson": Entry("common.tasks.linear_models", "POISSON", "number", 0.0),
 }
 
 

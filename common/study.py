@@ -190,8 +190,11 @@ def _prediction(study: Study) -> None:
     if study.evaluation is None:
         msg = "a model needs an [evaluation]: say which people test it, e.g. test = 0.3"
         raise ValueError(msg)
-    wanted = MODELS[study.model.kind].outcome
-    if study.outcome.kind != wanted:
+    entry = MODELS[study.model.kind]
+    if study.outcome.kind != entry.outcome:
         kind = study.model.kind
-        msg = f"{kind} needs a {wanted} outcome, not a {study.outcome.kind} one"
+        msg = f"{kind} needs a {entry.outcome} outcome, not a {study.outcome.kind} one"
+        raise ValueError(msg)
+    if isinstance(study.outcome, Number) and study.outcome.range[0] < entry.lowest:
+        msg = f"{study.model.kind} needs an outcome of at least {entry.lowest:g}"
         raise ValueError(msg)

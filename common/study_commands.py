@@ -97,7 +97,8 @@ def check(terminal: Terminal, path: Path) -> None:
         "privacy": checked.privacy,
         "leaves": [line.facts() for line in leaves],
     }
-    terminal.result(facts, manifest.text(checked, leaves))
+    text = f"{path} is valid\n\n{manifest.text(checked, leaves)}"
+    terminal.result(facts, text)
 
 
 @study.command()

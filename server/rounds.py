@@ -164,7 +164,7 @@ def _exchange(line: Line, content: RecordDict, kind: str) -> list[Message]:
     for node in line.nodes:
         line.sent[node] = line.sent.get(node, 0) + wire.size(content)
     waiting = set(line.grid.push_messages(messages))
-    replies = _await(line, waiting, time.monotonic, time.sleep)
+    replies = wait(line, waiting, time.monotonic, time.sleep)
     for reply in replies:
         if reply.has_content():
             node = reply.metadata.src_node_id
@@ -172,12 +172,13 @@ def _exchange(line: Line, content: RecordDict, kind: str) -> list[Message]:
     return replies
 
 
-def _await(
+def wait(
     line: Line,
     waiting: set[str],
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> list[Message]:
+    """Return the replies to *waiting* that arrive before the line's deadline."""
     replies: list[Message] = []
     until, pause = clock() + line.deadline, POLL_FIRST
     while waiting:

@@ -136,7 +136,7 @@ def _demo(folder: Path) -> tuple[Study, list[Opened]]:
     for place in sorted(folder.glob("*/site.toml")):
         line = f'approved = ["{study.digest()}"]\n'
         place.write_text(line + place.read_text(encoding="utf-8"), encoding="utf-8")
-        opened.append(open_study(site.read(place), study))
+        opened.append(open_study(site.read(place), study, study.study.expires))
     return study, opened
 
 
@@ -154,7 +154,7 @@ def _wide() -> tuple[Study, list[Table]]:
     """Return a study of many people, dealt to sites of equal size."""
     draw = np.random.default_rng(0)
     x = draw.normal(size=(PEOPLE, WIDTH)).clip(-6, 6)
-    y = (draw.random(PEOPLE) < 1 / (1 + np.exp(-x @ draw.normal(size=WIDTH) / 3)))
+    y = draw.random(PEOPLE) < 1 / (1 + np.exp(-x @ draw.normal(size=WIDTH) / 3))
     train = draw.random(PEOPLE) < 0.9
     tables = [
         Table(x[part], y[part].astype(float), train[part], {"train": 1, "test": 1}, ())

@@ -87,9 +87,19 @@ class InProcess(Grid):
 
 def run(study: Study, sites: Iterable[Path]) -> Outcome:
     """Run *study* over the site folders whose ``site.toml`` files are *sites*."""
-    run_id = next(RUN)
-    TaskIdentity.run_id, TaskIdentity.task_id, TaskIdentity.node_id = run_id, run_id, 0
+    return on(InProcess(sites, next(RUN)), study)
+
+
+def on(grid: InProcess, study: Study) -> Outcome:
+    """Run *study* on *grid*, through the apps that a deployment runs."""
+    run_id = grid.run.run_id
     config: UserConfig = {"study": study.canonical().decode()}
     context = Context(run_id, 0, {}, RecordDict(), config)
-    server.app.app(InProcess(sites, run_id), context)
+    become(run_id)
+    server.app.app(grid, context)
     return server.app.outcome_of(context)
+
+
+def become(run_id: int) -> None:
+    """Be task *run_id*: a Flower process is told so when it starts; we have none."""
+    TaskIdentity.run_id, TaskIdentity.task_id, TaskIdentity.node_id = run_id, run_id, 0

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -105,7 +105,7 @@ def _open(study: Study, local: Site) -> Opened:
     if local.mapping.approved is None:
         approving = local.mapping.model_copy(update={"approved": (study.digest(),)})
         local = replace(local, mapping=approving)
-    opened = open_study(local, study)
+    opened = open_study(local, study, datetime.now(UTC).date())
     egress.enough(opened)
     return opened
 

@@ -1,6 +1,7 @@
 """Small studies and hospitals that tests are made of: in memory, or as files."""
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from client.table import Table
 from common.release import Array
 from common.study import Study
 
+TODAY = date(2026, 11, 22)
 ABOUT = {
     "name": "small",
     "title": "A small study",

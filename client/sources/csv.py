@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TextIO, cast
 
 import pandas as pd
 
@@ -99,7 +99,7 @@ def _names(site: Site, line: str) -> list[str]:
 
 def _parse(site: Site, file: "_Widened", wanted: set[str]) -> pd.DataFrame:
     return pd.read_csv(
-        file,
+        cast("TextIO", file),
         sep=site.mapping.data.separator,
         dtype=str,
         keep_default_na=False,

@@ -53,6 +53,10 @@ def _poisson_loss(eta: Array, y: Array) -> tuple[Array, Array, Array]:
     return mean - y * eta, mean - y, mean
 
 
+def _log(mean: float) -> float:
+    return float(np.log(max(mean, 1e-3)))
+
+
 def release(study: Study) -> Release:
     """Declare loss, gradient and upper triangle of the curvature, intercept last."""
     width = len(columns(study)) + 1
@@ -232,11 +236,4 @@ def model(family: Family) -> Model:
 
 
 LOGISTIC = model(Family("logistic", expit, _logistic_loss, _logit))
-POISSON = model(
-    Family(
-        "poisson",
-        _poisson_mean,
-        _poisson_loss,
-        lambda mean: float(np.log(max(mean, 1e-3))),
-    )
-)
+POISSON = model(Family("poisson", _poisson_mean, _poisson_loss, _log))

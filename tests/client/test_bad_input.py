@@ -1,5 +1,6 @@
 """Whatever is wrong with a hospital's files: one exit code, a fix, and never a cell."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -187,7 +188,7 @@ def test_another_version_than_was_approved_is_refused_before_reading(
     (tmp_path / "export.csv").unlink()
     study = clinics.study()
     with pytest.raises(Refusal, match="has not approved this version") as caught:
-        open_study(site.read(local), study)
+        open_study(site.read(local), study, clinics.TODAY)
     assert caught.value.exit_code == 7
     assert study.digest() in caught.value.hints["fix"]
 
@@ -197,4 +198,13 @@ def test_a_site_that_is_not_invited_refuses(tmp_path: Path) -> None:
     study = clinics.study(study=about)
     local = clinics.folder(tmp_path, clinics.lines(), approved=study.digest())
     with pytest.raises(Refusal, match="north is not invited"):
-        open_study(site.read(local), study)
+        open_study(site.read(local), study, clinics.TODAY)
+
+
+def test_a_study_that_expired_is_refused(tmp_path: Path) -> None:
+    study = clinics.study()
+    local = clinics.folder(tmp_path, clinics.lines(), approved=study.digest())
+    open_study(site.read(local), study, study.study.expires)
+    late = study.study.expires + timedelta(days=1)
+    with pytest.raises(Refusal, match="expired on 2030-12-31"):
+        open_study(site.read(local), study, late)

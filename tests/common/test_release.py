@@ -45,7 +45,9 @@ def test_a_lacking_array_is_refused() -> None:
         check(RELEASE, {"n": GOOD["n"]})
 
 
-@pytest.mark.parametrize("vector", [np.ones(6), np.ones((7, 1)), np.ones(7, np.float32)])
+@pytest.mark.parametrize(
+    "vector", [np.ones(6), np.ones((7, 1)), np.ones(7, np.float32)]
+)
 def test_a_vector_of_another_size_is_refused(vector: np.ndarray) -> None:
     with pytest.raises(IntegrityError, match="not 7 of float64"):
         unflatten(RELEASE, vector)

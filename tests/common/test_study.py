@@ -22,7 +22,9 @@ def path(tmp_path: Path) -> Path:
 
 
 def line(path: Path, text: str) -> int:
-    return next(i for i, row in enumerate(path.read_text().splitlines(), 1) if text in row)
+    return next(
+        i for i, row in enumerate(path.read_text().splitlines(), 1) if text in row
+    )
 
 
 def refusal(path: Path, old: str, new: str) -> StudyError:
@@ -43,7 +45,7 @@ def test_the_template_is_a_valid_study(path: Path) -> None:
     [
         ("ridge = 1.0", "rigde = 1.0", "ridge"),
         ("quorum = 3", "quorom = 3", "quorum"),
-        ("missing = \"median\"", "mising = \"median\"", "missing"),
+        ('missing = "median"', 'mising = "median"', "missing"),
         ("[rounds]", "[roundz]", "rounds"),
         ("at_least = 18", "at_leest = 18", "at_least"),
         ("contact = ", "contakt = ", "contact"),
@@ -81,7 +83,7 @@ def test_an_unknown_key_like_no_other_lists_what_is_known(path: Path) -> None:
         ("at_least = 18", "", "needs at_least and/or at_most, or else one_of"),
         ('levels = ["female", "male"]', 'levels = ["f", "f"]', "must differ"),
         ("[evaluation]\ntest = 0.3", "", "a model needs an [evaluation]"),
-        ("[model]\nkind = \"logistic\"\nridge = 1.0", "", "an evaluation needs a [mod"),
+        ('[model]\nkind = "logistic"\nridge = 1.0', "", "an evaluation needs a [mod"),
         ('kind = "logistic"', 'kind = "poisson"', "needs a number outcome"),
         ('kind = "number"', 'kind = "numeral"', "numeral"),
         ("expires = 2030-12-31", "expires = soon", "is not valid TOML"),
@@ -104,13 +106,19 @@ def test_privacy_must_be_written_out(path: Path) -> None:
 
 def test_layout_and_comments_do_not_change_the_digest(path: Path) -> None:
     before = study.read(path).digest()
-    path.write_text("# reviewed\n\n" + path.read_text().replace("ridge = 1.0", "ridge=1"))
+    path.write_text(
+        "# reviewed\n\n" + path.read_text().replace("ridge = 1.0", "ridge=1")
+    )
     assert study.read(path).digest() == before
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("ridge = 1.0", "ridge = 2.0"), ("18, 110", "18, 111"), ("quorum = 3", "quorum = 2")],
+    [
+        ("ridge = 1.0", "ridge = 2.0"),
+        ("18, 110", "18, 111"),
+        ("quorum = 3", "quorum = 2"),
+    ],
 )
 def test_every_setting_changes_the_digest(path: Path, old: str, new: str) -> None:
     before = study.read(path).digest()
@@ -154,3 +162,9 @@ def test_the_command_prints_what_would_leave(path: Path) -> None:
     run = CliRunner().invoke(build(), ["study", "check", str(path), "--json"])
     assert run.exit_code == 0
     assert '"meaning": "sum of the slopes"' in run.stdout
+
+
+def test_a_count_cannot_be_negative() -> None:
+    outcome = {**clinics.COUNT, "range": [-1, 50]}
+    with pytest.raises(ValueError, match="poisson needs an outcome of at least 0"):
+        clinics.study(outcome=outcome, model={"kind": "poisson", "ridge": 1.0})

@@ -36,7 +36,7 @@ def test_the_apps_equal_the_plain_loop(tmp_path: Path) -> None:
     study = clinics.study()
     paths = hospitals(tmp_path, study)
     outcome = engine.run(study, paths)
-    tables = [open_study(site.read(path), study).table for path in paths]
+    tables = [open_study(site.read(path), study, clinics.TODAY).table for path in paths]
     expected = plain.run(study, tables)
     assert outcome.roster == SITES
     assert list(outcome.rounds) == list(expected)
@@ -130,7 +130,8 @@ class Deaf(InProcess):
         return [
             reply
             for reply in replies
-            if reply.metadata.src_node_id == 1 or reply.metadata.message_type == wire.OPEN
+            if reply.metadata.src_node_id == 1
+            or reply.metadata.message_type == wire.OPEN
         ]
 
 
@@ -147,7 +148,7 @@ def test_a_fault_at_a_site_travels_as_an_id_without_its_text(
 ) -> None:
     study = clinics.study()
     (path,) = hospitals(tmp_path, study, ["north"])
-    opened = open_study(site.read(path), study)
+    opened = open_study(site.read(path), study, clinics.TODAY)
     opened.table.values[0, 0] = np.nan
     client.app.SHELF.hold(opened)
     grid = InProcess([path], 7)
