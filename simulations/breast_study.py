@@ -71,13 +71,14 @@ GROUPS = {
 HEAD = """\
 # Can the nuclei in a fine-needle aspirate tell a malignant lump from a benign one?
 #
-# The people are real: 569 records of the Wisconsin Diagnostic Breast Cancer data (Street,
-# Wolberg and Mangasarian 1993), as scikit-learn carries them. The four hospitals are not:
-# who went where, every name, number and date, and every mistake in the exports is ours.
+# The people are real: 569 records of the Wisconsin Diagnostic Breast Cancer data
+# (Street, Wolberg and Mangasarian 1993), as scikit-learn carries them. The four
+# hospitals are not: who went where, every name, number and date, and every mistake in
+# the exports is ours.
 
 format = 1
 
-# Written out on purpose: no noise is added, and the sums leave each hospital as they are.
+# Written out on purpose: no noise is added, the sums leave each hospital as they are.
 privacy = "none"
 
 [study]
@@ -108,7 +109,8 @@ ridge = 1.0
 quorum = {quorum}
 
 # The seed is the first that gives every hospital at least {least} people to train and
-# {least} to test, with both diagnoses on both sides. Nothing else was looked at.
+# {least} to test, and at least {each} of either diagnosis on both sides. Nothing else
+# was looked at.
 [evaluation]
 test = {test}
 seed = {seed}
@@ -124,11 +126,13 @@ bins = 50
 #          `missing` says so with the mean, in a category with the commonest level.
 """
 GRADE_NOTE = f"""\
-# The mean texture, graded: below {CUTS[0]:g}, below {CUTS[1]:g}, above. The cuts are ours.
+# The mean texture, graded: below {CUTS[0]:g}, from there to {CUTS[1]:g}, above.
+# The cuts are ours.
 """
 
 TEST_SHARE = 0.3
 LEAST_PEOPLE = 10
+LEAST_OF_EACH = 2
 
 
 def people() -> list[Cells]:
@@ -150,9 +154,7 @@ def variables(known: Sequence[Cells]) -> tuple[Number | Category, ...]:
     )
 
 
-def text(
-    declared: Iterable[Number | Category], sites: Sequence[str], seed: int
-) -> str:
+def text(declared: Iterable[Number | Category], sites: Sequence[str], seed: int) -> str:
     """Return ``study.toml`` for *sites*, whose test people *seed* draws."""
     head = HEAD.format(
         sites=json.dumps(sites),
@@ -163,6 +165,7 @@ def text(
         positive=DIAGNOSIS.positive,
         quorum=len(sites),
         least=LEAST_PEOPLE,
+        each=LEAST_OF_EACH,
         test=TEST_SHARE,
         seed=seed,
     )
