@@ -17,7 +17,7 @@ A task is a frozen record of pure functions. The smallest one counts people:
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from common.errors import StudyError
@@ -31,9 +31,13 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What everyone may see between two rounds: named arrays, and if it is over."""
+    """What stands between two rounds: arrays that every site is shown, and the rest.
+
+    ``kept`` is the server's own memory of the rounds before and never travels.
+    """
 
     arrays: Mapping[str, Array]
+    kept: Mapping[str, Array] = field(default_factory=dict)
     done: bool = False
 
 

@@ -1,67 +1,71 @@
 """The report's two plots as inline SVG: a page must open offline, and for years.
 
-Widths are percentages and heights are pixels, so that text keeps its size on any screen.
+Widths are percentages and heights are pixels, so that text keeps its size everywhere.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from markupsafe import Markup
 
-Interval = tuple[float, float]
-Series = Literal["alone", "together", "pooled"]
+from common.intervals import Interval
+from server.rounding import decimal, signed, span
 
-LINE, HEAD, GAP = 21, 26, 10
+LINE, HEAD, GAP = 21, 28, 12
 """Pixels: between two marks, for a row's name, and between two rows."""
 
-EDGES_DOTS, EDGES_FOREST = (15.0, 88.0), (34.0, 88.0)
-"""Where an axis begins and ends, in percent of the width."""
+EDGES = {"scores": (15.0, 88.0), "coefficients": (35.0, 88.0)}
+"""Where the axis of a plot begins and ends, in percent of the width."""
 
-LONGEST = {"dots": 46, "forest": 23}
-"""Letters of a name that fit beside or above its marks on the narrowest screen."""
+LONGEST = {"scores": 46, "coefficients": 26}
+"""Letters of a name that fit above or beside its marks on the narrowest screen."""
 
-SHAPES = {
-    "alone": Markup(
-        '<rect id="{}" class="alone" x="-4.5" y="-4.5" width="9" height="9"/>'
-    ),
-    "together": Markup('<circle id="{}" class="together" r="5.5"/>'),
-    "pooled": Markup('<path id="{}" class="pooled" d="M0-6.5 6.5 0 0 6.5-6.5 0z"/>'),
+SERIES = {
+    "alone": Markup('<rect x="-4.5" y="-4.5" width="9" height="9"/>'),
+    "together": Markup('<circle r="5.5"/>'),
+    "pooled": Markup('<path d="M0-6.5 6.5 0 0 6.5-6.5 0z"/>'),
 }
+"""The models that are compared, each with a shape of its own."""
+
 FRAME = Markup(
-    '<svg class="plot" role="img" aria-labelledby="{id}-title {id}-desc" '
-    'width="100%" height="{height}"><title id="{id}-title">{title}</title>'
-    '<desc id="{id}-desc">{about}</desc><defs>{shapes}</defs>{body}</svg>'
+    '<svg class="plot {plot}" role="img" aria-labelledby="{plot}-title {plot}-about" '
+    'width="100%" height="{height}"><title id="{plot}-title">{title}</title>'
+    '<desc id="{plot}-about">{about}</desc><defs>{shapes}</defs>{body}</svg>'
 )
+SHAPE = Markup('<g id="{}-{}">{}</g>')
+MARK = Markup('<use class="{1}" href="#{0}-{1}" x="{2}" y="{3}"/>')
 TEXT = Markup('<text class="{}" x="{}" y="{}">{}</text>')
-LINE_OF = Markup('<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/>')
-MARK = Markup('<use href="#{}-{}" x="{}" y="{}"/>')
-GROUP = Markup("<g><title>{}: {}</title>{}</g>")
+STROKE = Markup('<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/>')
+NAME = Markup('{}<tspan class="quiet" dx="10">{}</tspan>')
+GROUP = Markup("<g><title>{}</title>{}</g>")
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One estimate of a row: by whom, its value, and its 95 % interval if it has one."""
+    """One estimate of a row: by which model, its value, and its 95 % interval."""
 
-    series: Series
+    series: str
     value: float
     interval: Interval | None = None
 
-    @property
-    def said(self) -> str:
-        """The mark in words."""
+    def __str__(self) -> str:
+        """Return the mark in words."""
         around = f" ({span(self.interval)})" if self.interval else ""
         return f"{self.series} {decimal(self.value, self.interval)}{around}"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a plot says of one hospital or coefficient."""
+    """What a plot shows of one hospital, or of one coefficient."""
 
     name: str
     marks: tuple[Mark, ...]
     note: str = ""
+
+    def __str__(self) -> str:
+        """Return the row in words."""
+        return f"{self.name}: {', '.join(map(str, self.marks))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,156 +77,112 @@ class Axis:
     step: float
     edges: tuple[float, float]
 
-    def place(self, value: float) -> float:
+    def x(self, value: float) -> str:
         """Return where *value* lies, in percent of the width."""
         left, right = self.edges
         share = (value / self.step - self.first) / (self.last - self.first)
-        return left + share * (right - left)
+        return f"{left + share * (right - left):.2f}%"
 
-    def x(self, value: float) -> str:
-        """Return the place of *value* as an attribute."""
-        return f"{self.place(value):.2f}%"
-
-    def ticks(self) -> Iterable[tuple[float, str]]:
-        """Yield (value, label) of every tick."""
-        places = max(0, -math.floor(math.log10(self.step)))
+    def ticks(self) -> Iterable[tuple[str, str]]:
+        """Yield place and label of every tick."""
+        places = max(0, -math.floor(math.log10(self.step) + 1e-9))
         for number in range(self.first, self.last + 1):
-            yield number * self.step, signed(number * self.step, places)
+            value = number * self.step
+            yield self.x(value), signed(value, places)
 
 
-def signed(value: float, places: int) -> str:
-    """Return *value* to so many decimals, with a true minus and no negative zero."""
-    return f"{round(value, places) + 0.0:.{places}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def decimal(value: float, interval: Interval | None = None) -> str:
-    """Return *value* to the two or three decimals that its interval supports."""
-    return signed(value, _places(interval))
-
-
-def span(interval: Interval) -> str:
-    """Return an interval to the decimals that it supports itself."""
-    places = _places(interval)
-    low, high = (signed(edge, places) for edge in interval)
-    return f"{low} to {high}" if interval[0] < 0 else f"{low}\N{EN DASH}{high}"
-
-
-def axis(marks: Iterable[Mark], edges: tuple[float, float], *also: float) -> Axis:
+def axis(rows: Sequence[Row], edges: tuple[float, float], *also: float) -> Axis:
     """Return the axis of round numbers that holds every mark, interval and *also*."""
-    values = [*also, *(edge for mark in marks for edge in _extent(mark))]
+    marks = [mark for row in rows for mark in row.marks]
+    values = [*also, *(mark.value for mark in marks)]
+    values += [edge for mark in marks for edge in mark.interval or ()]
     low, high = min(values), max(values)
-    if high - low < 1e-9:
+    if math.isclose(low, high):
         low, high = low - 0.05, high + 0.05
     step = _step((high - low) / 5)
-    first = math.floor(round(low / step, 6))
-    return Axis(first, math.ceil(round(high / step, 6)), step, edges)
+    first, last = math.floor(round(low / step, 6)), math.ceil(round(high / step, 6))
+    return Axis(first, last, step, edges)
 
 
 def dots(rows: Sequence[Row], title: str, measure: str) -> Markup:
     """Return a dot plot: a line per mark, rows one below the other on one axis."""
-    scale = axis((mark for row in rows for mark in row.marks), EDGES_DOTS)
-    body, top = [], 0
+    scale, blocks, top = axis(rows, EDGES["scores"]), [], 0
     for row in rows:
-        body.append(_named(row, scale, top))
+        blocks.append(_block(row, scale, top))
         top += HEAD + LINE * len(row.marks) + GAP
-    return _frame("scores", title, _about(rows), _grid(scale, top, measure), body)
+    body = [_grid(scale, top, measure), *blocks]
+    return _frame("scores", title, rows, body, top)
 
 
 def forest(rows: Sequence[Row], title: str, measure: str) -> Markup:
-    """Return a forest plot: a line per row, its marks on top of each other, and zero."""
-    scale = axis((mark for row in rows for mark in row.marks), EDGES_FOREST, 0.0)
-    bottom = LINE * len(rows) + GAP
-    zero = LINE_OF.format("zero", scale.x(0), scale.x(0), 0, bottom)
+    """Return a forest plot: a line per row, its marks over each other, and zero."""
+    scale, bottom = axis(rows, EDGES["coefficients"], 0.0), LINE * len(rows) + GAP
+    zero = STROKE.format("zero", scale.x(0), scale.x(0), 0, bottom)
     lines = [_line(row, scale, LINE * i + LINE) for i, row in enumerate(rows)]
-    grid = _grid(scale, bottom, measure)
-    return _frame("coefficients", title, _about(rows), grid, [zero, *lines])
-
-
-def _places(interval: Interval | None) -> int:
-    half = (interval[1] - interval[0]) / 2 if interval else 1.0
-    return min(max(-math.floor(math.log10(half)), 2), 3) if half > 0.0 else 3
-
-
-def _extent(mark: Mark) -> tuple[float, ...]:
-    return (mark.value, *(mark.interval or ()))
+    body = [_grid(scale, bottom, measure), zero, *lines]
+    return _frame("coefficients", title, rows, body, bottom)
 
 
 def _step(least: float) -> float:
-    """Return the smallest of 1, 2 and 5 times a power of ten that is at least *least*."""
+    """Return the first of 1, 2, 5 times a power of ten that is not below *least*."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(n * power for n in (1, 2, 5, 10) if n * power >= least * (1 - 1e-9))
 
 
-def _named(row: Row, scale: Axis, top: int) -> Markup:
-    """Return one row of the dot plot: its name, then each mark with its own labels."""
-    parts = [LINE_OF.format("rule", "0%", "100%", top, top)] if top else []
-    name = Markup('{}<tspan class="quiet" dx="10">{}</tspan>')
-    label = name.format(_shortened(row.name, LONGEST["dots"]), row.note)
-    parts.append(TEXT.format("name", "0%", top + HEAD - 6, label))
+def _block(row: Row, scale: Axis, top: int) -> Markup:
+    """Return a row of the dot plot: its name, then each mark between its two labels."""
+    parts = [STROKE.format("rule", "0%", "100%", top, top)] if top else []
+    label = NAME.format(_shortened(row.name, LONGEST["scores"]), row.note)
+    parts.append(TEXT.format("name", "0%", top + HEAD - 7, label))
     for index, mark in enumerate(row.marks):
         y = top + HEAD + LINE * index + LINE // 2
-        value = decimal(mark.value, mark.interval)
-        parts += [
-            TEXT.format("quiet", "0%", y + 4, mark.series),
-            _drawn(mark, scale, y, "scores"),
-            TEXT.format("value", "100%", y + 4, value),
-        ]
-    return _group(row, parts)
+        parts.append(TEXT.format("quiet", "0%", y + 4, mark.series))
+        parts += _mark("scores", mark, scale, y)
+        parts.append(_value(mark, y))
+    return GROUP.format(row, Markup().join(parts))
 
 
 def _line(row: Row, scale: Axis, y: int) -> Markup:
-    """Return one row of the forest plot."""
-    parts = [TEXT.format("", "0%", y + 4, _shortened(row.name, LONGEST["forest"]))]
-    parts += [_drawn(mark, scale, y, "coefficients") for mark in row.marks]
-    shown = row.marks[0]
-    value = decimal(shown.value, shown.interval)
-    return _group(row, [*parts, TEXT.format("value", "100%", y + 4, value)])
+    """Return a row of the forest plot, with the value of its first mark."""
+    label = _shortened(row.name, LONGEST["coefficients"])
+    parts = [TEXT.format("label", "0%", y + 4, label), _value(row.marks[0], y)]
+    for mark in row.marks:
+        parts += _mark("coefficients", mark, scale, y)
+    return GROUP.format(row, Markup().join(parts))
 
 
-def _drawn(mark: Mark, scale: Axis, y: int, plot: str) -> Markup:
-    drawn = MARK.format(plot, mark.series, scale.x(mark.value), y)
-    if mark.interval is None:
-        return drawn
-    low, high = (scale.x(edge) for edge in mark.interval)
-    return LINE_OF.format(f"interval {mark.series}", low, high, y, y) + drawn
+def _value(mark: Mark, y: int) -> Markup:
+    return TEXT.format("value", "100%", y + 4, decimal(mark.value, mark.interval))
 
 
-def _grid(scale: Axis, bottom: int, measure: str) -> tuple[int, list[Markup]]:
-    """Return the plot's height, and its tick lines, tick labels and name of the axis."""
+def _mark(plot: str, mark: Mark, scale: Axis, y: int) -> Iterable[Markup]:
+    if mark.interval:
+        low, high = (scale.x(edge) for edge in mark.interval)
+        yield STROKE.format(f"interval {mark.series}", low, high, y, y)
+    yield MARK.format(plot, mark.series, scale.x(mark.value), y)
+
+
+def _grid(scale: Axis, bottom: int, measure: str) -> Markup:
+    """Return tick lines, their labels, and the name of the axis."""
     parts = [TEXT.format("quiet", "0%", bottom + 20, measure)]
-    for value, label in scale.ticks():
-        x = scale.x(value)
-        parts.append(LINE_OF.format("grid", x, x, 0, bottom + 4))
+    for x, label in scale.ticks():
+        parts.append(STROKE.format("grid", x, x, 0, bottom + 4))
         parts.append(TEXT.format("tick", x, bottom + 20, label))
-    return bottom + 28, parts
+    return Markup().join(parts)
 
 
 def _frame(
-    plot: str,
-    title: str,
-    about: str,
-    grid: tuple[int, list[Markup]],
-    body: list[Markup],
+    plot: str, title: str, rows: Sequence[Row], body: list[Markup], bottom: int
 ) -> Markup:
-    shapes = [shape.format(f"{plot}-{series}") for series, shape in SHAPES.items()]
+    shapes = [SHAPE.format(plot, *each) for each in SERIES.items()]
     return FRAME.format(
-        id=plot,
-        height=grid[0],
+        plot=plot,
+        height=bottom + 28,
         title=title,
-        about=about,
+        about="; ".join(map(str, rows)),
         shapes=Markup().join(shapes),
-        body=Markup().join([*grid[1], *body]),
+        body=Markup().join(body),
     )
-
-
-def _group(row: Row, parts: list[Markup]) -> Markup:
-    said = ", ".join(mark.said for mark in row.marks)
-    return GROUP.format(row.name, said, Markup().join(parts))
-
-
-def _about(rows: Sequence[Row]) -> str:
-    said = (f"{row.name}: {', '.join(m.said for m in row.marks)}" for row in rows)
-    return "; ".join(said) + "."
 
 
 def _shortened(name: str, longest: int) -> str:

@@ -1,198 +1,196 @@
-"""What a study found, as one value and one page: all that a reader needs to judge it.
+"""The end of a study, for a program and for a reader: ``report.json``, ``report.html``.
 
-Numbers stay exact in ``report.json``; ``report.html`` rounds them to what their intervals
-support, loads nothing, and says what the numbers do not protect.
+Numbers stay exact in the first. The second rounds them to what their intervals support,
+loads nothing, and says what the numbers do not protect:
+
+    page = report.write(Report.model_validate(facts), Path("results"))
 """
 
-from collections.abc import Iterable
+from collections import Counter
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
-from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
 
+from common.intervals import Interval
 from server import charts
-from server.charts import Interval, Mark, Row, Series
+from server.charts import SERIES, Mark, Row
+from server.facts import Coefficient, Report, Score, Site, Totals
+from server.rounding import decimal, figure, ratio, span
 
-MEASURES = {"auc": "AUC", "accuracy": "accuracy", "r_squared": "R²"}
-"""How good a model is, best measure first; in each of them more is better."""
+__all__ = ["Report", "Score", "Site", "Totals", "headline", "page", "verdict", "write"]
 
-SERIES: tuple[Series, ...] = ("alone", "together", "pooled")
-MOST_COEFFICIENTS = 40
-"""The largest so many coefficients are drawn; the table holds them all."""
+Estimate = tuple[float, Interval | None]
+
+MEASURES = {"auc": "an AUC", "accuracy": "an accuracy", "r_squared": "an R²"}
+"""How good a model is, the best measure first; in each of them more is better."""
+
+AXES = {"auc": "AUC", "accuracy": "accuracy", "r_squared": "R²"}
+SCALES = {"logistic": "log odds", "poisson": "log rate"}
+"""What a coefficient changes, by model."""
+
+INTERCEPT = "(intercept)"
+MOST_DRAWN = 40
+"""So many coefficients are drawn, the largest first; the table holds them all."""
 
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-class Part(BaseModel):
-    """A part of the report: frozen, finite, and without unknown names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Score(Part):
-    """How well one model does on one group of test people, with 95 % intervals."""
-
-    auc: float | None = None
-    auc_interval: Interval | None = None
-    accuracy: float | None = None
-    accuracy_interval: Interval | None = None
-    rmse: float | None = None
-    r_squared: float | None = None
-    note: str | None = None
-
-
-class Totals(Score):
-    """A score over the test people of all hospitals."""
-
-    people: int
-    positives: int | None = None
-    auc_error_bound: float | None = None
-    brier: float | None = None
-
-
-class Cleaned(Part):
-    """How many cells or records one step of the cleaning changed."""
-
-    step: str
-    variable: str
-    what: str
-    count: int
-
-
-class Site(Part):
-    """One hospital: its size, its traffic, its scores and what was cleaned."""
-
-    name: str
-    rows: int
-    train: int
-    test: int
-    bytes_in: int
-    bytes_out: int
-    alone: Score | None = None
-    together: Score | None = None
-    pooled: Score | None = None
-    cleaning: tuple[Cleaned, ...] = ()
-
-
-class About(Part):
-    """Which study this is, by the words and the digest that the sites approved."""
-
-    name: str
-    title: str
-    purpose: str
-    contact: str
-    digest: str
-    privacy: str
-
-
-class Described(Part):
-    """The training people of all hospitals, variable by variable."""
-
-    people: int
-    variables: tuple[dict[str, JsonValue], ...]
-
-
-class Coefficient(Part):
-    """One coefficient per standard deviation, and per unit of the variable."""
-
-    name: str
-    coefficient: float
-    standard_error: float | None = None
-    interval: Interval | None = None
-    per_unit: float | None = None
-    pooled: float | None = None
-
-
-class Left(Part):
-    """One array that left each hospital in every round of its task, as declared."""
-
-    task: str
-    rounds: int
-    name: str
-    meaning: str
-    numbers: int
-    kind: str
-
-
-class Benchmark(Part):
-    """A comparison with published results."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str | int | float | None, ...], ...]
-    notes: tuple[str, ...] = ()
-
-
-class Report(Part):
-    """Everything a finished study has to say."""
-
-    format: Literal[1] = 1
-    task: str
-    study: About
-    note: str | None = None
-    simulated: bool
-    created: AwareDatetime
-    engine: str
-    rounds: int
-    rounds_by_task: dict[str, int]
-    seconds: float
-    bytes_per_site: int
-    sites: tuple[Site, ...]
-    together: Totals | None = None
-    pooled: Totals | None = None
-    describe: Described
-    coefficients: tuple[Coefficient, ...] = ()
-    ridge: float | None = None
-    max_abs_coefficient_difference: float | None = None
-    left: tuple[Left, ...]
-    sentence: str
-    benchmark: Benchmark | None = None
-    limits: tuple[str, ...] = ()
-    versions: dict[str, str]
-    command: str
-
-
 def write(report: Report, folder: Path) -> Path:
-    """Write ``report.json`` and ``report.html`` into *folder*; return the page's path."""
+    """Write both files into *folder*; return the path of the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = report.model_dump_json(indent=2) + "\n"
-    (folder / "report.json").write_text(text, encoding="utf-8")
+    facts = report.model_dump_json(indent=2) + "\n"
+    (folder / "report.json").write_text(facts, encoding="utf-8")
     (folder / "report.html").write_text(page(report), encoding="utf-8")
     return folder / "report.html"
 
 
 def page(report: Report) -> str:
-    """Return the report as one HTML page that needs nothing but itself."""
+    """Return *report* as one HTML page that needs nothing but itself."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
-        "decimal": charts.decimal, "span": charts.span, "signed": charts.signed
-    }
-    source = files("server").joinpath("report.html.jinja").read_text("utf-8")
-    measure = _measure(report)
-    return environment.from_string(source).render(
+    shown = (decimal, span, figure, ratio)
+    environment.filters |= {each.__name__: each for each in shown}
+    text = files("server").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    filled = environment.from_string(text).render(
         report=report,
         headline=headline(report),
-        measure=measure,
-        measures=MEASURES,
-        scores=_scores(report, measure),
-        forest=_forest(report),
+        verdict=verdict(report),
+        measure=_measure(report),
+        estimate=_estimate,
+        compared=_compared(report),
+        scores=_scores(report),
+        coefficients=_coefficients(report),
+        names=AXES,
+        intercept=INTERCEPT,
+        most=MOST_DRAWN,
     )
+    return filled.strip() + "\n"
 
 
 def headline(report: Report) -> str:
-    """Answer the study's question in a sentence or two, also where the answer is no."""
-    hospitals = f"{_word(len(report.sites))} hospital{'s' * (len(report.sites) != 1)}"
+    """Answer the study's question in a sentence, from its numbers."""
+    count = len(report.sites)
+    hospitals = f"the {_word(count)} hospitals" if count > 1 else "one hospital"
     measure = _measure(report)
-    if report.together is None or measure is None:
+    reached = _estimate(report.together, measure)
+    if reached is None:
         people = f"{report.describe.people:,} people"
-        return f"Together, the {hospitals} describe {people}; no model was tested."
-    said = charts.decimal(*_value(report.together, measure))
-    joint = f"Together, the {hospitals} reach an {MEASURES[measure]} of {said}"
-    return f"{joint}{_alone(report.sites, measure)}.{_verdict(report.sites, measure)}"
+        return f"Together, {hospitals} counted {people}; no model was tested."
+    joint = f"{MEASURES[measure]} of {decimal(*reached)}"
+    return f"Together, {hospitals} reach {joint}{_alone(report, measure)}."
 
-...
+
+def verdict(report: Report) -> str:
+    """Return at how many hospitals it was worth it, also where that is none."""
+    found = {name: _gains(report, name) for name in ("auc", "accuracy")}
+    said = [f"{_list(gains)} by {AXES[name]}" for name, gains in found.items() if gains]
+    if not said:
+        return ""
+    none = "" if any(gains[1] for gains in found.values()) else "No hospital gains. "
+    lead = "Compared with each hospital's own model, the joint one is"
+    return f"{none}{lead} {'; '.join(said)}."
+
+
+def _word(number: int) -> str:
+    return WORDS[number] if number < len(WORDS) else f"{number:,}"
+
+
+def _estimate(score: Score | None, measure: str) -> Estimate | None:
+    """Return a score's value and interval, or None where there is none."""
+    value = getattr(score, measure, None)
+    interval = getattr(score, f"{measure}_interval", None)
+    return None if value is None else (value, interval)
+
+
+def _measure(report: Report) -> str:
+    """Return the best measure that this study has."""
+    known = (name for name in MEASURES if _estimate(report.together, name))
+    return next(known, "auc")
+
+
+def _alone(report: Report, measure: str) -> str:
+    """Return the clause on what the hospitals reach by themselves."""
+    found = [_estimate(site.alone, measure) for site in report.sites]
+    known = sorted((each for each in found if each), key=lambda each: each[0])
+    if not known:
+        return ""
+    low, high = decimal(*known[0]), decimal(*known[-1])
+    all_of_them = len(known) == len(found)
+    who = "they" if all_of_them else f"{_word(len(known))} of them"
+    if low == high:
+        return f"; alone {who} reach{'es' * (len(known) == 1)} {low}"
+    return f"; alone {who} range from {low} to {high}"
+
+
+def _gains(report: Report, measure: str) -> Counter[int]:
+    """Return how many hospitals win (1), stay (0) or lose (-1), to two decimals."""
+    pairs = [
+        (_estimate(site.together, measure), _estimate(site.alone, measure))
+        for site in report.sites
+    ]
+    gains = [round(us[0], 2) - round(own[0], 2) for us, own in pairs if us and own]
+    return Counter((gain > 0) - (gain < 0) for gain in gains)
+
+
+def _list(gains: Counter[int]) -> str:
+    parts = [
+        (how, "all " * (gains[sign] == gains.total() > 1) + _word(gains[sign]))
+        for sign, how in ((1, "better"), (0, "as good"), (-1, "worse"))
+        if gains[sign]
+    ]
+    *most, last = (f"{how} at {where}" for how, where in parts)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _compared(report: Report) -> set[str]:
+    """Return which of alone, together and pooled this study has."""
+    return {
+        series
+        for series in SERIES
+        if getattr(report, series, None)
+        or any(getattr(site, series) for site in report.sites)
+    }
+
+
+def _scores(report: Report) -> Markup | None:
+    """Return the plot of every score there is, or None without any at a hospital."""
+    measure = _measure(report)
+    rows = [
+        Row(site.name, _marks(site, measure), f"{site.test:,} test people")
+        for site in report.sites
+    ]
+    rows = [row for row in rows if row.marks]
+    if not rows:
+        return None
+    people = report.together.people if report.together else 0
+    whole = Row("All hospitals", _marks(report, measure), f"{people:,} test people")
+    title = f"{AXES[measure]} of each model, per hospital"
+    return charts.dots([whole, *rows], title, AXES[measure])
+
+
+def _marks(of: Site | Report, measure: str) -> tuple[Mark, ...]:
+    found = ((name, _estimate(getattr(of, name, None), measure)) for name in SERIES)
+    return tuple(Mark(name, *each) for name, each in found if each)
+
+
+def _coefficients(report: Report) -> Markup | None:
+    """Return the plot of the largest coefficients, or None without a model."""
+    drawn = [each for each in report.coefficients if each.name != INTERCEPT]
+    drawn = sorted(drawn, key=lambda each: -abs(each.coefficient))[:MOST_DRAWN]
+    if not drawn:
+        return None
+    title = "Coefficients of the model, the largest effect first"
+    return charts.forest([_row(each) for each in drawn], title, _scale(report))
+
+
+def _row(line: Coefficient) -> Row:
+    own = Mark("together", line.coefficient, line.interval)
+    pooled = () if line.pooled is None else (Mark("pooled", line.pooled),)
+    return Row(line.name, (own, *pooled))
+
+
+def _scale(report: Report) -> str:
+    return SCALES.get(report.task, "per deviation")

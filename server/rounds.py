@@ -41,6 +41,7 @@ class Line:
     """The connection to the sites of one study: node ids, names, and bytes counted."""
 
     grid: Grid
+    digest: str
     deadline: float
     nodes: dict[int, str] = field(default_factory=dict)
     sent: dict[int, int] = field(default_factory=dict)
@@ -52,13 +53,13 @@ def run(study: Study, grid: Grid) -> Outcome:
 
     Raises QuorumError when too few sites take part, or one of them stops answering.
     """
-    line = Line(grid, study.rounds.deadline_seconds)
+    line = Line(grid, study.digest(), study.rounds.deadline_seconds)
     refusals = _open(study, line)
     states: dict[str, State] = {}
     rounds: dict[str, int] = {}
     for task in plan.tasks(study):
         states[task.name], rounds[task.name] = _conclude(study, task, states, line)
-    _exchange(line, wire.closing(study.digest()), wire.CLOSE)
+    _exchange(line, wire.closing(line.digest), wire.CLOSE)
     return Outcome(
         states=states,
         roster=tuple(sorted(line.nodes.values())),
@@ -75,7 +76,7 @@ def _open(study: Study, line: Line) -> tuple[str, ...]:
     replies = _exchange(line, wire.opening(study), wire.OPEN)
     refusals = tuple(str(reply.error.reason) for reply in replies if reply.has_error())
     admitted = [reply for reply in replies if reply.has_content()]
-    line.nodes = dict(_names(study, admitted))
+    line.nodes = dict(_names(study, line.digest, admitted))
     quorum = study.rounds.quorum
     if len(line.nodes) < quorum:
         silent = len(list(line.grid.get_node_ids())) - len(replies)
@@ -94,12 +95,14 @@ def _open(study: Study, line: Line) -> tuple[str, ...]:
     return refusals
 
 
-def _names(study: Study, replies: Iterable[Message]) -> Iterable[tuple[int, str]]:
+def _names(
+    study: Study, approved: str, replies: Iterable[Message]
+) -> Iterable[tuple[int, str]]:
     """Yield (node, site) of each site that approved this very study, each name once."""
     seen: set[str] = set()
     for reply in sorted(replies, key=lambda reply: reply.metadata.src_node_id):
         digest, site = wire.read_ready(reply.content)
-        if digest == study.digest() and site in study.study.sites and site not in seen:
+        if digest == approved and site in study.study.sites and site not in seen:
             seen.add(site)
             yield reply.metadata.src_node_id, site
 
@@ -127,7 +130,7 @@ def _conclude(
 
 def _round(study: Study, task: Task, number: int, state: State, line: Line) -> State:
     """Ask one round of every site, add the answers, and take the next state."""
-    place = wire.Place(study.digest(), task.name, number)
+    place = wire.Place(line.digest, task.name, number)
     replies = _exchange(line, wire.ask(wire.Ask(place, state)), wire.ROUND)
     answers = [
         wire.read_answer(reply.content) for reply in replies if reply.has_content()

@@ -75,7 +75,13 @@ def test_a_group_alone_shows_its_help(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["stduy"], ["study", "check"], ["study", "new"], ["demo", "--nope"], ["demo", "x"]],
+    [
+        ["stduy"],
+        ["study", "check"],
+        ["study", "new"],
+        ["demo", "--nope"],
+        ["demo", "x"],
+    ],
 )
 def test_a_wrong_command_line_is_two(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -152,8 +158,18 @@ def test_a_study_runs_over_a_folder(
         ('site = "north"', f'site = "north"\napproved = ["{"0" * 64}"]', 7, "approved"),
         ('site = "north"', 'site = "south"', 7, "is not invited"),
         ('site = "north"', 'sitte = "north"', 3, "unknown key"),
-        ('column = "cholesterol"', 'column = "cholesterol"\nunit = "mmol/L"', 9, "outside"),
-        ('site = "north"', 'site = "north"\nmin_people = 80', 7, "than its floor of 80"),
+        (
+            'column = "cholesterol"',
+            'column = "cholesterol"\nunit = "mmol/L"',
+            9,
+            "outside",
+        ),
+        (
+            'site = "north"',
+            'site = "north"\nmin_people = 80',
+            7,
+            "than its floor of 80",
+        ),
     ],
 )
 def test_what_is_wrong_at_a_site_has_its_exit_code(  # noqa: PLR0913 - a table of cases

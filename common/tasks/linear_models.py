@@ -89,13 +89,8 @@ def _start(family: Family, study: Study, found: Found) -> State:
     weights = np.zeros(len(columns(study)) + 1)
     weights[-1] = family.link(_outcome_mean(study, described))
     return State(
-        {
-            **Encoding.of(described.arrays).arrays(),
-            "weights": weights,
-            "best": weights,
-            "objective": np.array([np.inf]),
-            "step": np.zeros_like(weights),
-        }
+        {**Encoding.of(described.arrays).arrays(), "weights": weights},
+        kept={"best": weights, "objective": np.array([np.inf])},
     )
 
 
@@ -107,23 +102,16 @@ def _finish(family: Family, study: Study, state: State, total: Summands) -> Stat
     penalty[-1] = 0.0
     objective = total["loss"][0] + penalty @ weights**2 / 2
     slack = 1e-10 * (1.0 + abs(objective))
-    if objective > arrays["objective"][0] + slack:
-        step = arrays["step"] / 2
-        return State({**arrays, "weights": arrays["best"] + step, "step": step})
-    curvature = _symmetric(total["curvature"], len(weights))
-    step = _solve(
-        family, curvature + np.diag(penalty), total["gradient"] + penalty * weights
-    )
-    moved = weights - step
-    done = np.abs(step).max() <= TOLERANCE * max(1.0, np.abs(weights).max())
-    kept = {"curvature": total["curvature"], "penalty": penalty} if done else {}
-    new = {
-        "weights": moved,
-        "best": weights,
-        "objective": np.array([objective]),
-        "step": -step,
-    }
-    return State({**arrays, **new, **kept}, done=bool(done))
+    if objective > state.kept["objective"][0] + slack:
+        halfway = (state.kept["best"] + weights) / 2
+        return State({**arrays, "weights": halfway}, kept=state.kept)
+    matrix = _symmetric(total["curvature"], len(weights)) + np.diag(penalty)
+    step = _solve(family, matrix, total["gradient"] + penalty * weights)
+    moved = {**arrays, "weights": weights - step}
+    if np.abs(step).max() <= TOLERANCE * max(1.0, np.abs(weights).max()):
+        moved |= {"curvature": total["curvature"], "penalty": penalty}
+        return State(moved, done=True)
+    return State(moved, kept={"best": weights, "objective": np.array([objective])})
 
 
 def read(study: Study, state: State) -> Findings:

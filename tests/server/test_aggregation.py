@@ -37,9 +37,7 @@ def test_the_order_of_arrival_does_not_matter(order: list[int]) -> None:
         (np.ones(4, dtype=np.float32), "float32"),
     ],
 )
-def test_an_answer_that_does_not_fit_is_refused(
-    vector: np.ndarray, says: str
-) -> None:
+def test_an_answer_that_does_not_fit_is_refused(vector: np.ndarray, says: str) -> None:
     answers = [answer("south", np.ones(4)), answer("north", vector)]
     with pytest.raises(IntegrityError, match=says):
         total(RELEASE, PLACE, answers)

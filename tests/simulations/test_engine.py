@@ -186,7 +186,7 @@ def test_the_protocol_version_is_checked(tmp_path: Path) -> None:
 
 def test_the_poll_is_patient_but_bounded(tmp_path: Path) -> None:
     study = clinics.study()
-    line = rounds.Line(Deaf(hospitals(tmp_path, study), 1), 10)
+    line = rounds.Line(Deaf(hospitals(tmp_path, study), 1), study.digest(), 10)
     naps: list[float] = []
     ticks = iter(range(100))
     rounds.wait(line, {"absent"}, lambda: float(next(ticks)), naps.append)

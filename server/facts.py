@@ -1,0 +1,139 @@
+"""What a study found, as one frozen value: the contract of ``report.json``.
+
+Its names are read by programs outside this repository: add names, never rename them.
+"""
+
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
+
+from common.intervals import Interval
+
+
+class Part(BaseModel):
+    """A part of the report: frozen, finite, and without unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Score(Part):
+    """How well one model does on one group of test people, with 95 % intervals."""
+
+    auc: float | None = None
+    auc_interval: Interval | None = None
+    accuracy: float | None = None
+    accuracy_interval: Interval | None = None
+    rmse: float | None = None
+    r_squared: float | None = None
+    note: str | None = None
+
+
+class Totals(Score):
+    """A score over the test people of all hospitals."""
+
+    people: int
+    positives: int | None = None
+    auc_error_bound: float | None = None
+    brier: float | None = None
+
+
+class Cleaned(Part):
+    """How many cells or records one step of the cleaning changed."""
+
+    step: str
+    variable: str
+    what: str
+    count: int
+
+
+class Site(Part):
+    """One hospital: its size, its traffic, its scores and what was cleaned."""
+
+    name: str
+    rows: int
+    train: int
+    test: int
+    bytes_in: int
+    bytes_out: int
+    alone: Score | None = None
+    together: Score | None = None
+    pooled: Score | None = None
+    cleaning: tuple[Cleaned, ...] = ()
+
+
+class About(Part):
+    """Which study this is, by the words and the digest that the sites approved."""
+
+    name: str
+    title: str
+    purpose: str
+    contact: str
+    digest: str
+    privacy: str
+
+
+class Described(Part):
+    """The training people of all hospitals, variable by variable."""
+
+    people: int
+    variables: tuple[dict[str, JsonValue], ...]
+
+
+class Coefficient(Part):
+    """One coefficient per standard deviation, and per unit of the variable."""
+
+    name: str
+    coefficient: float
+    standard_error: float | None = None
+    interval: Interval | None = None
+    per_unit: float | None = None
+    pooled: float | None = None
+
+
+class Left(Part):
+    """One array that left each hospital in every round of its task, as declared."""
+
+    task: str
+    rounds: int
+    name: str
+    meaning: str
+    numbers: int
+    kind: str
+
+
+class Benchmark(Part):
+    """A comparison with published results."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | int | float | None, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+class Report(Part):
+    """Everything a finished study has to say."""
+
+    format: Literal[1] = 1
+    task: str
+    study: About
+    note: str | None = None
+    simulated: bool
+    created: AwareDatetime
+    engine: str
+    rounds: int
+    rounds_by_task: dict[str, int]
+    seconds: float
+    bytes_per_site: int
+    sites: tuple[Site, ...]
+    together: Totals | None = None
+    pooled: Totals | None = None
+    describe: Described
+    coefficients: tuple[Coefficient, ...] = ()
+    ridge: float | None = None
+    max_abs_coefficient_difference: float | None = None
+    left: tuple[Left, ...]
+    sentence: str
+    benchmark: Benchmark | None = None
+    limits: tuple[str, ...] = ()
+    versions: dict[str, str]
+    command: str
