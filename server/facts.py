@@ -28,13 +28,20 @@ class Score(Part):
     note: str | None = None
 
 
-class Totals(Score):
-    """A score over the test people of all hospitals."""
+class Totals(Part):
+    """How well one model does on the test people of all hospitals: a score and more."""
 
     people: int
     positives: int | None = None
+    auc: float | None = None
+    auc_interval: Interval | None = None
     auc_error_bound: float | None = None
+    accuracy: float | None = None
+    accuracy_interval: Interval | None = None
     brier: float | None = None
+    rmse: float | None = None
+    r_squared: float | None = None
+    note: str | None = None
 
 
 class Cleaned(Part):

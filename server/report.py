@@ -98,7 +98,7 @@ def _word(number: int) -> str:
     return WORDS[number] if number < len(WORDS) else f"{number:,}"
 
 
-def _estimate(score: Score | None, measure: str) -> Estimate | None:
+def _estimate(score: Score | Totals | None, measure: str) -> Estimate | None:
     """Return a score's value and interval, or None where there is none."""
     value = getattr(score, measure, None)
     interval = getattr(score, f"{measure}_interval", None)
@@ -165,7 +165,7 @@ def _scores(report: Report) -> Markup | None:
     rows = [row for row in rows if row.marks]
     if not rows:
         return None
-    people = report.together.people if report.together else 0
+    people = sum(site.test for site in report.sites)
     whole = Row("All hospitals", _marks(report, measure), f"{people:,} test people")
     title = f"{AXES[measure]} of each model, per hospital"
     return charts.dots([whole, *rows], title, AXES[measure])

@@ -262,7 +262,13 @@ def test_json_holds_the_contract_and_comes_back_equal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"surprise": 1}, {"seconds": float("nan")}, {"format": 2}, {"created": "now"}],
+    [
+        {"surprise": 1},
+        {"seconds": float("nan")},
+        {"format": 2},
+        {"created": "now"},
+        {"together": {}},
+    ],
 )
 def test_other_facts_are_refused(changes: dict[str, object]) -> None:
     """An unknown name, a number that is none and another format are errors."""
