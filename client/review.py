@@ -50,13 +50,13 @@ class Review:
     def text(self) -> str:
         """Return the review for a terminal."""
         people = self.table.people
+        records, name = f"{len(self.table.outcome)} records", self.study.study.name
+        few = "" if self.enough else "   TOO FEW: this site would refuse"
+        floor = f"floor {floor_of(self.site, self.study)}{few}"
         return "\n".join(
             [
-                f"{self.site.name}: {len(self.table.outcome)} records are ready for "
-                f"{self.study.study.name}; nothing was sent",
-                f"  people   {people['train']} train, {people['test']} test; "
-                f"floor {floor_of(self.site, self.study)}"
-                f"{'' if self.enough else '   TOO FEW: this site would refuse'}",
+                f"{self.site.name}: {records} are ready for {name}; nothing was sent",
+                f"  people   {people['train']} train, {people['test']} test; {floor}",
                 f"  approval {self._approval()}",
                 "",
                 "What cleaning did:",

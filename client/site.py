@@ -39,7 +39,7 @@ class Column(Document):
     absent: bool = False
     unit: Text | None = None
     missing: tuple[str, ...] = ()
-    levels: dict[str, Text] = {}
+    levels: dict[str, Text] = Field(default={})
 
 
 class Mapping(Document):

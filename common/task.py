@@ -2,17 +2,17 @@
 
     state ──► each site adds up what its people contribute ──► sum over sites ──► state
 
-A task is a frozen record of pure functions. The smallest one counts people:
+A task is a frozen record of pure functions. The smallest one counts records:
 
     COUNT = Task(
         name="count",
         rows="train",
         encoded=False,
-        release=lambda study: {"people": Field("people in the cohort", (1,), "count")},
+        release=lambda study: {"records": Field("records", (1,), "count")},
         start=lambda study, found: State({}),
-        local=lambda study, state, rows: {"people": np.array([len(rows.y)], float)},
+        local=lambda study, state, rows: {"records": np.array([len(rows.y)], float)},
         finish=lambda study, state, total: State(total, done=True),
-        read=lambda study, state: {"people": int(state.arrays["people"][0])},
+        read=lambda study, state: {"records": int(state.arrays["records"][0])},
     )
 """
 
@@ -47,7 +47,7 @@ Found = Mapping[str, State]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Rows:
-    """What a formula sees of a site: x [people, columns] and y [people], as numbers.
+    """What a formula sees of a site: x [records, columns] and y [records], as numbers.
 
     For an encoded task x is the standardised design matrix without gaps. Otherwise it
     holds the clean values, a category as the index of its level, a gap as NaN.

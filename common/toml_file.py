@@ -1,9 +1,9 @@
 """Reads a TOML file into a frozen model and says on which line it went wrong."""
 
 import difflib
+import inspect
 import re
 import tomllib
-import types
 import typing
 from pathlib import Path
 
@@ -150,6 +150,6 @@ def _keys_beside(model: type[BaseModel], place: Location) -> list[str]:
 
 def _models_in(annotation: object) -> list[type[BaseModel]]:
     """Return every model named inside a type: ``tuple[Number | Category, ...]``."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+    if inspect.isclass(annotation) and typing.get_origin(annotation) is None:
         return [annotation] if issubclass(annotation, BaseModel) else []
     return [found for arg in typing.get_args(annotation) for found in _models_in(arg)]

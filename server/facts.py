@@ -17,7 +17,7 @@ class Part(BaseModel):
 
 
 class Score(Part):
-    """How well one model does on one group of test people, with 95 % intervals."""
+    """How well one model does on one group of test records, with 95 % intervals."""
 
     auc: float | None = None
     auc_interval: Interval | None = None
@@ -29,9 +29,9 @@ class Score(Part):
 
 
 class Totals(Part):
-    """How well one model does on the test people of all hospitals: a score and more."""
+    """How well one model does on the test records of all hospitals, and more."""
 
-    people: int
+    records: int
     positives: int | None = None
     auc: float | None = None
     auc_interval: Interval | None = None
@@ -80,9 +80,9 @@ class About(Part):
 
 
 class Described(Part):
-    """The training people of all hospitals, variable by variable."""
+    """The training records of all hospitals, variable by variable."""
 
-    people: int
+    records: int
     variables: tuple[dict[str, JsonValue], ...]
 
 

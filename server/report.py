@@ -77,8 +77,8 @@ def headline(report: Report) -> str:
     measure = _measure(report)
     reached = _estimate(report.together, measure)
     if reached is None:
-        people = f"{report.describe.people:,} people"
-        return f"Together, {hospitals} counted {people}; no model was tested."
+        records = f"{report.describe.records:,} records"
+        return f"Together, {hospitals} counted {records}; no model was tested."
     joint = f"{MEASURES[measure]} of {decimal(*reached)}"
     return f"Together, {hospitals} reach {joint}{_alone(report, measure)}."
 
@@ -159,14 +159,14 @@ def _scores(report: Report) -> Markup | None:
     """Return the plot of every score there is, or None without any at a hospital."""
     measure = _measure(report)
     rows = [
-        Row(site.name, _marks(site, measure), f"{site.test:,} test people")
+        Row(site.name, _marks(site, measure), f"{site.test:,} test records")
         for site in report.sites
     ]
     rows = [row for row in rows if row.marks]
     if not rows:
         return None
-    people = sum(site.test for site in report.sites)
-    whole = Row("All hospitals", _marks(report, measure), f"{people:,} test people")
+    records = sum(site.test for site in report.sites)
+    whole = Row("All hospitals", _marks(report, measure), f"{records:,} test records")
     title = f"{AXES[measure]} of each model, per hospital"
     return charts.dots([whole, *rows], title, AXES[measure])
 

@@ -21,6 +21,9 @@ from common.tasks.describe import DESCRIBE
 from common.tasks.evaluate import EVALUATE
 from simulations import plain
 
+THRESHOLD = 0.5
+"""Who is at least this likely to have the outcome is said to have it."""
+
 CERTAIN = 40.0
 """Log-odds of a model that has seen one class only: 1 - 4e-18."""
 
@@ -57,10 +60,10 @@ def reference(study: Study, tables: Sequence[Table]) -> Fitted:
 
 
 def score(study: Study, model: Fitted, table: Table) -> dict[str, object]:
-    """Return AUC and accuracy of *model* on the test people of *table*."""
+    """Return AUC and accuracy of *model* on the test records of *table*."""
     rows = table.rows("test")
     predicted = predict(study, model, rows)
-    right = int(((predicted >= 0.5) == (rows.y == 1)).sum())
+    right = int(((predicted >= THRESHOLD) == (rows.y == 1)).sum())
     people, having = len(rows.y), int(rows.y.sum())
     area = _auc(rows.y, predicted)
     without = people - having
@@ -89,7 +92,7 @@ def predict(study: Study, model: Fitted, rows: Rows) -> Array:
 
 
 def _auc(outcome: Array, predicted: Array) -> float | None:
-    if len(np.unique(outcome)) < 2:
+    if not 0 < outcome.sum() < len(outcome):
         return None
     return float(roc_auc_score(outcome, predicted))
 

@@ -161,7 +161,7 @@ def _reach(made: Report) -> tuple[int, float, float]:
     """Return how many people test, and the interval of their pooled accuracy."""
     if made.together is None or made.together.accuracy_interval is None:
         return 0, 0.0, 1.0
-    return (made.together.people, *made.together.accuracy_interval)
+    return (made.together.records, *made.together.accuracy_interval)
 
 
 def _reported(made: Report, kind: Literal["together", "pooled"]) -> Line:

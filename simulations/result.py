@@ -4,13 +4,9 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
-
-import flwr
-import numpy
-import pandas
-import sklearn
 
 import client.app
 from client import egress, site
@@ -25,6 +21,7 @@ from server.rounds import Outcome
 from simulations import compare, engine
 from simulations.compare import Fitted
 
+USED = ("flwr", "numpy", "pandas", "scikit-learn")
 LIMITS = (
     'No differential privacy: the study says privacy = "none", so sums leave exact.',
     "No secure aggregation yet: the aggregator sees each hospital's own sums.",
@@ -127,10 +124,7 @@ def _versions() -> dict[str, str]:
     return {
         "consilium": __version__,
         "python": python,
-        "flwr": flwr.__version__,
-        "numpy": numpy.__version__,
-        "pandas": pandas.__version__,
-        "scikit-learn": sklearn.__version__,
+        **{name: version(name) for name in USED},
     }
 
 

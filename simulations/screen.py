@@ -3,7 +3,7 @@
 from collections import Counter
 from textwrap import wrap
 
-from server.facts import Coefficient, Report, Score
+from server.facts import Coefficient, Report, Score, Totals
 
 POOLED = (
     "* pooled needs all records in one place: only a simulation can; [95 % interval]"
@@ -51,7 +51,7 @@ def _row(name: str, people: str, cells: list[str]) -> str:
     return f"{name:<18}{people:>6}  " + "".join(f"{c:<19}" for c in cells).rstrip()
 
 
-def _score(score: Score | None, measure: str) -> str:
+def _score(score: Score | Totals | None, measure: str) -> str:
     if score is None:
         return ""
     found = {
@@ -99,10 +99,8 @@ def _cleaning(made: Report) -> list[str]:
 
 
 def _summary(made: Report) -> list[str]:
-    told = [
-        f"{made.rounds} rounds of {made.task}, {made.seconds:.1f} s, "
-        f"{made.bytes_per_site:,} bytes per hospital"
-    ]
+    cost = f"{made.seconds:.1f} s, {made.bytes_per_site:,} bytes per hospital"
+    told = [f"{made.rounds} rounds of {made.task}, {cost}"]
     if made.max_abs_coefficient_difference is not None:
         told.append(
             "largest difference of a coefficient to scikit-learn on pooled rows: "

@@ -94,7 +94,10 @@ def majority(study: Study, tables: Sequence[Table]) -> list[Array]:
 def accuracy(tables: Sequence[Table], predicted: Sequence[Array]) -> tuple[float, ...]:
     """Return the share right at 0.5: per hospital, their plain average, of everyone."""
     pairs = zip(tables, predicted, strict=True)
-    right = [(said >= 0.5) == (table.rows("test").y == 1) for table, said in pairs]
+    right = [
+        (said >= compare.THRESHOLD) == (table.rows("test").y == 1)
+        for table, said in pairs
+    ]
     shares = [float(each.mean()) for each in right]
     return (*shares, fmean(shares), float(np.concatenate(right).mean()))
 

@@ -11,7 +11,6 @@ from common import terminal
 from common.cli import COMMANDS, build
 from common.errors import INTERRUPTED, ConsiliumError
 from common.study_commands import TEMPLATE
-from tests import clinics
 
 HEAVY = {"numpy", "pandas", "flwr", "sklearn", "scipy", "pydantic", "rich", "jinja2"}
 CANARY = "Kanarienvogel"
@@ -36,7 +35,7 @@ def north(tmp_path: Path) -> Path:
     """Write a hospital that fits the template's study."""
     header = "patient,age,cholesterol,sex,disease"
     rows = [
-        f"p{i},{30 + i % 50},{150 + i},{'fm'[i % 2]},{['absent', 'present'][i % 3 == 0]}"
+        f"p{i},{30 + i % 50},{150 + i},{'fm'[i % 2]},{'absent' if i % 3 else 'present'}"
         for i in range(80)
     ]
     place = tmp_path / "hospitals" / "north"
@@ -172,7 +171,7 @@ def test_a_study_runs_over_a_folder(
         ),
     ],
 )
-def test_what_is_wrong_at_a_site_has_its_exit_code(  # noqa: PLR0913 - a table of cases
+def test_what_is_wrong_at_a_site_has_its_exit_code(
     study: Path,
     north: Path,
     capsys: pytest.CaptureFixture[str],

@@ -156,7 +156,7 @@ def test_perfect_separation_is_an_error_without_ridge_and_finite_with_it() -> No
     separated = clinics.rows(x, y, np.arange(60) % 3 > 0)
     variables = [clinics.VARIABLES[0]]
     loose = clinics.study(variables=variables, model={"kind": "logistic", "ridge": 0.0})
-    with pytest.raises(StudyError, match="did not settle|no unique solution"):
+    with pytest.raises(StudyError, match=r"did not settle|no unique solution"):
         plain.run(loose, [separated])
     firm = clinics.study(variables=variables)
     assert np.isfinite(weights(firm, [separated])).all()

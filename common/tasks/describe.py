@@ -20,15 +20,15 @@ CONSTANT = 1e-7
 
 
 def release(study: Study) -> Release:
-    """Declare: people, values present, and per number two moments and a histogram."""
+    """Declare: records, values present, and per number two moments and a histogram."""
     numbers, levels = len(_numbers(study)), len(_levels(study))
     declared = {
-        "people": Field("people trained on", (1,), "count"),
-        "present": Field("people with a value", (len(study.everything),), "count"),
+        "records": Field("records that train", (1,), "count"),
+        "present": Field("records with a value", (len(study.everything),), "count"),
         "total": Field("sum of distances from mid-range", (numbers,), "sum"),
         "square": Field("sum of their squares", (numbers,), "sum"),
-        "bins": Field("people per 1/64 of the range", (numbers, BINS), "count"),
-        "levels": Field("people per level", (levels,), "count"),
+        "bins": Field("records per 1/64 of the range", (numbers, BINS), "count"),
+        "levels": Field("records per level", (levels,), "count"),
     }
     return {name: field for name, field in declared.items() if field.size}
 
@@ -40,11 +40,11 @@ def start(study: Study, found: Found) -> State:
 
 
 def local(study: Study, state: State, rows: Rows) -> Summands:
-    """Add up this site's people, variable by variable."""
+    """Add up this site's records, variable by variable."""
     del state
     values = np.column_stack([rows.x, rows.y])
     summands: dict[str, Array] = {
-        "people": np.array([len(values)], dtype=np.float64),
+        "records": np.array([len(values)], dtype=np.float64),
         "present": np.count_nonzero(~np.isnan(values), axis=0).astype(np.float64),
         "levels": _counts(values, [(i, level) for i, level, _ in _levels(study)]),
         **_moments(study, values),
@@ -60,21 +60,21 @@ def finish(study: Study, state: State, total: Summands) -> State:
 
 def read(study: Study, state: State) -> Findings:
     """Return one row per variable, as ``pandas.DataFrame.describe`` would."""
-    people = int(state.arrays["people"][0])
+    records = int(state.arrays["records"][0])
     rows = []
     for index, variable in enumerate(study.everything):
         present = int(state.arrays["present"][index])
         row: Findings = {
             "name": variable.name,
             "count": present,
-            "missing": people - present,
+            "missing": records - present,
         }
         if isinstance(variable, Number):
             row |= {"unit": variable.unit, **_number(study, state, index, variable)}
         else:
             row["levels"] = _frequencies(study, state, index, variable)
         rows.append(row)
-    return {"people": people, "variables": rows}
+    return {"records": records, "variables": rows}
 
 
 def _numbers(study: Study) -> list[tuple[int, Number]]:
@@ -142,7 +142,7 @@ def _mean_variance(arrays: Summands, row: int, count: float) -> tuple[float, flo
 
 
 def _quantile(counts: Array, variable: Number, share: float) -> float | None:
-    """Return the value below which *share* of the people lie, linear within its bin."""
+    """Return the value below which *share* of the records lie, linear in its bin."""
     total = counts.sum()
     if not total:
         return None
@@ -171,9 +171,9 @@ def _constants(
     study: Study, total: Summands, column: Column
 ) -> tuple[float, float, float]:
     """Return (centre, scale, fill) of one column of the design matrix."""
-    people, present = total["people"][0], total["present"][column.variable]
+    records, present = total["records"][0], total["present"][column.variable]
     if column.kind == "gap":
-        share = 1.0 - present / people if people else 0.0
+        share = 1.0 - present / records if records else 0.0
         return share, _deviation(share), 0.0
     variable = study.variables[column.variable]
     if isinstance(variable, Number):

@@ -1,8 +1,9 @@
-"""How good the model is on people it has not seen: from histograms and sums, once.
+"""How good the model is on records it has not seen: from histograms and sums, once.
 
-For a binary outcome each site counts its test people by score and class. The area under
-the ROC curve of the summed histogram is exact but for ties inside a bin, and that error
-has a bound (Hanley & McNeil 1982 for the statistic). For a number: mean squared error.
+For a binary outcome each site counts its test records by score and class. The area
+under the ROC curve of the summed histogram is exact but for ties inside a bin, and that
+error has a bound (Hanley & McNeil 1982 for the statistic). For a number: mean squared
+error.
 """
 
 import numpy as np
@@ -25,13 +26,15 @@ def release(study: Study) -> Release:
         bins = (_evaluation(study).bins,)
         return {
             "negatives": Field(
-                "test people without the outcome, by score", bins, "count"
+                "test records without the outcome, by score", bins, "count"
             ),
-            "positives": Field("test people with the outcome, by score", bins, "count"),
+            "positives": Field(
+                "test records with the outcome, by score", bins, "count"
+            ),
             "brier": Field("sum of squared errors of the score", (1,), "sum"),
         }
     return {
-        "people": Field("test people", (1,), "count"),
+        "records": Field("test records", (1,), "count"),
         "error": Field("sum of squared errors of the prediction", (1,), "sum"),
         "total": Field("sum of the outcome", (1,), "sum"),
         "square": Field("sum of the squared outcome", (1,), "sum"),
@@ -45,7 +48,7 @@ def start(study: Study, found: Found) -> State:
 
 
 def local(study: Study, state: State, rows: Rows) -> Summands:
-    """Score this site's test people and count them."""
+    """Score this site's test records and count them."""
     score = model_of(study).predict(state.arrays["weights"], rows.x)
     error = np.array([np.sum((score - rows.y) ** 2)])
     if study.outcome.kind == "binary":
@@ -56,7 +59,7 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
             "brier": error,
         }
     return {
-        "people": np.array([len(rows.y)], dtype=np.float64),
+        "records": np.array([len(rows.y)], dtype=np.float64),
         "error": error,
         "total": np.array([rows.y.sum()]),
         "square": np.array([rows.y @ rows.y]),
@@ -81,7 +84,7 @@ def _histogram(score: Array, bins: int) -> Array:
     """Count scores in bins of equal log-odds, where a model tells people apart.
 
     The outermost bins are open and 0.5 opens the upper half. Equal bins of probability
-    would put most people of an easy or a rare outcome into the first and the last.
+    would put most records of an easy or a rare outcome into the first and the last.
     """
     inner = expit(np.linspace(-LOG_ODDS, LOG_ODDS, bins - 1))
     inner[bins // 2 - 1] = 0.5
@@ -91,14 +94,14 @@ def _histogram(score: Array, bins: int) -> Array:
 
 def _binary(negatives: Array, positives: Array, brier: float) -> Findings:
     without, having = float(negatives.sum()), float(positives.sum())
-    people, half = without + having, len(negatives) // 2
+    records, half = without + having, len(negatives) // 2
     right = float(negatives[:half].sum() + positives[half:].sum())
     found: Findings = {
-        "people": int(people),
+        "records": int(records),
         "positives": int(having),
-        "accuracy": right / people if people else None,
-        "accuracy_interval": intervals.share(right, people),
-        "brier": float(brier / people) if people else None,
+        "accuracy": right / records if records else None,
+        "accuracy_interval": intervals.share(right, records),
+        "brier": float(brier / records) if records else None,
         "auc": None,
         "auc_error_bound": None,
         "auc_interval": None,
@@ -114,12 +117,12 @@ def _binary(negatives: Array, positives: Array, brier: float) -> Findings:
 
 
 def _number(arrays: Summands) -> Findings:
-    people, error = float(arrays["people"][0]), float(arrays["error"][0])
+    records, error = float(arrays["records"][0]), float(arrays["error"][0])
     total, square = float(arrays["total"][0]), float(arrays["square"][0])
-    spread = square - total * total / people if people else 0.0
+    spread = square - total * total / records if records else 0.0
     return {
-        "people": int(people),
-        "rmse": float(np.sqrt(error / people)) if people else None,
+        "records": int(records),
+        "rmse": float(np.sqrt(error / records)) if records else None,
         "r_squared": 1.0 - error / spread if spread > 0.0 else None,
     }
 

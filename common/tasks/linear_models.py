@@ -215,7 +215,7 @@ def model(family: Family) -> Model:
             encoded=True,
             release=release,
             start=lambda study, found: _start(family, study, found),
-            local=lambda study, state, rows: _local(family, state, rows),
+            local=lambda _study, state, rows: _local(family, state, rows),
             finish=lambda study, state, total: _finish(family, study, state, total),
             read=read,
         ),

@@ -28,12 +28,16 @@ def failure(
         text = text.replace(old, new)
     local.write_text(text)
     with pytest.raises(ConsiliumError) as caught:
-        read = site.read(local)
-        cleaning.clean(read, study or clinics.study(), csv.read(read))
+        _read(local, study or clinics.study())
     assert CANARY not in str(caught.value) + str(caught.value.facts())
     assert caught.value.hints["where"]
     assert caught.value.hints["then"]
     return caught.value
+
+
+def _read(local: Path, study: Study) -> None:
+    read = site.read(local)
+    cleaning.clean(read, study, csv.read(read))
 
 
 def test_a_missing_column_is_named_with_the_line_that_asks_for_it(

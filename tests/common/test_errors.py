@@ -36,7 +36,10 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
 
 def test_the_documentation_lists_every_exit_code() -> None:
     page = Path(__file__).parents[2] / "docs" / "commands.md"
-    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", page.read_text(), re.M)}
+    listed = {
+        int(code)
+        for code in re.findall(r"^\| (\d+) \|", page.read_text(), re.MULTILINE)
+    }
     assert listed == {0, errors.INTERRUPTED, *TABLE.values()}
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common import study, toml_file
+from common.cli import build
 from common.errors import StudyError
 from common.study import Study
 from common.study_commands import TEMPLATE
@@ -157,8 +158,6 @@ def test_lines_of_nested_tables_and_arrays() -> None:
 
 
 def test_the_command_prints_what_would_leave(path: Path) -> None:
-    from common.cli import build
-
     run = CliRunner().invoke(build(), ["study", "check", str(path), "--json"])
     assert run.exit_code == 0
     assert '"meaning": "sum of the slopes"' in run.stdout

@@ -47,7 +47,7 @@ def score(people: int, auc: float) -> dict[str, Any]:
 
 def totals(people: int, auc: float) -> dict[str, Any]:
     """Return the score over everyone."""
-    more = {"people": people, "positives": people // 2, "brier": 0.142}
+    more = {"records": people, "positives": people // 2, "brier": 0.142}
     return {**score(people, auc), **more, "auc_error_bound": 0.0004}
 
 
@@ -117,7 +117,7 @@ def facts(**changes: object) -> dict[str, Any]:
         "sites": [site(*each) for each in SITES],
         "together": totals(254, 0.882),
         "pooled": totals(254, 0.882),
-        "describe": {"people": 486, "variables": variables()},
+        "describe": {"records": 486, "variables": variables()},
         "coefficients": [
             coefficient("age", 0.21),
             coefficient("chest_pain = asymptomatic", 0.65, 0.22),
@@ -128,7 +128,7 @@ def facts(**changes: object) -> dict[str, Any]:
         "ridge": 1.0,
         "max_abs_coefficient_difference": 3e-14,
         "left": [
-            left("describe", 1, "people", 1),
+            left("describe", 1, "records", 1),
             left("describe", 1, "bins", 320),
             left("logistic", 6, "gradient", 14),
             left("evaluate", 1, "positives", 50),
@@ -181,7 +181,7 @@ DESCRIBED = {
 }
 NUMBER = {
     "task": "poisson",
-    "together": {"people": 254, "rmse": 2.345, "r_squared": 0.31},
+    "together": {"records": 254, "rmse": 2.345, "r_squared": 0.31},
     "pooled": None,
     "sites": without(*DRAWN),
 }
@@ -193,7 +193,7 @@ ALL: dict[str, dict[str, Any]] = {
     "only totals": {"sites": without(*DRAWN)},
     "no benchmark": {"benchmark": None, "note": None, "limits": []},
     "nothing cleaned": {"sites": [site(*SITES[0]) | {"cleaning": []}]},
-    "tested on nobody": {"together": {"people": 0, "positives": 0}},
+    "tested on nobody": {"together": {"records": 0, "positives": 0}},
     "another model": {"task": "svm", "ridge": 0.0},
 }
 
@@ -326,11 +326,11 @@ def test_headline_of_other_studies() -> None:
         for name in ("described", "number", "only totals", "tested on nobody")
     }
     assert said == {
-        "described": "Together, the four hospitals counted 486 people; "
+        "described": "Together, the four hospitals counted 486 records; "
         "no model was tested.",
         "number": "Together, the four hospitals reach an R² of 0.31.",
         "only totals": "Together, the four hospitals reach an AUC of 0.88.",
-        "tested on nobody": "Together, the four hospitals counted 486 people; "
+        "tested on nobody": "Together, the four hospitals counted 486 records; "
         "no model was tested.",
     }
     sites = without("alone")
@@ -391,7 +391,7 @@ def test_every_text_is_escaped() -> None:
     assert Page(html).text.count("<script>alert('x')</script>") > 20
 
 
-def _hostile(value: Any) -> Any:  # noqa: ANN401 - plain data of any shape
+def _hostile(value: Any) -> Any:
     """Return *value* with every text in it replaced, but for what the format fixes."""
     if isinstance(value, dict):
         fixed = ("created", "task", "privacy")

@@ -11,7 +11,7 @@ from flwr.app import Message
 import client.app
 from client import site
 from client.opened import open_study
-from common import wire
+from common import plan, wire
 from common.errors import QuorumError
 from common.study import Study
 from server import rounds
@@ -69,8 +69,6 @@ def test_bytes_are_counted_both_ways(tmp_path: Path) -> None:
 
 
 def _release(study: Study, task: str) -> dict[str, object]:
-    from common import plan
-
     return dict(plan.find(study, task).release(study))
 
 

@@ -162,7 +162,8 @@ def test_every_cell_is_exported_as_it_came(
     invented(tmp_path, monkeypatch)
     heart.write(tmp_path, tmp_path / "out")
     for hospital in heart.HOSPITALS:
-        header, *lines = (tmp_path / "out" / hospital.site / "heart.csv").open()
+        written = (tmp_path / "out" / hospital.site / "heart.csv").read_text()
+        header, *lines = written.splitlines(keepends=True)
         came = (tmp_path / hospital.file).read_text().splitlines()
         left = [line.partition(",")[2].rpartition(",")[0] for line in lines]
         assert header == ",".join(["record", *heart_study.NAMES, "split\n"])
@@ -335,7 +336,7 @@ def test_a_hospital_with_one_class_takes_part(run: Run) -> None:
 
 @needs_data
 def test_constants_come_from_training_people_only(run: Run) -> None:
-    assert run.report.describe.people == 486
+    assert run.report.describe.records == 486
 
 
 # --- the traps of the real files -----------------------------------------------------
