@@ -1,0 +1,122 @@
+"""What the documents claim is what the program does."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from client.site import Column, Mapping, Source
+from common import study as studies
+from common.cli import build
+from common.registry import MODELS
+from common.schema import Binary, Category, Number
+from common.study import (
+    About,
+    Disclosure,
+    Evaluation,
+    ModelChoice,
+    Quality,
+    Rounds,
+    Rule,
+    Study,
+)
+from simulations import hospitals, result, screen
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+IMPORTS_FLOWER = re.compile(r"^(from|import) flwr", re.MULTILINE)
+SECONDS = re.compile(r"\d+\.\d s,")
+
+
+def commands(group: click.Group, path: str = "consilium") -> list[str]:
+    """Return every command a person can type."""
+    found = []
+    for name, command in group.commands.items():
+        inner = isinstance(command, click.Group)
+        full = f"{path} {name}"
+        found += commands(command, full) if inner else [full]
+    return found
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+    assert len(README.splitlines()) <= 150
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert link.startswith("https://") or (page.parent / link).exists(), link
+
+
+def test_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
+    study = studies.read(hospitals.write(tmp_path))
+    done = result.simulate(study, result.folders(tmp_path))
+    created = result.datetime(2026, 1, 1, tzinfo=result.UTC)
+    printed = screen.lines(result.report(done, created, 0.3, ""))
+    block = README.partition("AUC  ")[2].partition("report   ")[0]
+    shown = [row for row in f"AUC  {block}".splitlines() if row.strip()]
+    stable = {SECONDS.sub("s,", row) for row in printed}
+    digits = re.compile(r"\d\.\de-\d+")
+    stable = {digits.sub("tiny", row) for row in stable}
+    for row in shown:
+        assert digits.sub("tiny", SECONDS.sub("s,", row)) in stable, row
+
+
+def test_every_command_is_documented() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    for command in commands(build()):
+        assert f"`{command}" in page, command
+
+
+MODELS_OF_FILES = [
+    About,
+    Binary,
+    Category,
+    Column,
+    Disclosure,
+    Evaluation,
+    Mapping,
+    ModelChoice,
+    Number,
+    Quality,
+    Rounds,
+    Rule,
+    Source,
+    Study,
+]
+
+
+@pytest.mark.parametrize("model", MODELS_OF_FILES, ids=lambda model: model.__name__)
+def test_every_setting_is_documented(model: type) -> None:
+    page = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
+    for name in model.model_fields:
+        assert re.search(rf"[`\[.]{name}[`\].\s]", page), name
+
+
+def test_every_model_is_documented() -> None:
+    page = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
+    for kind in MODELS:
+        assert f'"{kind}"' in page
+
+
+def test_the_example_of_a_new_model_is_the_code() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    house = (ROOT / "common" / "tasks" / "linear_models.py").read_text(encoding="utf-8")
+    registry = (ROOT / "common" / "registry.py").read_text(encoding="utf-8")
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        for part in block.strip().split("\n\n\n"):
+            assert part.strip() in house + registry, part
+
+
+def test_the_files_that_may_import_flower_are_listed() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    listed = page.partition("Flower is\nimported only in ")[2].partition(".\n")[0]
+    named = set(re.findall(r"`([\w/]+)\.py`", listed))
+    importing = {
+        str(path.relative_to(ROOT).with_suffix(""))
+        for package in ("client", "common", "server", "simulations")
+        for path in (ROOT / package).rglob("*.py")
+        if re.search(
+            r"^(from|import) flwr", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    }
+    assert importing == named
