@@ -63,8 +63,7 @@ def _mapped(site: Site, variable: Number | Category | Binary) -> Column:
 def _number(site: Site, study: Study, variable: Number, text: pd.Series) -> Clean:
     """Read numbers, convert the unit, and turn what is outside the range into gaps."""
     gaps = text.isin(["", *_missing_codes(site, variable)])
-    plain = text.str.replace(",", ".") if site.mapping.data.decimal == "," else text
-    parsed = pd.to_numeric(plain.mask(gaps), errors="coerce")
+    parsed = _parse(site, text.mask(gaps))
     unreadable = parsed.isna() & ~gaps
     _refuse_unreadable(site, study, variable.name, unreadable, "not numbers")
     coded = parsed.isin(_numeric_codes(site, variable))
@@ -89,6 +88,19 @@ def _number(site: Site, study: Study, variable: Number, text: pd.Series) -> Clea
     )
     values[outside] = np.nan
     return Clean(np.asarray(values, dtype=np.float64), counts)
+
+
+def _parse(site: Site, text: pd.Series) -> pd.Series:
+    """Return the numbers in *text*, NaN where there is none.
+
+    With a decimal comma a point could only separate thousands: 1.234 would be read as
+    a thousandth of what was meant, so it is no number at all.
+    """
+    if site.mapping.data.decimal == ",":
+        pointed = text.str.contains(".", regex=False, na=False)
+        text = text.mask(pointed).str.replace(",", ".")
+    numbers = pd.to_numeric(text, errors="coerce")
+    return numbers.mask(numbers.isin([np.inf, -np.inf]))
 
 
 def _numeric_codes(site: Site, variable: Number) -> list[float]:

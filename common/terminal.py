@@ -16,6 +16,7 @@ import click
 from common.errors import INTERRUPTED, ConsiliumError, UsageError
 
 LOG = logging.getLogger("consilium")
+STDOUT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +80,33 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
 
 def run(root: click.Group, arguments: list[str]) -> int:
     """Run the command line and return its exit code; nothing escapes as a trace."""
-    as_json = "--json" in arguments
     try:
         root.main(args=arguments, prog_name="consilium", standalone_mode=False)
-    except ConsiliumError as refused:
-        return _failed(refused, as_json=as_json)
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):
+        # Whoever read our output (head, a pager) has seen enough, on which click exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
     except click.exceptions.NoArgsIsHelpError as wanted:
         click.echo(wanted.format_message(), err=True)
         return UsageError.exit_code
-    except click.ClickException as wrong:
-        context = getattr(wrong, "ctx", None)
-        command = context.command_path if context else "consilium"
-        usage = UsageError(_lower(wrong.format_message()), then=f"{command} --help")
-        return _failed(usage, as_json=as_json)
     except (KeyboardInterrupt, click.exceptions.Abort):
         click.echo("interrupted: nothing more was sent", err=True)
         return INTERRUPTED
-    except Exception as fault:  # noqa: BLE001 - the last resort of the program
-        return _failed(_crash(fault, verbose="-v" in arguments), as_json=as_json)
+    except Exception as ended:  # noqa: BLE001 - the last resort of the program
+        error = _ours(ended, verbose="-v" in arguments or "--verbose" in arguments)
+        return _failed(error, as_json="--json" in arguments)
     return 0
+
+
+def _ours(ended: Exception, *, verbose: bool) -> ConsiliumError:
+    """Return whatever ended the command as an error that helps."""
+    if isinstance(ended, ConsiliumError):
+        return ended
+    if isinstance(ended, click.ClickException):
+        context = getattr(ended, "ctx", None)
+        command = context.command_path if context else "consilium"
+        return UsageError(_lower(ended.format_message()), then=f"{command} --help")
+    return _crash(ended, verbose=verbose)
 
 
 def _failed(error: ConsiliumError, *, as_json: bool) -> int:

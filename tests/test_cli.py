@@ -239,3 +239,18 @@ def test_ctrl_c_is_130() -> None:
         raise KeyboardInterrupt
 
     assert terminal.run(root, ["stop"]) == INTERRUPTED
+
+
+def test_a_reader_that_leaves_early_is_no_fault() -> None:
+    program = "from common.cli import main; import sys\n"
+    program += "sys.argv = ['consilium', 'study', 'schema']\nmain()"
+    with subprocess.Popen(  # noqa: S603 - our own interpreter and program
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as done:
+        assert done.stdout is not None
+        done.stdout.close()
+        assert done.stderr is not None
+        assert done.stderr.read() == b""
+    assert done.returncode == 0

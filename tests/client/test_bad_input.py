@@ -89,7 +89,10 @@ def test_values_that_fit_no_unit_say_so(tmp_path: Path) -> None:
     assert "another unit" in error.hints["likely"]
 
 
-@pytest.mark.parametrize("cell", [CANARY, "nan", "inf1", "1e", "12,5", "--4"])
+@pytest.mark.parametrize(
+    "cell",
+    [CANARY, "nan", "inf", "1e999", "1e", "12,5", "--4", "1_000", "0x10", "12 mg"],
+)
 def test_a_cell_that_is_no_number_is_found_by_line(tmp_path: Path, cell: str) -> None:
     quoted = f'p9,v9,61,"{cell}",mild,m,yes'
     error = failure(tmp_path, [clinics.lines()[0], quoted])

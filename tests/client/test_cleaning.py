@@ -8,6 +8,7 @@ import pytest
 from client import cleaning, site
 from client.sources import csv
 from client.table import Table
+from common.errors import DataError
 from common.study import Study
 from tests import clinics
 
@@ -59,6 +60,14 @@ def test_decimal_commas_are_numbers(tmp_path: Path) -> None:
     read = site.read(local)
     table = cleaning.clean(read, clinics.study(), csv.read(read))
     assert table.values[0].tolist() == [61.5, 250.25, 1, 1]
+
+
+def test_a_point_among_decimal_commas_is_no_number(tmp_path: Path) -> None:
+    local = clinics.folder(tmp_path, ['p1,v1,61,"1.234",mild,m,yes'])
+    local.write_text(local.read_text().replace("[data]", '[data]\ndecimal = ","'))
+    read = site.read(local)
+    with pytest.raises(DataError, match="1 of 1 cells of chol are not numbers"):
+        cleaning.clean(read, clinics.study(), csv.read(read))
 
 
 def test_what_is_outside_the_range_is_missing_and_counted(tmp_path: Path) -> None:
