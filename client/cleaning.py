@@ -76,18 +76,20 @@ def _columns(site: Site, study: Study, raw: pd.DataFrame) -> Work:
 def _keys(site: Site, raw: pd.DataFrame) -> pd.DataFrame:
     data = site.mapping.data
     named = {"person": data.person, "event_time": data.event_time, "split": data.split}
-    return pd.DataFrame(
-        {key: raw[column].str.strip() for key, column in named.items() if column},
-        index=raw.index,
-    )
+    text = {key: raw[column].str.strip() for key, column in named.items() if column}
+    known = {key: each.mask(each.isin(data.missing), "") for key, each in text.items()}
+    return pd.DataFrame(known, index=raw.index)
 
 
 def _identified(study: Study, work: Work) -> Work:
-    """Leave out records that name no person: their number could not be bounded."""
+    """Leave out records of no person or no event: what they repeat is unknown."""
     del study
-    return work.keep(
-        work.keys["person"].str.len() > 0, "person", "", "records without a person"
-    )
+    named = work.keys["person"].str.len() > 0
+    work = work.keep(named, "person", "", "records without a person")
+    if "event_time" not in work.keys:
+        return work
+    timed = work.keys["event_time"].str.len() > 0
+    return work.keep(timed, "event", "", "records without the time of their event")
 
 
 def _distinct(study: Study, work: Work) -> Work:

@@ -106,7 +106,7 @@ def _parse(site: Site, text: pd.Series) -> pd.Series:
 def _numeric_codes(site: Site, variable: Number) -> list[float]:
     """Return the missing codes that are numbers: -9 also means -9.0."""
     codes = pd.Series(_missing_codes(site, variable), dtype=str)
-    return pd.to_numeric(codes, errors="coerce").dropna().tolist()
+    return [float(number) for number in _parse(site, codes).dropna()]
 
 
 def _conversion(site: Site, variable: Number) -> tuple[float, float]:

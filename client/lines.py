@@ -7,7 +7,6 @@ import pandas as pd
 def line_of(found: "pd.Series[bool]") -> int:
     """Return the line in the file of the first record that is *found*.
 
-    The index is the record's place in the file, and the header is line 1. A cell that
-    spans lines moves what follows it.
+    The index of a series of records is the line on which each of them ends.
     """
-    return int(found.index.to_numpy()[np.argmax(found.to_numpy())]) + 2
+    return int(found.index.to_numpy()[np.argmax(found.to_numpy())])

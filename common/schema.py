@@ -10,9 +10,17 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
-Text = Annotated[str, Field(min_length=1, max_length=400)]
+PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+$"
+"""No control or direction marks: a study's words are shown on a steward's terminal."""
+
+Text = Annotated[str, Field(min_length=1, max_length=400, pattern=PRINTABLE)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Conversion = Finite | tuple[Finite, Finite]
+Factor = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Conversion = Factor | tuple[Factor, Finite]
+
+
+WIDEST, HIGHEST = 1e6, 1e100
+"""A range this narrow for its place, or this wide, leaves no digits for a sum."""
 
 
 class Document(BaseModel):
@@ -41,6 +49,9 @@ class Number(Document):
         low, high = self.range
         if not low < high:
             msg = f"the range of {self.name} must go from low to high"
+            raise ValueError(msg)
+        if max(abs(low), abs(high)) > WIDEST * (high - low) or high - low > HIGHEST:
+            msg = f"the range of {self.name} is too wide, or too narrow where it lies"
             raise ValueError(msg)
         if self.unit in self.units:
             msg = f"{self.name} is declared in {self.unit}: it needs no conversion"

@@ -78,15 +78,15 @@ class Rounds(Document):
     """How long the consortium tries: most rounds, fewest sites, seconds a round."""
 
     maximum: int = Field(default=25, ge=1, le=1000)
-    quorum: int = Field(ge=1)
-    deadline_seconds: int = Field(default=600, ge=1)
+    quorum: int = Field(ge=1, le=10_000)
+    deadline_seconds: int = Field(default=600, ge=1, le=10_000_000)
 
 
 class Evaluation(Document):
     """Who tests the model: a share of the people, or whom the site's file names."""
 
     test: Annotated[float, Field(gt=0.0, lt=1.0)] | Literal["declared"]
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, le=2**31)
     bins: int = Field(default=50, ge=2, le=10_000, multiple_of=2)
 
 
@@ -100,7 +100,7 @@ class Quality(Document):
 class Disclosure(Document):
     """How few people a sum may stand for; a site may ask for more, never for fewer."""
 
-    min_people: int = Field(default=10, ge=1)
+    min_people: int = Field(default=10, ge=1, le=10**9)
 
 
 class Study(Document):

@@ -1,5 +1,6 @@
 """``consilium study``: start a study file, check it, and print its schema."""
 
+import re
 from pathlib import Path
 
 import click
@@ -73,6 +74,11 @@ def study() -> None:
 @terminal.options
 def new(terminal: Terminal, name: str) -> None:
     """Write NAME.toml, a commented study to start from."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name):
+        raise UsageError(
+            f"{name!r} cannot name a study",
+            fix="use small letters, digits and hyphens, as in heart-2026",
+        )
     path = Path(f"{name}.toml")
     if path.exists():
         raise UsageError(f"{path} exists already", fix="choose another name")

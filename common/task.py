@@ -56,6 +56,10 @@ class Rows:
     x: Array
     y: Array
 
+    def __repr__(self) -> str:
+        """Return a count only: rows may end up in a log line."""
+        return f"<Rows of {len(self.y)} records>"
+
 
 @dataclass(frozen=True, slots=True)
 class Task:

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from common.errors import INTERRUPTED, ConsiliumError, UsageError
+from common.errors import INTERRUPTED, ConsiliumError, MachineError, UsageError
 
 LOG = logging.getLogger("consilium")
 STDOUT = 1
@@ -36,7 +36,12 @@ class Terminal:
     def result(self, data: object, text: str) -> None:
         """Print the result: *data* as JSON when asked for, otherwise *text*."""
         whole = json.dumps(data, indent=2, ensure_ascii=False) if self.json else text
-        click.echo(whole, color=self.color)
+        try:
+            click.echo(whole, color=self.color)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read our output (head, a pager) has seen enough.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
 
     @contextmanager
     def progress(self, title: str) -> Generator[None]:
@@ -82,10 +87,6 @@ def run(root: click.Group, arguments: list[str]) -> int:
     """Run the command line and return its exit code; nothing escapes as a trace."""
     try:
         root.main(args=arguments, prog_name="consilium", standalone_mode=False)
-        sys.stdout.flush()
-    except (BrokenPipeError, SystemExit):
-        # Whoever read our output (head, a pager) has seen enough, on which click exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
     except click.exceptions.NoArgsIsHelpError as wanted:
         click.echo(wanted.format_message(), err=True)
         return UsageError.exit_code
@@ -102,6 +103,12 @@ def _ours(ended: Exception, *, verbose: bool) -> ConsiliumError:
     """Return whatever ended the command as an error that helps."""
     if isinstance(ended, ConsiliumError):
         return ended
+    if isinstance(ended, OSError) and ended.filename is not None:
+        return MachineError(
+            f"{ended.filename}: {(ended.strerror or type(ended).__name__).lower()}",
+            likely="a folder or file that cannot be written or read here",
+            fix="choose another place, or mend its permissions",
+        )
     if isinstance(ended, click.ClickException):
         context = getattr(ended, "ctx", None)
         command = context.command_path if context else "consilium"
@@ -123,15 +130,24 @@ def _crash(fault: Exception, *, verbose: bool) -> ConsiliumError:
     frames = "".join(traceback.format_tb(fault.__traceback__))
     trace = f"{frames}{type(fault).__name__} (its message may quote data: withheld)\n"
     path = Path("consilium-crash.txt").resolve()
-    path.write_text(trace, encoding="utf-8")
-    if verbose:
+    kept = _kept(path, trace)
+    if verbose or not kept:
         click.echo(trace, err=True)
     return ConsiliumError(
         f"an internal fault: {type(fault).__name__}",
-        where=str(path),
+        where=str(path) if kept else "the lines above",
         likely="a mistake in Consilium; nothing was sent after it",
-        fix="report it with that file, which holds code lines and no data",
+        fix="report it with those lines: they hold code and no data",
     )
+
+
+def _kept(path: Path, trace: str) -> bool:
+    """Return whether the trace could be written: a second fault would tell more."""
+    try:
+        path.write_text(trace, encoding="utf-8")
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

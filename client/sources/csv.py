@@ -5,69 +5,57 @@ outside the mapping are not read into memory. Every cell stays the text that the
 hospital wrote, until cleaning decides what it means.
 """
 
+import codecs
 import csv
-import difflib
-import io
-import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, TextIO
 
 import pandas as pd
 
-from client.lines import line_of
 from client.site import CHECK, Site
 from common.errors import DataError
 
-_LINE = re.compile(r"line \d+")
-BEYOND = "beyond the last column"
-"""Where the cells of a record go that is longer than the header."""
-
-NEAR = 0.8
-"""How like a mapped name a header must be to be named in an error: without a header
-row the first line holds a patient's values, and those must never be repeated."""
+if TYPE_CHECKING:
+    from _csv import Reader
 
 
 def read(site: Site) -> pd.DataFrame:
-    """Return the mapped columns as text, under the hospital's own names, in file order.
+    """Return the mapped columns as text, under the hospital's own names, by line.
 
-    Raises DataError when the file is absent, empty, not text, or lacks a column.
+    The index is the line on which each record ends. Raises DataError when the file is
+    absent, empty, not text, lacks a column, or holds a record of more or fewer cells
+    than the header: its values would stand in the wrong columns.
     """
     with _explained(site), _opened(site) as file:
-        header = _names(site, file.readline())
+        mark = site.mapping.data.separator
+        lines = csv.reader(file, delimiter=mark, strict=True, skipinitialspace=True)
+        header = [cell.strip() for cell in next(lines, [])]
         wanted = _wanted(site)
         for keys, column in wanted.items():
             _exactly_once(site, keys, column, header)
-        widened = _Widened(file, header, site.mapping.data.separator)
-        frame = _parse(site, widened, set(wanted.values()))
-    beyond = frame.pop(BEYOND).str.len() > 0
-    if beyond.any():
-        problem = f"has more cells than columns in line {line_of(beyond)}"
-        raise _unreadable(site, problem, "quote such cells, or correct `separator`")
-    return frame
+        names = sorted(set(wanted.values()))
+        places = [header.index(name) for name in names]
+        found = {
+            number: [cells[place] for place in places]
+            for number, cells in _records(site, lines, len(header))
+        }
+    columns = zip(*found.values(), strict=True) if found else [()] * len(names)
+    cells = dict(zip(names, map(list, columns), strict=True))
+    return pd.DataFrame(cells, index=list(found), dtype=str)
 
 
-class _Widened:
-    """A CSV file whose header has one more column, in which longer records show up.
-
-    The parser drops what exceeds the header, so a separator inside a cell would shift
-    every later value into the wrong column without a word.
-    """
-
-    def __init__(self, file: TextIO, header: list[str], separator: str) -> None:
-        self._file = file
-        start = io.StringIO()
-        csv.writer(start, delimiter=separator).writerow([*header, BEYOND])
-        self._start = start.getvalue()
-
-    def read(self, size: int = -1) -> str:
-        """Return the header, then what the file holds."""
-        start, self._start = self._start, ""
-        return start or self._file.read(size)
-
-    def __iter__(self) -> Iterator[str]:
-        """Be file-like enough for pandas, which then calls :meth:`read` only."""
-        return iter(self._file)
+def _records(
+    site: Site, lines: "Reader", width: int
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, cells) of every record; blank lines are none."""
+    for cells in lines:
+        if cells and len(cells) != width:
+            where = f"line {lines.line_num}"
+            problem = f"has {len(cells)} cells for {width} columns in {where}"
+            raise _unreadable(site, problem, "quote such cells, or correct `separator`")
+        if cells:
+            yield lines.line_num, cells
 
 
 def _wanted(site: Site) -> dict[tuple[str, ...], str]:
@@ -84,35 +72,14 @@ def _wanted(site: Site) -> dict[tuple[str, ...], str]:
 
 
 def _opened(site: Site) -> TextIO:
-    encoding = site.mapping.data.encoding
-    plain = encoding.lower() in {"utf-8", "utf8"}
-    mark = "utf-8-sig" if plain else encoding  # spreadsheets put a mark before UTF-8
+    encoding = codecs.lookup(site.mapping.data.encoding).name
+    mark = "utf-8-sig" if encoding == "utf-8" else encoding  # spreadsheets mark UTF-8
     return site.data_file.open(encoding=mark, newline="")
-
-
-def _names(site: Site, line: str) -> list[str]:
-    if not line:
-        raise _unreadable(site, "is empty", "export it again, or correct `file`")
-    cells = next(csv.reader([line], delimiter=site.mapping.data.separator))
-    return [cell.strip() for cell in cells]
-
-
-def _parse(site: Site, file: "_Widened", wanted: set[str]) -> pd.DataFrame:
-    return pd.read_csv(
-        cast("TextIO", file),
-        sep=site.mapping.data.separator,
-        dtype=str,
-        keep_default_na=False,
-        skipinitialspace=True,
-        skip_blank_lines=False,
-        index_col=False,
-        usecols=[*sorted(wanted), BEYOND],
-    ).fillna("")
 
 
 @contextmanager
 def _explained(site: Site) -> Generator[None]:
-    """Turn what pandas raises into a DataError that quotes no cell."""
+    """Turn what the reader raises into a DataError that quotes no cell."""
     try:
         yield
     except FileNotFoundError:
@@ -120,10 +87,16 @@ def _explained(site: Site) -> Generator[None]:
     except (UnicodeError, LookupError):
         hint = 'name its encoding, e.g.   encoding = "latin-1"'
         raise _unreadable(site, f"is not {site.mapping.data.encoding}", hint) from None
-    except (pd.errors.ParserError, csv.Error, OSError) as broken:
-        line = _LINE.search(str(broken))
-        problem = f"cannot be read as a table{f' at {line[0]}' if line else ''}"
-        raise _unreadable(site, problem, "check `separator` and the quotes") from None
+    except (csv.Error, OSError) as broken:
+        problem = f"cannot be read as a table ({_reason(broken)})"
+        raise _unreadable(site, problem, "check the quotes and `separator`") from None
+
+
+def _reason(broken: Exception) -> str:
+    """Return why, in words that cannot hold a cell: csv's own, or the error's type."""
+    known = ("unexpected end of data", "field larger than field limit", "line contains")
+    said = str(broken)
+    return next((words for words in known if said.startswith(words)), "bad quotes")
 
 
 def _unreadable(site: Site, problem: str, fix: str) -> DataError:
@@ -138,6 +111,8 @@ def _unreadable(site: Site, problem: str, fix: str) -> DataError:
 def _exactly_once(
     site: Site, keys: tuple[str, ...], column: str, header: list[str]
 ) -> None:
+    if not header:
+        raise _unreadable(site, "is empty", "export it again, or correct `file`")
     if column not in header:
         raise _lacks(site, keys, column, header)
     if header.count(column) > 1:
@@ -152,19 +127,25 @@ def _exactly_once(
 def _lacks(
     site: Site, keys: tuple[str, ...], column: str, header: list[str]
 ) -> DataError:
-    near = difflib.get_close_matches(column, header, n=1, cutoff=NEAR)
+    """Say which column is not there; name another only if it is the same but for case.
+
+    Without a header row the first line holds a patient's values, and a value may look
+    much like a column: those must never be repeated.
+    """
+    near = [name for name in header if _letters(name) == _letters(column) != ""]
     separator = site.mapping.data.separator
-    likely = (
-        f"the file spells it {near[0]!r}"
-        if near
-        else f"the file has {len(header)} columns; is its separator {separator!r}?"
-    )
+    other = f"the file has {len(header)} columns; is its separator {separator!r}?"
     absent = "or, if it was never measured:   absent = true"
-    fix = f'{keys[-1]} = "{near[0]}"' if near else f"correct `{keys[-1]}`, {absent}"
     return DataError(
         f"{site.name}: column {column!r} is not in {site.data_file.name}",
         where=site.where(*keys),
-        likely=likely,
-        fix=fix,
+        likely=f"the file spells it {near[0]!r}" if near else other,
+        fix=f'{keys[-1]} = "{near[0]}"' if near else f"correct `{keys[-1]}`, {absent}",
         then=f"{CHECK}{site.path}",
     )
+
+
+def _letters(name: str) -> str:
+    """Return a name without case and spaces; empty when it holds a digit."""
+    plain = "".join(letter for letter in name.casefold() if letter.isalnum())
+    return "" if any(letter.isdigit() for letter in plain) else plain
