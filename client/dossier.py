@@ -65,7 +65,7 @@ class Dossier:
                 *self._differences(),
                 "",
                 "Dry run on the records here; nothing was sent:",
-                *(f"  {line}" for line in _said(self.dry_run)),
+                *(f"  {line}".rstrip() for line in _said(self.dry_run)),
                 "",
                 f"It stands here: {self.stands.words()}",
             ]
@@ -139,6 +139,7 @@ def _rule(rule: Rule) -> str:
 def _variables(study: Study) -> list[str]:
     """Return every variable in words, the outcome last."""
     lines = []
+    width = max(len(each.name) for each in study.everything) + 2
     for each in study.everything:
         if isinstance(each, Number):
             what = f"number, {each.range[0]:g} to {each.range[1]:g} {each.unit}"
@@ -147,5 +148,5 @@ def _variables(study: Study) -> list[str]:
         else:
             what = f"one of {', '.join(each.levels)}"
         role = " (outcome)" if each is study.outcome else ""
-        lines.append(f"{each.name:<16}{what}{role}")
+        lines.append(f"{each.name:<{width}}{what}{role}")
     return lines

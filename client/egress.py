@@ -65,12 +65,12 @@ def refuse(message: Message, asked: Asked, reason: Exception, clock: Clock) -> M
     A reason that is not ours may quote a cell, so only its type is written.
     """
     number = secrets.token_hex(4)
-    told = reason if isinstance(reason, ConsiliumError) else type(reason).__name__
-    LOG.warning("%s refused (id %s): %s", asked.site, number, told)
+    LOG.warning("%s refused (id %s): %s", asked.site, number, _told(reason))
     try:
         _write_refusal(asked, number, reason, clock)
     except Exception as fault:  # noqa: BLE001 - a refusal is sent, come what may
-        LOG.error("refusal %s is not in the ledger: %s", number, type(fault).__name__)  # noqa: TRY400 - a trace may quote data
+        told = _told(fault)
+        LOG.error("%s is not in the ledger: %s", number, told)  # noqa: TRY400 - no trace
     return Message(Error(REFUSED, f"refused, id {number}"), reply_to=message)
 
 
@@ -112,6 +112,11 @@ def _write_refusal(asked: Asked, number: str, reason: Exception, clock: Clock) -
         facts |= {"reason": reason.what, "where": reason.hints["where"]}
     note = Note("refused", asked.digest, asked.study, facts)
     home.note(sites.read(Path(asked.site)).home, note, clock)
+
+
+def _told(reason: Exception) -> str:
+    ours = isinstance(reason, ConsiliumError)
+    return str(reason) if ours else type(reason).__name__
 
 
 def _floor(opened: Opened, task: Task) -> None:

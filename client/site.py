@@ -134,7 +134,7 @@ def approval(site: Site, study: Study, entries: Iterable[Entry], today: date) ->
     if decided:
         approvals.approved(entries, digest, today)
     elif digest not in (site.mapping.approved or ()):
-        review = f"consilium client review {digest[:12]} --site {site.path}"
+        review = f"consilium client review {digest[: approvals.HEX]} --site {site.path}"
         raise Refusal(
             f"{site.name} has not approved this version of study {study.study.name}",
             where=site.where("approved"),
