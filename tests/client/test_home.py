@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,12 @@ from simulations.engine import InProcess
 from tests import clinics
 
 CANARY = "Kanarienvogel"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_open() -> Iterator[None]:
+    yield
+    client.app.SHELF.held.clear()
 
 
 def now() -> datetime:
@@ -214,7 +220,6 @@ def test_a_steward_who_says_stop_is_heard_at_the_next_round(
     monkeypatch.setattr(egress.training, "run", lambda *_: pytest.fail("computed"))
     with pytest.raises(QuorumError, match="0 of 1 needed sites"):
         engine.run(study, [path])
-    client.app.SHELF.drop(str(path), study.digest())
 
 
 def test_a_stop_during_the_computation_is_heard_too(
@@ -232,7 +237,6 @@ def test_a_stop_during_the_computation_is_heard_too(
     with pytest.raises(QuorumError, match="round 1 of describe"):
         engine.run(study, [path])
     assert "released" not in {each.kind for each in entries(path)}
-    client.app.SHELF.drop(str(path), study.digest())
 
 
 def test_no_cell_reaches_the_home(tmp_path: Path) -> None:
