@@ -212,14 +212,21 @@ def test_a_steward_who_says_stop_is_heard_at_the_next_round(
 ) -> None:
     study, path = clinics.study(), hospital(tmp_path)
     decide(path, study)
+    run, computed = egress.training.run, []
+
+    def counted(*args: Any) -> Any:
+        computed.append(args)
+        return run(*args)
+
+    monkeypatch.setattr(egress.training, "run", counted)
     grid = Interrupted([path], 11).after(2, lambda: decide(path, study, kind))
     with pytest.raises(QuorumError, match="round 2 of logistic is incomplete"):
         engine.on(grid, study)
     kinds = [each.kind for each in entries(path)]
     assert kinds[-4:] == ["released", "released", kind, "refused"]
-    monkeypatch.setattr(egress.training, "run", lambda *_: pytest.fail("computed"))
     with pytest.raises(QuorumError, match="0 of 1 needed sites"):
         engine.run(study, [path])
+    assert len(computed) == 2, "nothing is computed after the stop"
 
 
 def test_a_stop_during_the_computation_is_heard_too(

@@ -113,6 +113,16 @@ def test_a_line_that_seals_itself_may_still_be_none(old_to_new: dict[str, Any]) 
     assert broken(chain.rfc8785.dumps(fields) + b"\n")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b'{"digest"', b'{ "digest"'), (b'"kind":', b'"kind":"denied","kind":')],
+)
+def test_a_line_in_another_form_is_none(old: bytes, new: bytes) -> None:
+    (line,) = content([ledgers.note()])
+    assert old in line
+    assert broken(line.replace(old, new))
+
+
 def test_an_unknown_kind_is_not_written() -> None:
     with pytest.raises(ValueError, match="forgotten"):
         chain.seal(ledgers.note(kind="forgotten"), Head(0, GENESIS), ledgers.NOW)
