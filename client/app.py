@@ -4,6 +4,7 @@ Whatever goes wrong is caught here, once: an exception that travelled would carr
 text, and its text may quote a record.
 """
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,12 +12,14 @@ from pathlib import Path
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from client import egress, site
+from client import egress, home, site
+from client.egress import Asked
 from client.opened import Opened, Shelf, open_study
 from common import wire
 
 app = ClientApp()
 SHELF = Shelf()
+DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @app.query("open")
@@ -39,9 +42,14 @@ def close(message: Message, context: Context) -> Message:
 
 def _open(message: Message, path: str) -> Message:
     study = wire.read_opening(message.content)
-    opened = SHELF.held.get((path, study.digest()))
-    if opened is None:
-        opened = open_study(site.read(Path(path)), study, datetime.now(UTC).date())
+    held = SHELF.held.get((path, study.digest()))
+    local = held.site if held else site.read(Path(path))
+    home.request(local.home, study, _now)
+    if held:
+        site.admit(local, study, _now().date())
+    opened = held or open_study(local, study, _now().date())
+    egress.enough(opened)
+    home.note(local.home, home.about("admitted", study), _now)
     reply = egress.ready(message, opened)
     SHELF.hold(opened)
     return reply
@@ -49,7 +57,7 @@ def _open(message: Message, path: str) -> Message:
 
 def _round(message: Message, path: str) -> Message:
     digest = wire.read_place(message.content).digest
-    return egress.release(message, SHELF.find(path, digest))
+    return egress.release(message, SHELF.find(path, digest), _now)
 
 
 def _close(message: Message, path: str) -> Message:
@@ -66,4 +74,22 @@ def _guarded(
     try:
         return answer(message, path)
     except Exception as reason:  # noqa: BLE001 - the one place; see the docstring
-        return egress.refuse(message, path, reason)
+        return egress.refuse(message, _asked(message, path), reason, _now)
+
+
+def _asked(message: Message, path: str) -> Asked:
+    """Return what *message* is about, as far as it can be told."""
+    try:
+        if message.metadata.message_type == wire.OPEN:
+            study = wire.read_opening(message.content)
+            return Asked(path, study.digest(), study.study.name)
+        digest = wire.read_place(message.content).digest
+    except Exception:  # noqa: BLE001 - a message that is none has no subject
+        return Asked(path)
+    held = SHELF.held.get((path, digest))
+    named = digest if DIGEST.fullmatch(digest) else ""
+    return Asked(path, named, held.study.study.name if held else "")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,9 +1,11 @@
 """``consilium client``: what a hospital's people run on the hospital's machine."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from client import steward_commands
 from common import terminal
 from common.terminal import Terminal
 
@@ -24,5 +26,10 @@ def check(terminal: Terminal, study_path: Path, site_path: Path) -> None:
     from client import review, site  # noqa: PLC0415 - pandas and Flower load here
     from common import study  # noqa: PLC0415
 
-    found = review.check(site.read(site_path), study.read(study_path))
+    today = datetime.now(UTC).date()
+    found = review.check(site.read(site_path), study.read(study_path), today)
     terminal.result(found.facts(), found.text())
+
+
+for command in steward_commands.COMMANDS:
+    client.add_command(command)

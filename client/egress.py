@@ -3,14 +3,20 @@
 Everything that leaves passes one of three functions, each building a Flower reply:
 ``ready`` (the site's name), ``release`` (summands, exactly as the study declares them,
 from enough people) and ``refuse`` (an id; the reason stays in the site's own log).
+At a site with a home, the ledger holds each of them before its reply is built.
 """
 
 import logging
 import secrets
+from dataclasses import dataclass
+from pathlib import Path
 
 from flwr.app import Error, Message
 
-from client import training
+from client import home, ledger, training
+from client import site as sites
+from client.chain import Note
+from client.ledger import Clock
 from client.opened import Opened
 from client.site import CHECK, Site
 from common import plan, wire
@@ -24,31 +30,47 @@ REFUSED = 1
 """The error code of every refusal: the server learns that, not why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a message asked of which site: enough to write a refusal down."""
+
+    site: str
+    digest: str = ""
+    study: str = ""
+
+
 def ready(message: Message, opened: Opened) -> Message:
     """Say that this site takes part: its name and the digest that it approved."""
     enough(opened)
     return Message(wire.ready(opened.digest, opened.site.name), reply_to=message)
 
 
-def release(message: Message, opened: Opened) -> Message:
+def release(message: Message, opened: Opened, clock: Clock) -> Message:
     """Compute one round and let the sums out; raise rather than let out more."""
     question = wire.read_ask(message.content)
     task = plan.find(opened.study, question.place.task)
+    if opened.site.home:
+        sites.admit(opened.site, opened.study, clock().date())
     _floor(opened, task)
     summands = training.run(task, opened.study, question.state, opened.design)
     vector = flatten(task.release(opened.study), summands)
+    _spend(opened, question.place, vector.size, clock)
     reply = wire.Answer(question.place, opened.site.name, vector)
     return Message(wire.answer(reply), reply_to=message)
 
 
-def refuse(message: Message, site: str, reason: Exception) -> Message:
+def refuse(message: Message, asked: Asked, reason: Exception, clock: Clock) -> Message:
     """Send an id, and write what happened into this site's log under the same id.
 
     A reason that is not ours may quote a cell, so only its type is written.
     """
     number = secrets.token_hex(4)
-    told = reason if isinstance(reason, ConsiliumError) else type(reason).__name__
-    LOG.warning("%s refused (id %s): %s", site, number, told)
+    LOG.warning("%s refused (id %s): %s", asked.site, number, _told(reason))
+    try:
+        _write_refusal(asked, number, reason, clock)
+    except Exception as fault:  # noqa: BLE001 - a refusal is sent, come what may
+        told = _told(fault)
+        LOG.error("%s is not in the ledger: %s", number, told)  # noqa: TRY400 - no trace
     return Message(Error(REFUSED, f"refused, id {number}"), reply_to=message)
 
 
@@ -61,6 +83,40 @@ def enough(opened: Opened) -> None:
 def floor_of(site: Site, study: Study) -> int:
     """Return how few people a sum may stand for: the stricter of site and study."""
     return max(study.disclosure.min_people, site.mapping.min_people)
+
+
+def _spend(opened: Opened, place: wire.Place, numbers: int, clock: Clock) -> None:
+    """Make a release durable before its reply exists; after a crash it still counts.
+
+    The approval is looked at once more while nobody else can write: a steward who
+    said stop has been heard.
+    """
+    site, task = opened.site, plan.find(opened.study, place.task)
+    if site.home is None:
+        return
+    facts: dict[str, str | int] = {
+        "task": task.name,
+        "round": place.round,
+        "numbers": numbers,
+        "people": opened.table.people[task.rows],
+    }
+    with ledger.writing(home.log(site.home)) as log:
+        sites.approval(site, opened.study, log.entries, clock().date())
+        log.append(home.about("released", opened.study, **facts), clock)
+
+
+def _write_refusal(asked: Asked, number: str, reason: Exception, clock: Clock) -> None:
+    """Write a refusal into the ledger; a text that is not ours may quote a cell."""
+    facts = {"id": number, "reason": type(reason).__name__}
+    if isinstance(reason, ConsiliumError):
+        facts |= {"reason": reason.what, "where": reason.hints["where"]}
+    note = Note("refused", asked.digest, asked.study, facts)
+    home.note(sites.read(Path(asked.site)).home, note, clock)
+
+
+def _told(reason: Exception) -> str:
+    ours = isinstance(reason, ConsiliumError)
+    return str(reason) if ours else type(reason).__name__
 
 
 def _floor(opened: Opened, task: Task) -> None:

@@ -1,13 +1,16 @@
 """The steward's dry run: what was mapped, converted, dropped, and what would leave."""
 
 from dataclasses import asdict, dataclass
+from datetime import date
 
 from client import cleaning
+from client import site as sites
 from client.egress import floor_of
 from client.site import Site
 from client.sources import csv
 from client.table import Count, Table
 from common import manifest, plan
+from common.errors import Refusal
 from common.study import Study
 
 
@@ -18,6 +21,7 @@ class Review:
     site: Site
     study: Study
     table: Table
+    approved: bool
 
     def facts(self) -> dict[str, object]:
         """Return the review as plain data: counts only."""
@@ -36,11 +40,6 @@ class Review:
         }
 
     @property
-    def approved(self) -> bool:
-        """Whether this site approved exactly this study."""
-        return self.study.digest() in (self.site.mapping.approved or ())
-
-    @property
     def enough(self) -> bool:
         """Whether enough people train and, where there is a test, test."""
         floor = floor_of(self.site, self.study)
@@ -49,34 +48,49 @@ class Review:
 
     def text(self) -> str:
         """Return the review for a terminal."""
+        leaves = manifest.text(self.study, manifest.lines(self.study))
+        return "\n".join([*self.lines(), "", leaves])
+
+    def lines(self) -> list[str]:
+        """Return what happened to the records here, without what would leave."""
         people = self.table.people
         records, name = f"{len(self.table.outcome)} records", self.study.study.name
         few = "" if self.enough else "   TOO FEW: this site would refuse"
         floor = f"floor {floor_of(self.site, self.study)}{few}"
-        return "\n".join(
-            [
-                f"{self.site.name}: {records} are ready for {name}; nothing was sent",
-                f"  people   {people['train']} train, {people['test']} test; {floor}",
-                f"  approval {self._approval()}",
-                "",
-                "What cleaning did:",
-                *(_line(count) for count in self.table.report),
-                "",
-                manifest.text(self.study, manifest.lines(self.study)),
-            ]
-        )
+        return [
+            f"{self.site.name}: {records} are ready for {name}; nothing was sent",
+            f"  people   {people['train']} train, {people['test']} test; {floor}",
+            f"  approval {self._approval()}",
+            "",
+            "What cleaning did:",
+            *(_line(count) for count in self.table.report),
+        ]
 
     def _approval(self) -> str:
         if self.approved:
             return "this version is approved here"
         digest = self.study.digest()
+        if self.site.home:
+            return "not approved; the steward's command is `consilium client approve`"
         line = f'approved = ["{digest}"]'
         return f"not approved; after reading it, in site.toml:\n    {line}"
 
 
-def check(site: Site, study: Study) -> Review:
-    """Read and clean as the study would; raise what the study would meet."""
-    return Review(site, study, cleaning.clean(site, study, csv.read(site)))
+def check(site: Site, study: Study, today: date = date.min) -> Review:
+    """Read and clean as the study would; raise what the study would meet.
+
+    Whether it is approved is said as of *today*; by default an approval has not ended.
+    """
+    table = cleaning.clean(site, study, csv.read(site))
+    return Review(site, study, table, _is_approved(site, study, today))
+
+
+def _is_approved(site: Site, study: Study, today: date) -> bool:
+    try:
+        sites.approval(site, study, site.entries(), today)
+    except Refusal:
+        return False
+    return True
 
 
 def _line(count: Count) -> str:

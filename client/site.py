@@ -1,5 +1,6 @@
 """A hospital's own rules: where its records are, what it approved, its floors."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from client import approvals, home, ledger
+from client.chain import Entry
 from common import toml_file
 from common.errors import Refusal
 from common.schema import Document, Name, Text
@@ -49,6 +52,7 @@ class Mapping(Document):
     data: Source
     columns: dict[Name, Column]
     approved: tuple[str, ...] | None = None
+    home: Text | None = None
     min_people: int = Field(default=10, ge=1)
 
 
@@ -69,6 +73,16 @@ class Site:
         """The export, looked up beside ``site.toml``."""
         return self.path.parent / self.mapping.data.file
 
+    @property
+    def home(self) -> Path | None:
+        """The folder of the ledger and the inbox; a simulated site needs none."""
+        inside = self.mapping.home
+        return self.path.parent / inside if inside else None
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return the site's ledger, checked; empty for a site without a home."""
+        return ledger.read(home.log(self.home)) if self.home else ()
+
     def where(self, *keys: str) -> str:
         """Return file and line of a key in ``site.toml``."""
         text = self.path.read_text(encoding="utf-8")
@@ -86,6 +100,12 @@ def admit(site: Site, study: Study, today: date) -> None:
     No answer is no: a site without ``approved`` approves nothing. *today* is a date in
     UTC: a study ends with the day on which it expires.
     """
+    invited(site, study, today)
+    approval(site, study, site.entries(), today)
+
+
+def invited(site: Site, study: Study, today: date) -> None:
+    """Raise Refusal unless *study* is still open and names this site."""
     if today > study.study.expires:
         raise Refusal(
             f"study {study.study.name} expired on {study.study.expires}",
@@ -101,12 +121,26 @@ def admit(site: Site, study: Study, today: date) -> None:
             fix=f'add "{site.name}" to study.sites, or correct `site` in site.toml',
             then=f"{CHECK}{site.path}",
         )
+
+
+def approval(site: Site, study: Study, entries: Iterable[Entry], today: date) -> None:
+    """Raise Refusal unless exactly *study* is approved, as the ledger's *entries* say.
+
+    What the steward decided in the ledger comes first; ``approved`` in ``site.toml``
+    speaks only where the ledger says nothing of this digest.
+    """
     digest = study.digest()
-    if digest not in (site.mapping.approved or ()):
+    decided = approvals.standing(entries, digest, today).state != "waiting"
+    if decided:
+        approvals.approved(entries, digest, today)
+    elif digest not in (site.mapping.approved or ()):
+        review = f"consilium client review {digest[: approvals.HEX]} --site {site.path}"
         raise Refusal(
             f"{site.name} has not approved this version of study {study.study.name}",
             where=site.where("approved"),
             likely="the study changed after it was approved, or was never reviewed",
-            fix=f'after reading it:   approved = ["{digest}"]',
-            then=f"{CHECK}{site.path}",
+            fix="the steward reads it, and decides"
+            if site.home
+            else f'after reading it:   approved = ["{digest}"]',
+            then=review if site.home else f"{CHECK}{site.path}",
         )

@@ -7,13 +7,20 @@ The server therefore never asks a site which values it has.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        msg = "a text stands on one line, and holds no control character"
+        raise ValueError(msg)
+    return text
+
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
-PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+$"
-"""No control or direction marks: a study's words are shown on a steward's terminal."""
-
-Text = Annotated[str, Field(min_length=1, max_length=400, pattern=PRINTABLE)]
+Text = Annotated[str, Field(min_length=1, max_length=400)]
+Line = Annotated[Text, AfterValidator(_one_line)]
+"""A text that others will see on their terminal: it cannot forge a second line."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Factor = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Conversion = Factor | tuple[Factor, Finite]
@@ -38,7 +45,7 @@ class Number(Document):
 
     kind: Literal["number"]
     name: Name
-    unit: Text
+    unit: Line
     range: tuple[Finite, Finite]
     units: dict[str, Conversion] = {}
     missing: Literal["median", "mean", "exclude"] = "median"
@@ -74,7 +81,7 @@ class Category(Document):
 
     kind: Literal["category"]
     name: Name
-    levels: tuple[Text, ...] = Field(min_length=2, max_length=100)
+    levels: tuple[Line, ...] = Field(min_length=2, max_length=100)
     missing: Literal["mode", "level", "exclude"] = "mode"
 
     @model_validator(mode="after")
@@ -95,7 +102,7 @@ class Binary(Document):
 
     kind: Literal["binary"]
     name: Name
-    levels: tuple[Text, Text]
+    levels: tuple[Line, Line]
     positive: Text
 
     @model_validator(mode="after")

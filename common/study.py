@@ -19,6 +19,7 @@ from common.schema import (
     Category,
     Document,
     Finite,
+    Line,
     Name,
     Number,
     Outcome,
@@ -35,9 +36,9 @@ class About(Document):
     """Who asks, why, until when, and which sites are invited."""
 
     name: SiteName
-    title: Text
-    purpose: Text
-    contact: Text
+    title: Line
+    purpose: Line
+    contact: Line
     expires: date
     sites: tuple[SiteName, ...] = Field(min_length=1)
 

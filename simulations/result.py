@@ -98,8 +98,8 @@ def report(done: Simulation, created: datetime, seconds: float, note: str) -> Re
 
 
 def _open(study: Study, local: Site) -> Opened:
-    """Open a hospital; where it wrote no approvals, the simulation approves for it."""
-    if local.mapping.approved is None:
+    """Open a hospital; where it has no steward, the simulation approves for it."""
+    if local.mapping.approved is None and local.home is None:
         approving = local.mapping.model_copy(update={"approved": (study.digest(),)})
         local = replace(local, mapping=approving)
     opened = open_study(local, study, datetime.now(UTC).date())

@@ -1,0 +1,142 @@
+"""What the steward decided: a fold over the ledger, never stored beside it.
+
+    waiting ─approve→ approved ─pause→ paused ─resume→ approved
+                      approved, paused ─revoke→ revoked
+    any state ─deny→ denied        any state ─approve→ approved, until a day
+
+An approval binds to one digest, and ends with the day that it names. No answer is no.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Literal
+
+from client.chain import Entry
+from common.errors import Refusal
+
+State = Literal["waiting", "approved", "denied", "paused", "revoked", "expired"]
+AFTER: dict[str, State] = {
+    "approved": "approved",
+    "denied": "denied",
+    "paused": "paused",
+    "resumed": "approved",
+    "revoked": "revoked",
+}
+"""Each decision of the ledger, and the state that it leads to."""
+ONLY_FROM: dict[str, tuple[State, ...]] = {
+    "paused": ("approved",),
+    "resumed": ("paused",),
+    "revoked": ("approved", "paused"),
+}
+"""The states in which a decision means something; those not named always do."""
+HEX = 12
+"""Digits of a digest that people are shown."""
+NO: dict[State, str] = {
+    "waiting": "waits for the steward's approval; no answer is no",
+    "denied": "was denied by the steward",
+    "paused": "is paused by the steward",
+    "revoked": "is no longer approved: the steward revoked it",
+    "expired": "is no longer approved: the approval has ended",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one digest stands at this site, and who said so last."""
+
+    digest: str
+    study: str
+    state: State
+    by: str = ""
+    when: str = ""
+    until: date | None = None
+    reason: str = ""
+
+    def words(self) -> str:
+        """Return the state as a person reads it."""
+        return (
+            f"approved until {self.until}"
+            if self.state == "approved"
+            else (f"expired on {self.until}" if self.state == "expired" else self.state)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """A yes of the steward: to exactly this digest, and until this day."""
+
+    digest: str
+    study: str
+    by: str
+    until: date
+
+
+def standings(entries: Iterable[Entry], today: date) -> dict[str, Standing]:
+    """Return how every digest in *entries* stands on *today*, in order of mention."""
+    found: dict[str, Standing] = {}
+    for entry in entries:
+        before = found.get(entry.digest) or _unknown(entry.digest, entry.study)
+        found[entry.digest] = _step(before, entry)
+    return {digest: _on(standing, today) for digest, standing in found.items()}
+
+
+def standing(entries: Iterable[Entry], digest: str, today: date) -> Standing:
+    """Return how *digest* stands on *today*; unknown here means waiting."""
+    own = (entry for entry in entries if entry.digest == digest)
+    return standings(own, today).get(digest) or _unknown(digest, "")
+
+
+def approved(entries: Iterable[Entry], digest: str, today: date) -> Approved:
+    """Return the approval of exactly *digest*; raise Refusal when there is none."""
+    found = standing(entries, digest, today)
+    if found.state == "approved" and found.until:
+        return Approved(digest, found.study, found.by, found.until)
+    said = f" on {found.when[:10]}: {found.reason}" if found.reason else ""
+    raise Refusal(
+        f"this version of study {found.study or digest[:HEX]} {NO[found.state]}",
+        likely=f"decided by {found.by}{said}" if found.by else "",
+        fix="the steward reads it, and decides",
+        then=f"consilium client review {digest[:HEX]} --site SITE.toml",
+    )
+
+
+def check(found: Standing, decision: str) -> None:
+    """Raise Refusal unless *decision* means something where a digest stands so."""
+    sensible = ONLY_FROM.get(decision)
+    if sensible is None or found.state in sensible:
+        return
+    raise Refusal(
+        f"study {found.study or found.digest[:HEX]} cannot be {decision}: "
+        f"it is {found.words()}",
+        likely=f"only a study that is {' or '.join(sensible)} can be {decision}",
+        then="consilium client inbox --site SITE.toml",
+    )
+
+
+def _step(before: Standing, entry: Entry) -> Standing:
+    """Return the standing after *entry*; what changes nothing is passed over."""
+    sensible = ONLY_FROM.get(entry.kind)
+    if entry.kind not in AFTER or (sensible and before.state not in sensible):
+        return before
+    until = entry.facts.get("until")
+    return replace(
+        before,
+        study=entry.study,
+        state=AFTER[entry.kind],
+        by=str(entry.facts.get("by", "")),
+        when=entry.time,
+        until=date.fromisoformat(str(until)) if until else before.until,
+        reason=str(entry.facts.get("reason", "")),
+    )
+
+
+def _on(found: Standing, today: date) -> Standing:
+    """Return the standing on *today*: an approval may have ended by itself."""
+    over = found.until is None or today > found.until
+    ended = found.state in {"approved", "paused"} and over
+    return replace(found, state="expired") if ended else found
+
+
+def _unknown(digest: str, study: str) -> Standing:
+    return Standing(digest, study, "waiting")

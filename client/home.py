@@ -1,0 +1,123 @@
+"""A site's home: the folder of its ledger and of the studies it was shown.
+
+    state/ledger.jsonl            what was asked, decided and released
+    state/inbox/<digest>.json     every study that was received, as canonical JSON
+    state/studies/<digest>.json   those of them that were ever approved
+
+A study's file is named by its digest, so a changed file is seen when it is read.
+"""
+
+import os
+from pathlib import Path
+
+from client import ledger
+from client.chain import Note
+from client.ledger import Clock
+from common.errors import IntegrityError, Refusal
+from common.study import Study
+
+MOST = 1000
+"""Studies that an inbox holds: whoever may ask must not be able to fill the disk."""
+
+
+def log(home: Path) -> Path:
+    """Return where the ledger of *home* is."""
+    return home / "ledger.jsonl"
+
+
+def inbox(home: Path) -> Path:
+    """Return the folder of the studies that were received."""
+    return home / "inbox"
+
+
+def approved(home: Path) -> Path:
+    """Return the folder of the studies that were ever approved."""
+    return home / "studies"
+
+
+def note(home: Path | None, text: Note, clock: Clock) -> None:
+    """Write *text* into the ledger of a site, durably; a site without a home has none.
+
+    Raises MachineError or IntegrityError when it cannot: then nothing may follow.
+    """
+    if home is not None:
+        ledger.append(log(home), text, clock)
+
+
+def about(kind: str, study: Study, **facts: str | int) -> Note:
+    """Return a note of *kind* about *study*."""
+    return Note(kind, study.digest(), study.study.name, facts)
+
+
+def request(home: Path | None, study: Study, clock: Clock) -> None:
+    """Put a study that somebody asked for into the inbox, and into the ledger."""
+    if home is not None:
+        keep(inbox(home), study)
+        note(home, about("requested", study, contact=study.study.contact), clock)
+
+
+def keep(folder: Path, study: Study) -> None:
+    """Store *study* in *folder* under its digest; whole or not at all.
+
+    Raises Refusal when the folder is full.
+    """
+    ledger.private_folder(folder.parent)
+    ledger.private_folder(folder)
+    path = folder / f"{study.digest()}.json"
+    if path.exists():
+        return
+    if sum(1 for _ in folder.iterdir()) >= MOST:
+        raise Refusal(
+            f"{folder} holds {MOST} studies already",
+            likely="somebody asks for studies without end",
+            fix="remove those that nobody wants; the ledger still knows them",
+        )
+    _store(path, study.canonical())
+
+
+def stored(folder: Path) -> tuple[Study, ...]:
+    """Return every study in *folder*, by digest."""
+    return tuple(_read(path) for path in sorted(folder.glob("*.json")))
+
+
+def find(folder: Path, digest: str) -> Study | None:
+    """Return the study in *folder* with this *digest*, if it is there."""
+    path = folder / f"{digest}.json"
+    return _read(path) if path.exists() else None
+
+
+def _read(path: Path) -> Study:
+    try:
+        study = Study.model_validate_json(path.read_bytes())
+    except OSError as fault:
+        raise ledger.unusable(path, fault) from None
+    except ValueError:
+        raise _changed(path) from None
+    if study.digest() != path.stem:
+        raise _changed(path)
+    return study
+
+
+def _changed(path: Path) -> IntegrityError:
+    return IntegrityError(
+        f"{path.name[:12]}… in the {path.parent.name} is not the study of that digest",
+        where=str(path),
+        likely="the file was changed, or another version of Consilium wrote it",
+        fix="remove it, and let the consortium send the study again",
+    )
+
+
+def _store(path: Path, content: bytes) -> None:
+    """Write under a name that nobody reads, and rename once it is on the disk."""
+    unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
+    try:
+        file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            ledger.write_all(file, content)
+            os.fsync(file)
+        finally:
+            os.close(file)
+        unfinished.rename(path)
+        ledger.sync_folder(path.parent)
+    except OSError as fault:
+        raise ledger.unusable(path, fault) from None
