@@ -38,11 +38,12 @@ def close(message: Message, context: Context) -> Message:
 
 
 def _open(message: Message, path: str) -> Message:
-    study = wire.read_opening(message.content)
+    study, run = wire.read_opening(message.content)
     opened = SHELF.held.get((path, study.digest()))
     if opened is None:
         opened = open_study(site.read(Path(path)), study, datetime.now(UTC).date())
-    reply = egress.ready(message, opened)
+    reply = egress.ready(message, opened, run)
+    opened.memory.begin(run)
     SHELF.hold(opened)
     return reply
 
@@ -53,10 +54,11 @@ def _round(message: Message, path: str) -> Message:
 
 
 def _close(message: Message, path: str) -> Message:
-    digest = wire.read_place(message.content).digest
-    opened: Opened = SHELF.find(path, digest)
-    SHELF.drop(path, digest)
-    return egress.ready(message, opened)
+    place = wire.read_place(message.content)
+    opened: Opened = SHELF.find(path, place.digest)
+    opened.memory.known(place.run)
+    SHELF.drop(path, place.digest)
+    return egress.ready(message, opened, place.run)
 
 
 def _guarded(

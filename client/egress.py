@@ -11,6 +11,7 @@ import secrets
 from flwr.app import Error, Message
 
 from client import training
+from client.memory import Turn
 from client.opened import Opened
 from client.site import CHECK, Site
 from common import plan, wire
@@ -24,20 +25,29 @@ REFUSED = 1
 """The error code of every refusal: the server learns that, not why."""
 
 
-def ready(message: Message, opened: Opened) -> Message:
+def ready(message: Message, opened: Opened, run: str) -> Message:
     """Say that this site takes part: its name and the digest that it approved."""
     enough(opened)
-    return Message(wire.ready(opened.digest, opened.site.name), reply_to=message)
+    place = wire.Place(opened.digest, run)
+    return Message(wire.ready(place, opened.site.name), reply_to=message)
 
 
 def release(message: Message, opened: Opened) -> Message:
-    """Compute one round and let the sums out; raise rather than let out more."""
+    """Let the sums of one round out; raise rather than let out more.
+
+    A round that was answered before is not computed again: the same answer leaves.
+    """
     question = wire.read_ask(message.content)
-    task = plan.find(opened.study, question.place.task)
+    place = question.place
+    task = plan.find(opened.study, place.task)
     _floor(opened, task)
-    summands = training.run(task, opened.study, question.state, opened.design)
-    vector = flatten(task.release(opened.study), summands)
-    reply = wire.Answer(question.place, opened.site.name, vector)
+    turn = Turn(opened.step(place.task, place.round), place.state)
+    vector = opened.memory.recall(place.run, turn)
+    if vector is None:
+        summands = training.run(task, opened.study, question.state, opened.design)
+        vector = flatten(task.release(opened.study), summands)
+        opened.memory.keep(place.run, turn, vector)
+    reply = wire.Answer(place, opened.site.name, vector)
     return Message(wire.answer(reply), reply_to=message)
 
 

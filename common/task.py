@@ -16,9 +16,13 @@ A task is a frozen record of pure functions. The smallest one counts records:
     )
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+import numpy as np
 
 from common.errors import StudyError
 from common.registry import load
@@ -39,6 +43,29 @@ class State:
     arrays: Mapping[str, Array]
     kept: Mapping[str, Array] = field(default_factory=dict)
     done: bool = False
+
+
+def fingerprint(arrays: Mapping[str, Array]) -> str:
+    """Return SHA-256 over name, kind, shape and bytes of each array, by name."""
+    names = sorted(arrays)
+    kinds = [[name, arrays[name].dtype.str, arrays[name].shape] for name in names]
+    seal = hashlib.sha256(json.dumps(kinds).encode() + b"\n")
+    for name in names:
+        seal.update(arrays[name].tobytes())
+    return seal.hexdigest()
+
+
+def rowwise(state: State) -> State:
+    """Return *state* with every array row by row in memory.
+
+    The order in memory decides in which order a product is added up, so a state that
+    was written down and read again would otherwise lead to other last bits.
+    """
+    arrays, kept = (
+        {name: np.asarray(array, order="C") for name, array in part.items()}
+        for part in (state.arrays, state.kept)
+    )
+    return replace(state, arrays=arrays, kept=kept)
 
 
 Found = Mapping[str, State]
