@@ -32,10 +32,9 @@ class Door:
     invited: frozenset[str]
 
 
-def door(study: Study, run: str) -> Door:
-    """Return the opening of *study* for *run*."""
-    place = wire.Place(study.digest(), run)
-    return Door(wire.opening(study, run), place, frozenset(study.study.sites))
+def door(study: Study, place: wire.Place) -> Door:
+    """Return the opening of *study* for the run that *place* names."""
+    return Door(wire.opening(study, place.run), place, frozenset(study.study.sites))
 
 
 def admit(study: Study, open_: Door, line: Line) -> tuple[str, ...]:

@@ -59,7 +59,8 @@ def run(study: Study, grid: Grid, journal: Journal | None = None) -> Outcome:
     """
     book = journal or Journal(study.digest())
     begun = Line(grid, study.rounds.deadline_seconds)
-    work = Work(study, begun, roster.door(study, book.run), book)
+    door = roster.door(study, Place(book.digest, book.run))
+    work = Work(study, begun, door, book)
     tasks = plan.tasks(study)
     begun.sent, begun.received = dict(book.traffic.sent), dict(book.traffic.received)
     if not book.finished(tasks[-1].name):
