@@ -174,8 +174,9 @@ def _state(packed: Mapping[str, Array], *, done: bool) -> State:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sealed.sync(folder.parent)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True)
+            sealed.sync(folder.parent)
     except OSError as reason:
         raise MachineError(
             f"there can be no journal: {reason.strerror}",
