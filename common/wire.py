@@ -9,7 +9,7 @@ of the state, so that an answer to one question is never taken for that to anoth
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from flwr.app import Array as FlowerArray
@@ -110,10 +110,13 @@ def read_answer(record: RecordDict) -> Answer:
 def read_place(record: RecordDict) -> Place:
     """Return where a message belongs."""
     about = _about(record)
-    digest, run, task, state = (
-        str(about[name]) for name in ("digest", "run", "task", "state")
+    return Place(
+        digest=str(about["digest"]),
+        run=str(about["run"]),
+        task=str(about["task"]),
+        round=int(str(about["round"])),
+        state=str(about["state"]),
     )
-    return Place(digest, run, task, int(str(about["round"])), state)
 
 
 def size(record: RecordDict) -> int:
@@ -126,8 +129,17 @@ def size(record: RecordDict) -> int:
 def _record(
     place: Place, words: Mapping[str, str], arrays: Mapping[str, Array]
 ) -> RecordDict:
-    stands: dict[str, str | int] = asdict(place)
-    about = ConfigRecord({"protocol": PROTOCOL, **stands, **words})
+    about = ConfigRecord(
+        {
+            "protocol": PROTOCOL,
+            "digest": place.digest,
+            "run": place.run,
+            "task": place.task,
+            "round": place.round,
+            "state": place.state,
+            **words,
+        }
+    )
     packed = {name: FlowerArray(array) for name, array in arrays.items()}
     return RecordDict({"about": about, "arrays": ArrayRecord(packed)})
 

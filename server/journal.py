@@ -115,8 +115,7 @@ def held(
     Raises IntegrityError for a broken journal or one of another study or protocol,
     UsageError when another process holds it.
     """
-    _make(folder)
-    with _locked(folder):
+    with _locked(folder, _make(folder)):
         yield _read(folder, digest, protocol, step)
 
 
@@ -172,11 +171,13 @@ def _state(packed: Mapping[str, Array], *, done: bool) -> State:
     return State(parts["arrays"], parts["kept"], done)
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path) -> int:
+    """Make *folder* when it is not there; return the open file that locks it."""
     try:
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True)
             sealed.sync(folder.parent)
+        return os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as reason:
         raise MachineError(
             f"there can be no journal: {reason.strerror}",
@@ -186,9 +187,8 @@ def _make(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Generator[None]:
+def _locked(folder: Path, number: int) -> Generator[None]:
     """Keep everybody else out; the lock goes with the process, however it ends."""
-    number = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

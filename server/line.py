@@ -47,23 +47,30 @@ def exchange(
     letters = post(line, content, kind, to)
     replies = wait(line, set(letters), until)
     by_site = {letters[reply.metadata.reply_to_message_id]: reply for reply in replies}
+    reached = set(letters.values())
+    failed = {
+        name: "it cannot be reached" for name in to.values() if name not in reached
+    }
+    for name, reply in by_site.items():
+        if reply.has_error():
+            failed[name] = str(reply.error.reason)
     said = {name: each.content for name, each in by_site.items() if each.has_content()}
-    return Heard(
-        said,
-        {n: str(each.error.reason) for n, each in by_site.items() if each.has_error()},
-        tuple(sorted(set(letters.values()) - set(by_site))),
-    )
+    return Heard(said, failed, tuple(sorted(reached - set(by_site))))
 
 
 def post(
     line: Line, content: RecordDict, kind: str, to: Mapping[int, str]
 ) -> dict[str, str]:
-    """Send *content* to the nodes *to*; return the site of each message, by its id."""
+    """Send *content* to the nodes *to*; return the site of each message, by its id.
+
+    Flower gives no id to a message that it cannot send: that one is not in the answer.
+    """
     size = wire.size(content)
     for name in to.values():
         line.sent[name] = line.sent.get(name, 0) + size
     messages = [Message(content, dst_node_id=node, message_type=kind) for node in to]
-    return dict(zip(line.grid.push_messages(messages), to.values(), strict=True))
+    numbers = zip(line.grid.push_messages(messages), to.values(), strict=True)
+    return {number: name for number, name in numbers if number}
 
 
 def wait(line: Line, waiting: set[str], until: float) -> list[Message]:
@@ -85,7 +92,7 @@ def wait(line: Line, waiting: set[str], until: float) -> list[Message]:
 def pull(line: Line, waiting: Iterable[str]) -> list[Message]:
     """Return the replies that are there; raise IntegrityError for one not asked for."""
     rest = set(waiting)
-    replies = list(line.grid.pull_messages(rest))
+    replies = list(line.grid.pull_messages(rest)) if rest else []
     for reply in replies:
         number = reply.metadata.reply_to_message_id
         if number not in rest:

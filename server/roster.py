@@ -101,9 +101,12 @@ def _knock(
     now, busy = line.clock(), asked | set(line.nodes)
     idle = [node for node in line.grid.get_node_ids() if node not in busy]
     fresh = [node for node in idle if again.get(node, now) <= now]
+    if not fresh:
+        return {}
     again |= dict.fromkeys(fresh, now + wait)
     messages = [Message(open_.message, node, wire.OPEN) for node in fresh]
-    return dict(zip(line.grid.push_messages(messages), fresh, strict=True))
+    numbers = zip(line.grid.push_messages(messages), fresh, strict=True)
+    return {number: node for number, node in numbers if number}
 
 
 def _welcome(

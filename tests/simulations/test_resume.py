@@ -383,6 +383,28 @@ def test_a_site_that_refuses_a_round_for_good_ends_the_run_by_name(
     assert "south: refused, id " in error.value.hints["likely"]
 
 
+def test_a_site_that_cannot_be_reached_for_a_while_is_tried_again(
+    world: World,
+) -> None:
+    class Gap(InProcess):
+        """Has no way to the second site for its third message."""
+
+        count = 0
+
+        def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+            sent = []
+            for message in messages:
+                self.count += message.metadata.dst_node_id == 2
+                gap = message.metadata.dst_node_id == 2 and self.count == 3
+                sent.append("" if gap else self._answer(message))
+            return sent
+
+    engine.become(62)
+    outcome = rounds.run(world.study, grid := Gap(world.paths, 62))
+    assert bits(outcome) == bits(world.whole)
+    assert grid.count > 3
+
+
 class Hostile(InProcess):
     """A grid that may change the replies to a round before they arrive."""
 
