@@ -41,7 +41,7 @@ def close(message: Message, context: Context) -> Message:
 
 
 def _open(message: Message, path: str) -> Message:
-    study = wire.read_opening(message.content)
+    study, run = wire.read_opening(message.content)
     held = SHELF.held.get((path, study.digest()))
     local = held.site if held else site.read(Path(path))
     home.request(local.home, study, _now)
@@ -50,7 +50,8 @@ def _open(message: Message, path: str) -> Message:
     opened = held or open_study(local, study, _now().date())
     egress.enough(opened)
     home.note(local.home, home.about("admitted", study), _now)
-    reply = egress.ready(message, opened)
+    reply = egress.ready(message, opened, run)
+    opened.memory.begin(run)
     SHELF.hold(opened)
     return reply
 
@@ -61,10 +62,11 @@ def _round(message: Message, path: str) -> Message:
 
 
 def _close(message: Message, path: str) -> Message:
-    digest = wire.read_place(message.content).digest
-    opened: Opened = SHELF.find(path, digest)
-    SHELF.drop(path, digest)
-    return egress.ready(message, opened)
+    place = wire.read_place(message.content)
+    opened: Opened = SHELF.find(path, place.digest)
+    opened.memory.known(place.run)
+    SHELF.drop(path, place.digest)
+    return egress.ready(message, opened, place.run)
 
 
 def _guarded(
@@ -81,7 +83,7 @@ def _asked(message: Message, path: str) -> Asked:
     """Return what *message* is about, as far as it can be told."""
     try:
         if message.metadata.message_type == wire.OPEN:
-            study = wire.read_opening(message.content)
+            study, _ = wire.read_opening(message.content)
             return Asked(path, study.digest(), study.study.name)
         digest = wire.read_place(message.content).digest
     except Exception:  # noqa: BLE001 - a message that is none has no subject

@@ -17,13 +17,14 @@ from client import home, ledger, training
 from client import site as sites
 from client.chain import Note
 from client.ledger import Clock
+from client.memory import Turn
 from client.opened import Opened
 from client.site import CHECK, Site
 from common import plan, wire
 from common.errors import ConsiliumError, Refusal
 from common.release import flatten
 from common.study import Study
-from common.task import Task
+from common.task import Task, check_state
 
 LOG = logging.getLogger("consilium.client")
 REFUSED = 1
@@ -39,23 +40,34 @@ class Asked:
     study: str = ""
 
 
-def ready(message: Message, opened: Opened) -> Message:
+def ready(message: Message, opened: Opened, run: str) -> Message:
     """Say that this site takes part: its name and the digest that it approved."""
     enough(opened)
-    return Message(wire.ready(opened.digest, opened.site.name), reply_to=message)
+    place = wire.Place(opened.digest, run)
+    return Message(wire.ready(place, opened.site.name), reply_to=message)
 
 
 def release(message: Message, opened: Opened, clock: Clock) -> Message:
-    """Compute one round and let the sums out; raise rather than let out more."""
+    """Let the sums of one round out; raise rather than let out more.
+
+    A round that was answered before is not computed again: the same answer leaves.
+    """
     question = wire.read_ask(message.content)
-    task = plan.find(opened.study, question.place.task)
-    if opened.site.home:
-        sites.admit(opened.site, opened.study, clock().date())
+    place, study = question.place, opened.study
+    task = plan.find(study, place.task)
+    sites.invited(opened.site, study, clock().date())
     _floor(opened, task)
-    summands = training.run(task, opened.study, question.state, opened.design)
-    vector = flatten(task.release(opened.study), summands)
-    _spend(opened, question.place, vector.size, clock)
-    reply = wire.Answer(question.place, opened.site.name, vector)
+    turn = Turn(opened.step(place.task, place.round), place.state)
+    vector = opened.memory.recall(place.run, turn)
+    if vector is None:
+        if opened.site.home:
+            sites.admit(opened.site, study, clock().date())
+        check_state(task, study, question.state)
+        summands = training.run(task, study, question.state, opened.design)
+        vector = flatten(task.release(study), summands)
+        _spend(opened, place, vector.size, clock)
+        opened.memory.keep(place.run, turn, vector)
+    reply = wire.Answer(place, opened.site.name, vector)
     return Message(wire.answer(reply), reply_to=message)
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from client import cleaning, site
+from client.memory import Memory
 from client.site import Site
 from client.sources import csv
 from client.table import Table
 from client.training import Design
+from common import plan
 from common.errors import Refusal
 from common.study import Study
 
@@ -25,6 +27,14 @@ class Opened:
     digest: str
     table: Table
     design: Design
+    memory: Memory = field(default_factory=Memory)
+
+    def step(self, task: str, number: int) -> tuple[int, int]:
+        """Return where a round stands in the study; raise Refusal outside of it."""
+        names = [each.name for each in plan.tasks(self.study)]
+        if task not in names or not 1 <= number <= self.study.rounds.maximum:
+            raise Refusal(f"the study has no round {number} of {task!r}")
+        return names.index(task), number
 
 
 def open_study(local: Site, study: Study, today: date) -> Opened:

@@ -3,35 +3,48 @@
 import numpy as np
 
 from client.table import Table
-from common.encoding import Encoding, encode
+from common.encoding import Encoding, check, encode
+from common.errors import IntegrityError
 from common.release import Summands
 from common.study import Study
 from common.task import Rows, State, Task
 
 
 class Design:
-    """A table's encoded rows, kept while the consortium's constants stay the same.
+    """A table's encoded rows, by the one encoding that a study has.
 
-    Each round of Newton's method needs the same design matrix; encoding it again
-    would double the cost of the round.
+    Each round of Newton's method needs the same design matrix; encoding it again would
+    double the cost of the round. And a second encoding in one study would only serve to
+    look at few records at a time, so it is refused.
     """
 
     def __init__(self, table: Table) -> None:
         """Hold *table*; nothing is encoded before it is asked for."""
         self._table = table
-        self._kept: dict[str, tuple[Encoding, Rows]] = {}
+        self._encoding: Encoding | None = None
+        self._kept: dict[str, Rows] = {}
 
     def rows(self, study: Study, task: Task, state: State) -> Rows:
-        """Return what the formula of *task* may see."""
+        """Return what the formula of *task* may see.
+
+        Raises IntegrityError for an encoding that is impossible, or is another one.
+        """
         clean = self._table.rows(task.rows)
         if not task.encoded:
             return clean
-        encoding = Encoding.of(state.arrays)
-        kept = self._kept.get(task.rows)
-        if kept is None or not _same(kept[0], encoding):
-            kept = encoding, Rows(encode(study, encoding, clean.x), clean.y)
-            self._kept[task.rows] = kept
-        return kept[1]
+        encoding = self._agreed(study, Encoding.of(state.arrays))
+        if task.rows not in self._kept:
+            encoded = Rows(encode(study, encoding, clean.x), clean.y)
+            self._kept[task.rows] = encoded
+        return self._kept[task.rows]
+
+    def _agreed(self, study: Study, encoding: Encoding) -> Encoding:
+        if self._encoding is None:
+            check(study, encoding)
+            self._encoding = encoding
+        if not _same(self._encoding, encoding):
+            raise IntegrityError("a round came with another encoding than the last")
+        return encoding
 
 
 def run(task: Task, study: Study, state: State, design: Design) -> Summands:

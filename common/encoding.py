@@ -11,9 +11,13 @@ from typing import Literal
 
 import numpy as np
 
+from common.errors import IntegrityError
 from common.release import Array
 from common.schema import Category, Number
 from common.study import Study
+
+ROUNDING = 1e-9
+"""How far rounding may carry a constant out of the range, as a share of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,33 @@ def columns(study: Study) -> tuple[Column, ...]:
     for index, variable in enumerate(study.variables):
         found.extend(_columns_of(index, variable))
     return tuple(found)
+
+
+def shapes(study: Study) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays by which an encoding travels."""
+    width = (len(columns(study)),)
+    return {"centre": width, "scale": width, "fill": width}
+
+
+def check(study: Study, encoding: Encoding) -> None:
+    """Raise IntegrityError for constants that no sum over records could have given.
+
+    A centre and a fill lie within the declared range, a deviation within half of it.
+    """
+    for index, column in enumerate(columns(study)):
+        low, high = _bounds(study, column)
+        slack = ROUNDING * (high - low)
+        middle = (encoding.centre[index], encoding.fill[index])
+        inside = all(low - slack <= each <= high + slack for each in middle)
+        if not inside or not 0.0 <= encoding.scale[index] <= (high - low) / 2 + slack:
+            raise IntegrityError(f"the constants of {column.name} cannot be its own")
+
+
+def _bounds(study: Study, column: Column) -> tuple[float, float]:
+    variable = study.variables[column.variable]
+    if column.kind == "value" and isinstance(variable, Number):
+        return variable.range
+    return (0.0, 1.0)
 
 
 def encode(study: Study, encoding: Encoding, values: Array) -> Array:

@@ -8,6 +8,7 @@ A task is a frozen record of pure functions. The smallest one counts records:
         name="count",
         rows="train",
         encoded=False,
+        shows=lambda study: {},
         release=lambda study: {"records": Field("records", (1,), "count")},
         start=lambda study, found: State({}),
         local=lambda study, state, rows: {"records": np.array([len(rows.y)], float)},
@@ -16,16 +17,23 @@ A task is a frozen record of pure functions. The smallest one counts records:
     )
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from common.errors import StudyError
+import numpy as np
+
+from common.errors import IntegrityError, StudyError
 from common.registry import load
 from common.release import Array, Release, Summands
 from common.study import Study
 
 Findings = dict[str, object]
+Shapes = Mapping[str, tuple[int, ...]]
+"""Every array of a state that a site accepts, with its exact shape."""
+
 Split = Literal["train", "test"]
 
 
@@ -39,6 +47,29 @@ class State:
     arrays: Mapping[str, Array]
     kept: Mapping[str, Array] = field(default_factory=dict)
     done: bool = False
+
+
+def fingerprint(arrays: Mapping[str, Array]) -> str:
+    """Return SHA-256 over name, kind, shape and bytes of each array, by name."""
+    names = sorted(arrays)
+    kinds = [[name, arrays[name].dtype.str, arrays[name].shape] for name in names]
+    seal = hashlib.sha256(json.dumps(kinds).encode() + b"\n")
+    for name in names:
+        seal.update(arrays[name].tobytes())
+    return seal.hexdigest()
+
+
+def rowwise(state: State) -> State:
+    """Return *state* with every array row by row in memory.
+
+    The order in memory decides in which order a product is added up, so a state that
+    was written down and read again would otherwise lead to other last bits.
+    """
+    arrays, kept = (
+        {name: np.asarray(array, order="C") for name, array in part.items()}
+        for part in (state.arrays, state.kept)
+    )
+    return replace(state, arrays=arrays, kept=kept)
 
 
 Found = Mapping[str, State]
@@ -68,11 +99,30 @@ class Task:
     name: str
     rows: Split
     encoded: bool
+    shows: Callable[[Study], Shapes]
     release: Callable[[Study], Release]
     start: Callable[[Study, Found], State]
     local: Callable[[Study, State, Rows], Summands]
     finish: Callable[[Study, State, Summands], State]
     read: Callable[[Study, State], Findings]
+
+
+def check_state(task: Task, study: Study, state: State) -> None:
+    """Raise IntegrityError unless *state* is exactly what *task* shows its sites.
+
+    What comes in is held to its declaration as what goes out is: a state of another
+    shape could make a sum over many people a sum over one.
+    """
+    shapes = task.shows(study)
+    if set(shapes) != set(state.arrays):
+        raise IntegrityError(f"a state of {task.name} has other arrays than declared")
+    for name, shape in shapes.items():
+        array = state.arrays[name]
+        if array.shape != shape or array.dtype != np.float64:
+            what = f"{array.dtype}{array.shape}, declared float64{shape}"
+            raise IntegrityError(f"the state {name} of {task.name} is {what}")
+        if not np.isfinite(array).all():
+            raise IntegrityError(f"the state {name} of {task.name} is not finite")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@
     Ask       server -> site   one round: which task, which round, the state
     Answer    site -> server   that round's summands, as one vector in declared order
 
-Each names the protocol, the study's digest, the task and the round, so that an answer
-to one question is never taken for the answer to another.
+Each names the protocol, the study's digest, the run, the task, the round and the hash
+of the state, so that an answer to one question is never taken for that to another.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 from common.errors import IntegrityError
 from common.release import Array
 from common.study import Study
-from common.task import State
+from common.task import State, fingerprint
 
 PROTOCOL = 1
 OPEN, ROUND, CLOSE = "query.open", "query.round", "query.close"
@@ -26,11 +26,16 @@ OPEN, ROUND, CLOSE = "query.open", "query.round", "query.close"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a study a message belongs."""
+    """Where a message belongs: in which study and run, and at which round of them.
+
+    ``state`` is the hash of what the sites are shown in that round.
+    """
 
     digest: str
-    task: str
-    round: int
+    run: str
+    task: str = ""
+    round: int = 0
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +55,32 @@ class Answer:
     vector: Array
 
 
-def opening(study: Study) -> RecordDict:
-    """Return the message that shows *study* to a site."""
+def opening(study: Study, run: str) -> RecordDict:
+    """Return the message that shows *study* to a site, for the run called *run*."""
     text = study.canonical().decode()
-    return RecordDict({"about": ConfigRecord({"protocol": PROTOCOL, "study": text})})
+    about = ConfigRecord({"protocol": PROTOCOL, "run": run, "study": text})
+    return RecordDict({"about": about})
 
 
-def read_opening(record: RecordDict) -> Study:
-    """Return the study of an opening; raise IntegrityError when it is none."""
-    return Study.model_validate_json(str(_about(record)["study"]))
+def read_opening(record: RecordDict) -> tuple[Study, str]:
+    """Return (study, run) of an opening; raise IntegrityError when it is none."""
+    about = _about(record)
+    return Study.model_validate_json(str(about["study"])), str(about["run"])
 
 
-def closing(digest: str) -> RecordDict:
+def closing(digest: str, run: str) -> RecordDict:
     """Return the message that ends a study at a site."""
-    return _record(Place(digest, "", 0), {}, {})
+    return _record(Place(digest, run), {}, {})
 
 
-def ready(digest: str, site: str) -> RecordDict:
+def ready(place: Place, site: str) -> RecordDict:
     """Return a site's word that it admitted the study: its name and nothing more."""
-    return _record(Place(digest, "", 0), {"site": site}, {})
+    return _record(place, {"site": site}, {})
 
 
-def read_ready(record: RecordDict) -> tuple[str, str]:
-    """Return (digest, site) of a site's word that it is ready."""
-    return read_place(record).digest, str(_about(record)["site"])
+def read_ready(record: RecordDict) -> tuple[Place, str]:
+    """Return (place, site) of a site's word that it is ready."""
+    return read_place(record), str(_about(record)["site"])
 
 
 def ask(question: Ask) -> RecordDict:
@@ -82,8 +89,11 @@ def ask(question: Ask) -> RecordDict:
 
 
 def read_ask(record: RecordDict) -> Ask:
-    """Return the question in a Flower record."""
-    return Ask(read_place(record), State(_arrays(record)))
+    """Return the question in a Flower record; raise IntegrityError for a torn one."""
+    place, arrays = read_place(record), _arrays(record)
+    if fingerprint(arrays) != place.state:
+        raise IntegrityError(f"the state of round {place.round} is not what it says")
+    return Ask(place, State(arrays))
 
 
 def answer(reply: Answer) -> RecordDict:
@@ -98,9 +108,15 @@ def read_answer(record: RecordDict) -> Answer:
 
 
 def read_place(record: RecordDict) -> Place:
-    """Return where in a study a message belongs."""
+    """Return where a message belongs."""
     about = _about(record)
-    return Place(str(about["digest"]), str(about["task"]), int(str(about["round"])))
+    return Place(
+        digest=str(about["digest"]),
+        run=str(about["run"]),
+        task=str(about["task"]),
+        round=int(str(about["round"])),
+        state=str(about["state"]),
+    )
 
 
 def size(record: RecordDict) -> int:
@@ -117,8 +133,10 @@ def _record(
         {
             "protocol": PROTOCOL,
             "digest": place.digest,
+            "run": place.run,
             "task": place.task,
             "round": place.round,
+            "state": place.state,
             **words,
         }
     )

@@ -16,6 +16,9 @@ from common.wire import Answer, Place
 def total(release: Release, place: Place, answers: Iterable[Answer]) -> Summands:
     """Return the sum of *answers*; raise IntegrityError for one that does not fit."""
     ordered = sorted(answers, key=lambda answer: answer.site)
+    sites = [answer.site for answer in ordered]
+    if twice := sorted({site for site in sites if sites.count(site) > 1}):
+        raise IntegrityError(f"{', '.join(twice)} answered twice")
     for answer in ordered:
         _belongs(release, place, answer)
     summed: Array = np.sum([answer.vector for answer in ordered], axis=0)

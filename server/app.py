@@ -1,17 +1,20 @@
 """Flower's way into the aggregator: ``server.app:app`` runs one study to its end.
 
 The study arrives as canonical JSON in the run's configuration; what it came to is left
-in the context's state, where Flower keeps it and the command line finds it.
+in the context's state, where Flower keeps it and the command line finds it. With a
+``journal`` folder in the configuration the run outlives the process.
 """
 
 import json
+from pathlib import Path
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
+from common import wire
 from common.study import Study
 from common.task import State
-from server import rounds
+from server import journal, rounds
 from server.rounds import Outcome
 
 app = ServerApp()
@@ -21,7 +24,12 @@ app = ServerApp()
 def main(grid: Grid, context: Context) -> None:
     """Run the configured study over *grid*."""
     study = Study.model_validate_json(str(context.run_config["study"]))
-    _keep(context, rounds.run(study, grid))
+    folder = context.run_config.get("journal")
+    if folder is None:
+        _keep(context, rounds.run(study, grid))
+        return
+    with journal.held(Path(str(folder)), study.digest(), wire.PROTOCOL) as book:
+        _keep(context, rounds.run(study, grid, book))
 
 
 def _keep(context: Context, outcome: Outcome) -> None:

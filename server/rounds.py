@@ -3,25 +3,31 @@
 The roster is fixed when the study opens. From then on every round needs every site of
 the roster, and a site that does not answer in time ends the run by name: a model over a
 changing set of hospitals would be the model of no set at all.
+
+Each round is in the journal before the next one is asked, so a run that was cut off at
+any moment goes on from its last round, to the same model to the last bit.
 """
 
 import logging
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from flwr.app import Message, RecordDict
+from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
 from common import plan, wire
-from common.errors import QuorumError, StudyError
+from common.errors import IntegrityError, QuorumError, StudyError
 from common.study import Study
-from common.task import State, Task
-from server import aggregation
+from common.task import State, Task, fingerprint, rowwise
+from common.wire import Answer, Place
+from server import aggregation, line, roster
+from server.journal import Entry, Journal, Traffic
+from server.line import Line
+from server.roster import Door
 
 LOG = logging.getLogger("consilium.server")
-POLL_FIRST, POLL_LAST = 0.01, 0.5
-"""Seconds between two looks for answers: eager at first, patient later."""
+TRIES = 3
+"""How often a site may lose one round: by restarting, or by saying no to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,91 +42,63 @@ class Outcome:
     received: dict[str, int]
 
 
-@dataclass(slots=True)
-class Line:
-    """The connection to the sites of one study: node ids, names, and bytes counted."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One run of one study: its sites, how they are let in, and what is done."""
 
-    grid: Grid
-    digest: str
-    deadline: float
-    nodes: dict[int, str] = field(default_factory=dict)
-    sent: dict[int, int] = field(default_factory=dict)
-    received: dict[int, int] = field(default_factory=dict)
+    study: Study
+    line: Line
+    door: Door
+    book: Journal
 
 
-def run(study: Study, grid: Grid) -> Outcome:
-    """Run every task of *study* over the sites on *grid*.
+def run(study: Study, grid: Grid, journal: Journal | None = None) -> Outcome:
+    """Run every task of *study* over the sites on *grid*, from where *journal* is.
 
     Raises QuorumError when too few sites take part, or one of them stops answering.
     """
-    line = Line(grid, study.digest(), study.rounds.deadline_seconds)
-    refusals = _open(study, line)
-    states: dict[str, State] = {}
-    rounds: dict[str, int] = {}
-    for task in plan.tasks(study):
-        states[task.name], rounds[task.name] = _conclude(study, task, states, line)
-    _exchange(line, wire.closing(line.digest), wire.CLOSE)
-    return Outcome(
-        states=states,
-        roster=tuple(sorted(line.nodes.values())),
-        refusals=refusals,
-        rounds=rounds,
-        sent={name: line.sent[node] for node, name in line.nodes.items()},
-        received={name: line.received[node] for node, name in line.nodes.items()},
-    )
+    book = journal or Journal(study.digest())
+    begun = Line(grid, study.rounds.deadline_seconds)
+    door = roster.door(study, Place(book.digest, book.run))
+    work = Work(study, begun, door, book)
+    tasks = plan.tasks(study)
+    begun.sent, begun.received = dict(book.traffic.sent), dict(book.traffic.received)
+    if not book.finished(tasks[-1].name):
+        _assemble(work)
+    for task in tasks:
+        if not book.finished(task.name):
+            _conclude(work, task)
+    _close(work)
+    return _outcome(book)
 
 
-def _open(study: Study, line: Line) -> tuple[str, ...]:
-    """Show the study to every node; those that admit it become the roster."""
-    line.nodes = {node: f"node {node}" for node in line.grid.get_node_ids()}
-    replies = _exchange(line, wire.opening(study), wire.OPEN)
-    refusals = tuple(str(reply.error.reason) for reply in replies if reply.has_error())
-    admitted = [reply for reply in replies if reply.has_content()]
-    line.nodes = dict(_names(study, line.digest, admitted))
-    quorum = study.rounds.quorum
-    if len(line.nodes) < quorum:
-        silent = len(list(line.grid.get_node_ids())) - len(replies)
-        raise QuorumError(
-            f"{len(line.nodes)} of {quorum} needed sites take part in "
-            f"{study.study.name}",
-            likely="; ".join(
-                [*refusals, *([f"{silent} did not answer"] if silent else [])]
-            ),
-            fix="each site's own log says under that id why it refused",
-            then="consilium client check   (at the site)",
-        )
-    LOG.info(
-        "open: %d sites take part: %s", len(line.nodes), _list(line.nodes.values())
-    )
-    return refusals
+def _assemble(work: Work) -> None:
+    """Open the study: at whoever takes part, or again at those who did."""
+    book, sites = work.book, work.line
+    if book.roster:
+        roster.rejoin(work.door, sites, book.roster, sites.until())
+        return
+    refusals = roster.admit(work.study, work.door, sites)
+    book.traffic = _traffic(sites)
+    book.opened(tuple(sorted(sites.nodes.values())), refusals)
 
 
-def _names(
-    study: Study, approved: str, replies: Iterable[Message]
-) -> Iterable[tuple[int, str]]:
-    """Yield (node, site) of each site that approved this very study, each name once."""
-    seen: set[str] = set()
-    for reply in sorted(replies, key=lambda reply: reply.metadata.src_node_id):
-        digest, site = wire.read_ready(reply.content)
-        if digest == approved and site in study.study.sites and site not in seen:
-            seen.add(site)
-            yield reply.metadata.src_node_id, site
-
-
-def _conclude(
-    study: Study, task: Task, states: dict[str, State], line: Line
-) -> tuple[State, int]:
-    """Run one task to its end; return its last state and how many rounds it took."""
-    state = task.start(study, states)
-    for number in range(1, study.rounds.maximum + 1):
-        begun = time.perf_counter()
-        state = _round(study, task, number, state, line)
-        took = 1000 * (time.perf_counter() - begun)
+def _conclude(work: Work, task: Task) -> None:
+    """Run one task to its end, from the last round of it that is in the journal."""
+    study, book, sites = work.study, work.book, work.line
+    states = {name: entry.state for name, entry in book.last.items()}
+    last = book.last.get(task.name)
+    state = last.state if last else rowwise(task.start(study, states))
+    first = last.round + 1 if last else 1
+    for number in range(first, study.rounds.maximum + 1):
+        begun = sites.clock()
+        state = _round(work, task, number, state)
+        took = 1000 * (sites.clock() - begun)
         LOG.info(
-            "%s: round %d, %d sites, %.0f ms", task.name, number, len(line.nodes), took
+            "%s: round %d, %d sites, %.0f ms", task.name, number, len(sites.nodes), took
         )
         if state.done:
-            return state, number
+            return
     raise StudyError(
         f"{task.name} did not settle in {study.rounds.maximum} rounds",
         likely="a variable separates the outcome perfectly; ridge is too small",
@@ -128,73 +106,92 @@ def _conclude(
     )
 
 
-def _round(study: Study, task: Task, number: int, state: State, line: Line) -> State:
-    """Ask one round of every site, add the answers, and take the next state."""
-    place = wire.Place(line.digest, task.name, number)
-    replies = _exchange(line, wire.ask(wire.Ask(place, state)), wire.ROUND)
-    answers = [
-        wire.read_answer(reply.content) for reply in replies if reply.has_content()
-    ]
-    _complete(task, number, replies, line)
-    release = task.release(study)
-    return task.finish(study, state, aggregation.total(release, place, answers))
+def _round(work: Work, task: Task, number: int, state: State) -> State:
+    """Ask one round of every site, add the answers, and record the next state."""
+    book = work.book
+    place = Place(book.digest, book.run, task.name, number, fingerprint(state.arrays))
+    answers = _answers(work, wire.Ask(place, state))
+    release = task.release(work.study)
+    total = aggregation.total(release, place, answers.values())
+    reached = rowwise(task.finish(work.study, state, total))
+    hashes = {
+        name: fingerprint({"vector": answer.vector})
+        for name, answer in answers.items()
+        if book.folder
+    }
+    book.add(Entry(task.name, number, reached, hashes), _traffic(work.line))
+    return reached
 
 
-def _complete(task: Task, number: int, replies: list[Message], line: Line) -> None:
-    """Raise QuorumError unless every site of the roster answered."""
-    by_node = {reply.metadata.src_node_id: reply for reply in replies}
-    missing = [name for node, name in line.nodes.items() if node not in by_node]
-    failed = [
-        f"{line.nodes[node]}: {reply.error.reason}"
-        for node, reply in by_node.items()
-        if reply.has_error()
-    ]
-    if missing or failed:
-        silent = f"no answer from {_list(missing)} within {line.deadline:g} s"
-        raise QuorumError(
-            f"round {number} of {task.name} is incomplete",
-            likely="; ".join([*failed, *([silent] if missing else [])]),
-            fix="each site's own log says under that id what happened",
-            then="consilium client check   (at the site), then run the study again",
-        )
+def _answers(work: Work, question: wire.Ask) -> dict[str, Answer]:
+    """Return the answer of every site of the roster, by name.
 
-
-def _exchange(line: Line, content: RecordDict, kind: str) -> list[Message]:
-    """Send *content* to every node and return what came back before the deadline."""
-    messages = [
-        Message(content, dst_node_id=node, message_type=kind) for node in line.nodes
-    ]
-    for node in line.nodes:
-        line.sent[node] = line.sent.get(node, 0) + wire.size(content)
-    waiting = set(line.grid.push_messages(messages))
-    replies = wait(line, waiting, time.monotonic, time.sleep)
-    for reply in replies:
-        if reply.has_content():
-            node = reply.metadata.src_node_id
-            line.received[node] = line.received.get(node, 0) + wire.size(reply.content)
-    return replies
-
-
-def wait(
-    line: Line,
-    waiting: set[str],
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-) -> list[Message]:
-    """Return the replies to *waiting* that arrive before the line's deadline."""
-    replies: list[Message] = []
-    until, pause = clock() + line.deadline, POLL_FIRST
-    while waiting:
-        arrived = list(line.grid.pull_messages(waiting))
-        replies.extend(arrived)
-        waiting -= {reply.metadata.reply_to_message_id for reply in arrived}
-        if not waiting or clock() >= until:
+    A site that says no may have restarted and lost the study: it is opened there again,
+    and the same round is asked again.
+    """
+    sites, content, until = work.line, wire.ask(question), work.line.until()
+    answers: dict[str, Answer] = {}
+    for _ in range(TRIES):
+        roster.rejoin(work.door, sites, work.book.roster, until)
+        to = {node: name for node, name in sites.nodes.items() if name not in answers}
+        heard = line.exchange(sites, content, wire.ROUND, to, until)
+        line.count(sites, heard)
+        answers |= {name: _from(name, said) for name, said in heard.said.items()}
+        if len(answers) == len(work.book.roster):
+            return answers
+        if heard.silent:
             break
-        if not arrived:
-            sleep(pause)
-            pause = min(2 * pause, POLL_LAST)
-    return replies
+        for node in [node for node, name in to.items() if name in heard.failed]:
+            del sites.nodes[node]
+    raise _incomplete(question.place, heard, sites.deadline)
 
 
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
+def _from(name: str, said: RecordDict) -> Answer:
+    answer = wire.read_answer(said)
+    if answer.site != name:
+        raise IntegrityError(f"{name} answered in the name of {answer.site}")
+    return answer
+
+
+def _incomplete(place: Place, heard: line.Heard, deadline: float) -> QuorumError:
+    silent = f"no answer from {', '.join(heard.silent)} within {deadline:g} s"
+    failed = [f"{name}: {reason}" for name, reason in sorted(heard.failed.items())]
+    return QuorumError(
+        f"round {place.round} of {place.task} is incomplete",
+        likely="; ".join([*failed, *([silent] if heard.silent else [])]),
+        fix="each site's own log says under that id what happened",
+        then="consilium client check   (at the site), then run the study again",
+    )
+
+
+def _close(work: Work) -> None:
+    """Tell the sites that it is over, and record that they were told.
+
+    After a restart nobody is on the line any more: whoever is there is told.
+    """
+    book, sites = work.book, work.line
+    if book.closed:
+        return
+    to: Mapping[int, str] = sites.nodes
+    if not to:
+        to = {node: f"node {node}" for node in sites.grid.get_node_ids()}
+    content = wire.closing(book.digest, book.run)
+    heard = line.exchange(sites, content, wire.CLOSE, to, sites.until())
+    line.count(sites, heard)
+    book.close(_traffic(sites))
+
+
+def _traffic(sites: Line) -> Traffic:
+    return Traffic(dict(sites.sent), dict(sites.received))
+
+
+def _outcome(book: Journal) -> Outcome:
+    sent, received = book.traffic.sent, book.traffic.received
+    return Outcome(
+        states={name: entry.state for name, entry in book.last.items()},
+        roster=book.roster,
+        refusals=book.refusals,
+        rounds={name: entry.round for name, entry in book.last.items()},
+        sent={name: sent[name] for name in book.roster},
+        received={name: received[name] for name in book.roster},
+    )

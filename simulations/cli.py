@@ -52,12 +52,19 @@ def simulate() -> None:
     show_default=True,
     help="Where report.json and report.html are written.",
 )
+@click.option(
+    "--journal",
+    type=FOLDER,
+    help="Folder that keeps every round; a run that was cut off goes on from it.",
+)
 @terminal.options
-def run(terminal: Terminal, study: Path, data: Path, out: Path) -> None:
+def run(
+    terminal: Terminal, study: Path, data: Path, out: Path, journal: Path | None
+) -> None:
     """Run STUDY.toml over every hospital in a folder, and compare with pooled."""
     from simulations import demos  # noqa: PLC0415
 
-    demos.study(terminal, study, data, out)
+    demos.study(terminal, study, data, out, journal)
 
 
 @simulate.command()

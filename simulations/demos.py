@@ -6,11 +6,15 @@ from pathlib import Path
 from textwrap import wrap
 
 from common import study as studies
+from common import wire
 from common.errors import UsageError
+from common.study import Study
 from common.terminal import Terminal
+from server import journal as journals
 from server import report as reports
 from server.report import Report
 from simulations import heart, hospitals, result, screen
+from simulations.result import Simulation
 
 OURS = (
     "Real patients: 569 people of the Wisconsin breast cancer data. The split into "
@@ -26,19 +30,26 @@ def run(terminal: Terminal, out: Path, data: Path | None) -> None:
     if data is None:
         terminal.say(OURS)
         place = out / "hospitals"
-        made = _run(terminal, hospitals.write(place), place, OURS, begun)
+        done = _run(terminal, hospitals.write(place), place)
+        made = _report(done, OURS, begun)
     else:
         terminal.say(heart.NOTE)
         place = out / "heart"
-        made = _run(terminal, heart.write(data, place), place, heart.NOTE, begun)
-        made = heart.benchmark(made, place)
+        done = _run(terminal, heart.write(data, place), place)
+        made = heart.benchmark(_report(done, heart.NOTE, begun), place)
     then = f"consilium simulate run {place / 'study.toml'} --data {place}"
     _show(terminal, made, out, then)
 
 
-def study(terminal: Terminal, path: Path, data: Path, out: Path) -> None:
-    """Run the study at *path* over the hospitals in *data*; report into *out*."""
-    made = _run(terminal, path, data, "", time.perf_counter())
+def study(
+    terminal: Terminal, path: Path, data: Path, out: Path, journal: Path | None
+) -> None:
+    """Run the study at *path* over the hospitals in *data*; report into *out*.
+
+    With a *journal* folder, a run that was cut off goes on.
+    """
+    begun = time.perf_counter()
+    made = _report(_run(terminal, path, data, journal), "", begun)
     _show(
         terminal, made, out, f"consilium client check --study {path} --site SITE.toml"
     )
@@ -54,11 +65,28 @@ def _ours(out: Path) -> None:
         )
 
 
-def _run(terminal: Terminal, path: Path, data: Path, note: str, begun: float) -> Report:
+def _run(
+    terminal: Terminal, path: Path, data: Path, folder: Path | None = None
+) -> Simulation:
     study = studies.read(path)
     folders = result.folders(data)
+    if folder:
+        terminal.say(_found(study, folder))
     with terminal.progress(study.study.name):
-        done = result.simulate(study, folders)
+        return result.simulate(study, folders, folder)
+
+
+def _found(study: Study, folder: Path) -> str:
+    """Say what a journal holds before the run, and thus what the run will do."""
+    with journals.held(folder, study.digest(), wire.PROTOCOL) as book:
+        if book.closed:
+            return f"{folder}: {book.words()} and is over; no site is asked again"
+        if book.roster:
+            return f"resuming from {folder}: {book.words()}"
+        return f"each round is kept in {folder}"
+
+
+def _report(done: Simulation, note: str, begun: float) -> Report:
     now = datetime.now(UTC)
     return result.report(done, now, time.perf_counter() - begun, note)
 

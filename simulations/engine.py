@@ -85,15 +85,20 @@ class InProcess(Grid):
         return number
 
 
-def run(study: Study, sites: Iterable[Path]) -> Outcome:
-    """Run *study* over the site folders whose ``site.toml`` files are *sites*."""
-    return on(InProcess(sites, next(RUN)), study)
+def run(study: Study, sites: Iterable[Path], journal: Path | None = None) -> Outcome:
+    """Run *study* over the site folders whose ``site.toml`` files are *sites*.
+
+    With a *journal* folder, a run that was begun there goes on.
+    """
+    return on(InProcess(sites, next(RUN)), study, journal)
 
 
-def on(grid: InProcess, study: Study) -> Outcome:
+def on(grid: InProcess, study: Study, journal: Path | None = None) -> Outcome:
     """Run *study* on *grid*, through the apps that a deployment runs."""
     run_id = grid.run.run_id
     config: UserConfig = {"study": study.canonical().decode()}
+    if journal is not None:
+        config["journal"] = str(journal)
     context = Context(run_id, 0, {}, RecordDict(), config)
     become(run_id)
     server.app.app(grid, context)

@@ -49,8 +49,10 @@ def folders(data: Path) -> list[Path]:
     return found
 
 
-def simulate(study: Study, paths: Iterable[Path]) -> Simulation:
-    """Run *study* over the hospitals at *paths*.
+def simulate(
+    study: Study, paths: Iterable[Path], journal: Path | None = None
+) -> Simulation:
+    """Run *study* over the hospitals at *paths*, or go on with the run in *journal*.
 
     Each hospital is opened first, so that its error is raised here in full: in the
     simulation the hospital and the person at the keyboard are the same.
@@ -58,7 +60,7 @@ def simulate(study: Study, paths: Iterable[Path]) -> Simulation:
     hospitals = tuple(_open(study, site.read(path)) for path in paths)
     for opened in hospitals:
         client.app.SHELF.hold(opened)
-    outcome = engine.run(study, [opened.site.path for opened in hospitals])
+    outcome = engine.run(study, [opened.site.path for opened in hospitals], journal)
     return Simulation(study, hospitals, outcome)
 
 

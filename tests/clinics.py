@@ -58,7 +58,7 @@ def study(**changes: Any) -> Study:
         "variables": VARIABLES,
         "outcome": BINARY,
         "model": {"kind": "logistic", "ridge": 1.0},
-        "rounds": {"quorum": 1},
+        "rounds": {"quorum": 1, "deadline_seconds": 2},
         "evaluation": {"test": 0.3, "bins": 200},
         "disclosure": {"min_people": 1},
     }

@@ -150,6 +150,54 @@ def test_a_study_runs_over_a_folder(
     assert "logistic: round 1, 1 sites" in capsys.readouterr().err
 
 
+def test_a_run_that_was_cut_off_goes_on_from_its_journal(
+    study: Path, north: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out, folder = str(north.parents[1]), str(tmp_path / "out"), tmp_path / "j"
+    run = ["simulate", "run", str(study), "--data", data, "--out", out, "--json"]
+    run += ["--journal", str(folder)]
+    assert consilium(*run) == 0
+    shown = capsys.readouterr()
+    assert f"each round is kept in {folder}" in shown.err
+    whole = json.loads(shown.out)
+    for path in sorted(folder.glob("*.record"))[3:]:
+        path.unlink()
+    assert consilium(*run) == 0
+    shown = capsys.readouterr()
+    assert f"resuming from {folder}: run " in shown.err
+    assert "has finished round 1 of logistic" in shown.err
+    assert "logistic: round 2" in shown.err
+    assert "logistic: round 1," not in shown.err
+    assert json.loads(shown.out)["coefficients"] == whole["coefficients"]
+    assert consilium(*run) == 0
+    assert "is over; no site is asked again" in capsys.readouterr().err
+    study.write_text(study.read_text().replace("quorum = 1", "quorum = 1 "))
+    assert consilium(*run) == 0
+    study.write_text(study.read_text().replace("ridge = 1.0", "ridge = 2.0"))
+    assert consilium(*run) == 11
+    assert "the journal is of another study" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_command_that_was_killed_goes_on_when_it_is_typed_again(
+    study: Path, north: Path, tmp_path: Path
+) -> None:
+    program = "from common.cli import main; main()"
+    data, folder = str(north.parents[1]), tmp_path / "j"
+    run = [sys.executable, "-c", program, "simulate", "run", str(study), "--json"]
+    run += ["--data", data, "--out", str(tmp_path / "out"), "--journal", str(folder)]
+    killed = subprocess.Popen(run)  # noqa: S603 - our own interpreter and program
+    while not (folder / "000001.record").exists():
+        assert killed.poll() is None
+    killed.kill()
+    killed.wait()
+    done = subprocess.run(  # noqa: S603 - the same
+        run, capture_output=True, text=True, check=True
+    )
+    assert "resuming from" in done.stderr
+    assert json.loads(done.stdout)["max_abs_coefficient_difference"] < 1e-6
+
+
 @pytest.mark.parametrize(
     ("old", "new", "code", "says"),
     [

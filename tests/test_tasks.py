@@ -76,7 +76,7 @@ def odd_tables(kind: str) -> dict[str, Table]:
     """Return tables that break careless formulas."""
     whole = table_of(kind, 40)
     gone = np.full_like(whole.values, np.nan)
-    constant = np.ones_like(whole.values)
+    constant = np.tile([50.0, 240.0, 1.0, 1.0], (len(whole.outcome), 1))
     ones = np.ones_like(whole.outcome)
     empty = clinics.rows(whole.values[:0], whole.outcome[:0], whole.train[:0])
     return {

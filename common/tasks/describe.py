@@ -206,6 +206,7 @@ DESCRIBE = Task(
     name="describe",
     rows="train",
     encoded=False,
+    shows=lambda _study: {},
     release=release,
     start=start,
     local=local,

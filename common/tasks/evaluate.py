@@ -14,7 +14,7 @@ from common.encoding import Encoding
 from common.errors import StudyError
 from common.release import Array, Field, Release, Summands
 from common.study import Evaluation, Study
-from common.task import Findings, Found, Rows, State, Task, model_of
+from common.task import Findings, Found, Rows, Shapes, State, Task, model_of
 
 LOG_ODDS = 8.0
 """Scores beyond these log-odds (0.9997 and above) share a bin."""
@@ -39,6 +39,11 @@ def release(study: Study) -> Release:
         "total": Field("sum of the outcome", (1,), "sum"),
         "square": Field("sum of the squared outcome", (1,), "sum"),
     }
+
+
+def shows(study: Study) -> Shapes:
+    """Show the sites exactly what the model showed them while it was fitted."""
+    return model_of(study).fit.shows(study)
 
 
 def start(study: Study, found: Found) -> State:
@@ -137,6 +142,7 @@ EVALUATE = Task(
     name="evaluate",
     rows="test",
     encoded=True,
+    shows=shows,
     release=release,
     start=start,
     local=local,

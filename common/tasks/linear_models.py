@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from common.encoding import Encoding, columns
+from common.encoding import Encoding, columns, shapes
 from common.errors import StudyError
 from common.release import Array, Field, Release, Summands
 from common.study import Study
-from common.task import Findings, Found, Model, Rows, State, Task
+from common.task import Findings, Found, Model, Rows, Shapes, State, Task
 
 TOLERANCE = 1e-8
 """Stop when no weight moves by more than this, relative to the largest weight or 1."""
@@ -55,6 +55,13 @@ def _poisson_loss(eta: Array, y: Array) -> tuple[Array, Array, Array]:
 
 def _log(mean: float) -> float:
     return float(np.log(max(mean, 1e-3)))
+
+
+def shows(study: Study) -> Shapes:
+    """Show the sites the encoding and the weights, intercept last."""
+    constants = shapes(study)
+    (width,) = constants["centre"]
+    return {**constants, "weights": (width + 1,)}
 
 
 def release(study: Study) -> Release:
@@ -213,6 +220,7 @@ def model(family: Family) -> Model:
             name=family.name,
             rows="train",
             encoded=True,
+            shows=shows,
             release=release,
             start=lambda study, found: _start(family, study, found),
             local=lambda _study, state, rows: _local(family, state, rows),

@@ -11,7 +11,7 @@ from common.wire import Answer, Place
 from server.aggregation import total
 
 RELEASE = {"s": Field("sums", (3,), "sum"), "n": Field("people", (1,), "count")}
-PLACE = Place("d" * 64, "describe", 1)
+PLACE = Place("d" * 64, "r" * 32, "describe", 1)
 
 
 def answer(site: str, vector: np.ndarray, place: Place = PLACE) -> Answer:
@@ -47,8 +47,8 @@ def test_an_answer_that_does_not_fit_is_refused(vector: np.ndarray, says: str) -
     "place",
     [
         Place("e" * 64, "describe", 1),
-        Place("d" * 64, "evaluate", 1),
-        Place("d" * 64, "describe", 2),
+        Place("d" * 64, "r" * 32, "evaluate", 1),
+        Place("d" * 64, "r" * 32, "describe", 2),
     ],
 )
 def test_an_answer_to_another_question_is_refused(place: Place) -> None:

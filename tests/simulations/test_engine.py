@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from flwr.app import Message
 import client.app
 from client import site
 from client.opened import open_study
+from client.training import Design
 from common import plan, wire
 from common.errors import QuorumError
 from common.study import Study
-from server import rounds
+from common.task import fingerprint
+from server.line import POLL_LAST, Line, wait
 from simulations import engine, plain
 from simulations.engine import InProcess
 from tests import clinics
@@ -147,27 +150,31 @@ def test_a_fault_at_a_site_travels_as_an_id_without_its_text(
     study = clinics.study()
     (path,) = hospitals(tmp_path, study, ["north"])
     opened = open_study(site.read(path), study, clinics.TODAY)
-    opened.table.values[0, 0] = np.nan
-    client.app.SHELF.hold(opened)
+    narrow = clinics.rows(
+        opened.table.values[:, :1], opened.table.outcome, opened.table.train
+    )
+    client.app.SHELF.hold(replace(opened, design=Design(narrow)))
     grid = InProcess([path], 7)
     engine.become(7)
-    question = wire.ask(
-        wire.Ask(wire.Place(study.digest(), "logistic", 1), wire.State({}))
-    )
+    opened.memory.begin("run")
+    fit = plan.find(study, "logistic")
+    state = fit.start(study, plain.run(study, [opened.table]))
+    place = wire.Place(study.digest(), "run", "logistic", 1, fingerprint(state.arrays))
+    question = wire.ask(wire.Ask(place, state))
     message = Message(question, dst_node_id=1, message_type=wire.ROUND)
     (reply,) = grid.send_and_receive([message])
     client.app.SHELF.drop(str(path), study.digest())
     assert reply.has_error()
-    assert "centre" not in reply.error.reason
-    assert "KeyError" in caplog.text
-    assert "centre" not in caplog.text
+    assert "index" not in reply.error.reason
+    assert "IndexError" in caplog.text
+    assert "out of bounds" not in caplog.text
 
 
 def test_a_round_without_an_open_study_is_refused(tmp_path: Path) -> None:
     study = clinics.study()
     grid = InProcess(hospitals(tmp_path, study, ["north"]), 8)
     engine.become(8)
-    message = Message(wire.closing(study.digest()), 1, wire.CLOSE)
+    message = Message(wire.closing(study.digest(), "run"), 1, wire.CLOSE)
     (reply,) = grid.send_and_receive([message])
     assert reply.has_error()
 
@@ -175,7 +182,7 @@ def test_a_round_without_an_open_study_is_refused(tmp_path: Path) -> None:
 def test_the_protocol_version_is_checked(tmp_path: Path) -> None:
     study = clinics.study()
     grid = InProcess(hospitals(tmp_path, study, ["north"]), 9)
-    record = wire.opening(study)
+    record = wire.opening(study, "run")
     record["about"]["protocol"] = 2
     engine.become(9)
     (reply,) = grid.send_and_receive([Message(record, 1, wire.OPEN)])
@@ -184,9 +191,14 @@ def test_the_protocol_version_is_checked(tmp_path: Path) -> None:
 
 def test_the_poll_is_patient_but_bounded(tmp_path: Path) -> None:
     study = clinics.study()
-    line = rounds.Line(Deaf(hospitals(tmp_path, study), 1), study.digest(), 10)
     naps: list[float] = []
     ticks = iter(range(100))
-    rounds.wait(line, {"absent"}, lambda: float(next(ticks)), naps.append)
+    one = Line(
+        Deaf(hospitals(tmp_path, study), 1),
+        10,
+        clock=lambda: float(next(ticks)),
+        sleep=naps.append,
+    )
+    wait(one, {"absent"}, one.until())
     assert naps[0] < 0.05
-    assert max(naps) <= rounds.POLL_LAST
+    assert max(naps) <= POLL_LAST
