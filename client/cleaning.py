@@ -85,11 +85,20 @@ def _identified(study: Study, work: Work) -> Work:
     """Leave out records of no person or no event: what they repeat is unknown."""
     del study
     named = work.keys["person"].str.len() > 0
-    work = work.keep(named, "person", "", "records without a person")
+    work = _alike(work.keep(named, "person", "", "records without a person"))
     if "event_time" not in work.keys:
         return work
     timed = work.keys["event_time"].str.len() > 0
     return work.keep(timed, "event", "", "records without the time of their event")
+
+
+def _alike(work: Work) -> Work:
+    """Count keys that differ in case or leading zeros only: one person, or two?"""
+    keys = pd.Series(work.keys["person"].unique(), dtype=str)
+    alike = len(keys) - keys.str.casefold().str.lstrip("0").nunique()
+    what = "person keys like another but for case or zeros: taken as other people"
+    counted = (Count("person", "", what, alike),) if alike else ()
+    return Work(work.frame, work.keys, work.report + counted)
 
 
 def _distinct(study: Study, work: Work) -> Work:
@@ -179,6 +188,15 @@ def _declared(site: Site, work: Work) -> pd.Series:
             f"{site.name}: {count} cells of the split column are not train or test",
             where=f"{site.data_file.name} line {line_of(other)}",
             fix="write train or test in each cell",
+            then=f"{CHECK}{site.path}",
+        )
+    sides = said.groupby(work.keys["person"]).nunique()
+    if (both := int((sides > 1).sum())) > 0:
+        raise DataError(
+            f"{site.name}: {both} people are split between train and test",
+            where=site.where("data", "split"),
+            likely="the file splits by visit; a model would be tested on whom it knows",
+            fix="write the same word in every record of a person",
             then=f"{CHECK}{site.path}",
         )
     return said == "train"

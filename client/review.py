@@ -81,6 +81,7 @@ def check(site: Site, study: Study, today: date = date.min) -> Review:
 
     Whether it is approved is said as of *today*; by default an approval has not ended.
     """
+    sites.invited(site, study, today)
     table = cleaning.clean(site, study, csv.read(site))
     return Review(site, study, table, _is_approved(site, study, today))
 

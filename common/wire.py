@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from flwr.app import Array as FlowerArray
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
+from pydantic import ValidationError
 
 from common.errors import IntegrityError
 from common.release import Array
@@ -64,8 +65,11 @@ def opening(study: Study, run: str) -> RecordDict:
 
 def read_opening(record: RecordDict) -> tuple[Study, str]:
     """Return (study, run) of an opening; raise IntegrityError when it is none."""
-    about = _about(record)
-    return Study.model_validate_json(str(about["study"])), str(about["run"])
+    try:
+        study = Study.model_validate_json(_word(record, "study"))
+    except ValidationError:
+        raise IntegrityError("an opening holds no valid study") from None
+    return study, _word(record, "run")
 
 
 def closing(digest: str, run: str) -> RecordDict:
@@ -80,7 +84,7 @@ def ready(place: Place, site: str) -> RecordDict:
 
 def read_ready(record: RecordDict) -> tuple[Place, str]:
     """Return (place, site) of a site's word that it is ready."""
-    return read_place(record), str(_about(record)["site"])
+    return read_place(record), _word(record, "site")
 
 
 def ask(question: Ask) -> RecordDict:
@@ -103,20 +107,21 @@ def answer(reply: Answer) -> RecordDict:
 
 def read_answer(record: RecordDict) -> Answer:
     """Return the answer in a Flower record."""
-    vector = _arrays(record)["vector"]
-    return Answer(read_place(record), str(_about(record)["site"]), vector)
+    arrays = _arrays(record)
+    if set(arrays) != {"vector"}:
+        raise IntegrityError("an answer holds other arrays than its one vector")
+    return Answer(read_place(record), _word(record, "site"), arrays["vector"])
 
 
 def read_place(record: RecordDict) -> Place:
     """Return where a message belongs."""
-    about = _about(record)
-    return Place(
-        digest=str(about["digest"]),
-        run=str(about["run"]),
-        task=str(about["task"]),
-        round=int(str(about["round"])),
-        state=str(about["state"]),
+    digest, run, task, state = (
+        _word(record, name) for name in ("digest", "run", "task", "state")
     )
+    number = _word(record, "round")
+    if not number.isdecimal():
+        raise IntegrityError("a message names a round that is no number")
+    return Place(digest, run, task, int(number), state)
 
 
 def size(record: RecordDict) -> int:
@@ -155,6 +160,17 @@ def _parts(record: RecordDict) -> list[ArrayRecord]:
     return list(record.array_records.values())
 
 
+def _word(record: RecordDict, name: str) -> str:
+    about = _about(record)
+    if name not in about:
+        raise IntegrityError(f"a message lacks its {name}")
+    return str(about[name])
+
+
 def _arrays(record: RecordDict) -> dict[str, Array]:
-    packed = record.array_records["arrays"]
-    return {name: np.asarray(each.numpy()) for name, each in packed.items()}
+    """Return the arrays of a message; numpy refuses one that would run code."""
+    packed = record.array_records.get("arrays", ArrayRecord())
+    try:
+        return {name: np.asarray(each.numpy()) for name, each in packed.items()}
+    except (ValueError, TypeError, EOFError, OSError):
+        raise IntegrityError("a message holds arrays that cannot be read") from None

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from flwr.app import Message, RecordDict
 
 from common import wire
-from common.errors import QuorumError
+from common.errors import IntegrityError, QuorumError
 from common.study import Study
 from server import line as lines
 from server.line import POLL_FIRST, POLL_LAST, Heard, Line
@@ -45,17 +45,26 @@ def admit(study: Study, open_: Door, line: Line) -> tuple[str, ...]:
     everyone = {node: f"node {node}" for node in line.grid.get_node_ids()}
     heard = lines.exchange(line, open_.message, wire.OPEN, everyone, line.until())
     lines.count(line, heard)
+    strange: list[str] = []
     for node, called in sorted(everyone.items()):
         name = _name(open_, heard.said.get(called))
-        if name and name not in line.nodes.values():
+        if name in line.nodes.values():
+            raise IntegrityError(
+                f"two nodes say that they are {name}",
+                likely="a site is configured twice, or somebody takes its name",
+                fix="stop both and ask that site's IT which one is theirs",
+            )
+        if name:
             line.nodes[node] = name
+        elif called in heard.said:
+            strange.append(f"{called} answered for another study or roster")
     for counted in (line.sent, line.received):
         known = {name: counted[everyone[n]] for n, name in line.nodes.items()}
         counted.clear()
         counted.update(known)
     _quorum(study, line, heard)
     LOG.info("open: %d sites take part: %s", len(line.nodes), listed(line.nodes))
-    return tuple(heard.failed.values())
+    return (*heard.failed.values(), *strange)
 
 
 def rejoin(open_: Door, line: Line, roster: tuple[str, ...], until: float) -> None:
@@ -126,7 +135,10 @@ def _name(open_: Door, content: RecordDict | None) -> str:
     """Return the site that approved this very study for this very run, or nothing."""
     if content is None:
         return ""
-    place, site = wire.read_ready(content)
+    try:
+        place, site = wire.read_ready(content)
+    except IntegrityError:
+        return ""
     return site if place == open_.place and site in open_.invited else ""
 
 

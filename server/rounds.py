@@ -16,7 +16,7 @@ from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
 from common import plan, wire
-from common.errors import IntegrityError, QuorumError, StudyError
+from common.errors import ConsiliumError, IntegrityError, QuorumError, StudyError
 from common.study import Study
 from common.task import State, Task, fingerprint, rowwise
 from common.wire import Answer, Place
@@ -63,13 +63,26 @@ def run(study: Study, grid: Grid, journal: Journal | None = None) -> Outcome:
     work = Work(study, begun, door, book)
     tasks = plan.tasks(study)
     begun.sent, begun.received = dict(book.traffic.sent), dict(book.traffic.received)
-    if not book.finished(tasks[-1].name):
-        _assemble(work)
-    for task in tasks:
-        if not book.finished(task.name):
-            _conclude(work, task)
+    try:
+        if not book.finished(tasks[-1].name):
+            _assemble(work)
+        for task in tasks:
+            if not book.finished(task.name):
+                _conclude(work, task)
+    except ConsiliumError:
+        if not book.folder:  # nobody will go on with it: let the sites forget it
+            _dismiss(work)
+        raise
     _close(work)
     return _outcome(book)
+
+
+def _dismiss(work: Work) -> None:
+    """Tell the sites that a run has failed, and wait for none of them."""
+    sites = work.line
+    if sites.nodes:
+        content = wire.closing(work.book.digest, work.book.run)
+        line.post(sites, content, wire.CLOSE, sites.nodes)
 
 
 def _assemble(work: Work) -> None:
@@ -147,7 +160,10 @@ def _answers(work: Work, question: wire.Ask) -> dict[str, Answer]:
 
 
 def _from(name: str, said: RecordDict) -> Answer:
-    answer = wire.read_answer(said)
+    try:
+        answer = wire.read_answer(said)
+    except IntegrityError as torn:
+        raise IntegrityError(f"{name}: {torn.what}") from None
     if answer.site != name:
         raise IntegrityError(f"{name} answered in the name of {answer.site}")
     return answer

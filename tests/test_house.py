@@ -71,6 +71,13 @@ def one_door(path: str, text: str, tree: ast.Module) -> Iterator[str]:
             yield "builds a reply, which only client/egress.py may"
 
 
+def imports(path: str, text: str, tree: ast.Module) -> Iterator[str]:
+    del path, text
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in {"__import__", "__builtins__"}:
+            yield "imports what no import statement names"
+
+
 def formula(path: str, text: str, tree: ast.Module) -> Iterator[str]:
     del text
     for node in ast.walk(tree) if path.startswith("common/tasks/") else ():
@@ -92,6 +99,7 @@ RULES: dict[Rule, tuple[int, str, str]] = {
     parents: (2, "client/x.py", "class A(B): ...\nclass C(Exception, Grid): ..."),
     no_global: (1, "client/x.py", "def f():\n    global x\n    x = 1"),
     one_door: (2, "client/x.py", "m.create_reply(x)\nMessage(x, reply_to=m)"),
+    imports: (1, "client/x.py", "__import__('server.rounds')"),
     formula: (3, "common/tasks/x.py", "print(np.load(open('x')))"),
     finished: (1, "client/x.py", "pass  # TODO: all of it"),
 }

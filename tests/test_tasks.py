@@ -1,5 +1,7 @@
 """One contract for every task: declared is released, and any split equals pooled."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
@@ -192,3 +194,33 @@ def test_rounds_stay_below_the_limit() -> None:
         clinics.table(500),
     )
     assert plain.run(study, [whole])["logistic"].done
+
+
+def test_a_step_that_overshoots_is_halved() -> None:
+    draw = np.random.default_rng(28)
+    people = int(draw.integers(8, 30))
+    x = draw.standard_t(1.2, size=(people, 1)).clip(-59, 59) + 60
+    y = draw.poisson(np.exp(draw.normal(0, 2, people))).clip(0, 50).astype(float)
+    train = np.r_[np.ones(people, bool), False, False]
+    wild = clinics.rows(np.vstack([x, x[:2]]), np.r_[y, y[:2]], train)
+    study = study_of("poisson", variables=[clinics.VARIABLES[0]])
+    study = study.model_copy(
+        update={"model": study.model.model_copy(update={"ridge": 1e-3})}
+    )
+    found = {"describe": plain.run(study, [wild])["describe"]}
+    fit, design = plan.find(study, "poisson"), Design(wild)
+    states = [fit.start(study, found)]
+    while not states[-1].done:
+        sums = training.run(fit, study, states[-1], design)
+        states.append(fit.finish(study, states[-1], sums))
+    halved = sum(new.kept is old.kept for old, new in pairwise(states))
+    assert halved >= 1
+    reference = compare.reference(study, [wild]).weights
+    assert np.abs(states[-1].arrays["weights"] - reference).max() < 1e-5
+
+
+def test_one_outcome_everywhere_is_an_error_that_says_so() -> None:
+    whole = clinics.table(80)
+    alike = clinics.rows(whole.values, np.ones(80), whole.train)
+    with pytest.raises(StudyError, match="has the same ill"):
+        plain.run(clinics.study(), [alike])

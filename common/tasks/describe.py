@@ -13,7 +13,7 @@ from common.study import Study
 from common.task import Findings, Found, Rows, State, Task
 
 BINS = 64
-"""Equal bins over a variable's declared range; a quartile is exact to one bin."""
+"""Equal bins over a variable's declared range; quartiles are read from them."""
 
 CONSTANT = 1e-7
 """A deviation below this share of the declared range is rounding, not variation."""

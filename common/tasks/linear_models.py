@@ -15,14 +15,13 @@ from scipy.special import expit
 
 from common.encoding import Encoding, columns, shapes
 from common.errors import StudyError
+from common.intervals import Z
 from common.release import Array, Field, Release, Summands
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, Shapes, State, Task
 
 TOLERANCE = 1e-8
 """Stop when no weight moves by more than this, relative to the largest weight or 1."""
-
-Normal95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +92,7 @@ def _local(family: Family, state: State, rows: Rows) -> Summands:
 def _start(family: Family, study: Study, found: Found) -> State:
     """Begin at no effect, with the intercept that fits the overall mean."""
     described = found["describe"]
+    _varied(study, described)
     weights = np.zeros(len(columns(study)) + 1)
     weights[-1] = family.link(_outcome_mean(study, described))
     return State(
@@ -129,7 +129,7 @@ def read(study: Study, state: State) -> Findings:
     rows: list[Findings] = []
     for name, weight, error, spread in zip(names, weights, errors, scale, strict=True):
         known = bool(spread > 0.0)
-        half = Normal95 * error
+        half = Z * error
         rows.append(
             {
                 "name": name,
@@ -152,6 +152,17 @@ def predictor(family: Family) -> Callable[[Array, Array], Array]:
         return family.mean(x @ weights[:-1] + weights[-1])
 
     return predict
+
+
+def _varied(study: Study, described: State) -> None:
+    """Raise StudyError when all training people of all sites have one outcome."""
+    mean, present = _outcome_mean(study, described), described.arrays["present"][-1]
+    if present < 1.0 or (study.outcome.kind == "binary" and mean in {0.0, 1.0}):
+        raise StudyError(
+            f"every training person of every site has the same {study.outcome.name}",
+            likely="the cohort, or a mapping of levels, leaves one outcome only",
+            fix="consilium client check   at each site shows what is left out, and why",
+        )
 
 
 def _outcome_mean(study: Study, described: State) -> float:

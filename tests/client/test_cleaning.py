@@ -158,3 +158,30 @@ def test_a_table_prints_counts_only(tmp_path: Path) -> None:
     assert repr(table) == "<Table of 40 records and 4 variables>"
     train = len(table.rows("train").y)
     assert repr(table.rows("train")) == f"<Rows of {train} records>"
+
+
+def test_a_person_cannot_train_and_test(tmp_path: Path) -> None:
+    study = clinics.study(evaluation={"test": "declared"})
+    header = clinics.HEADER + ",side"
+    records = ["p1,v1,61,250,mild,m,yes,train", "p1,v2,62,250,mild,m,yes,test"]
+    local = clinics.folder(tmp_path, records, header=header)
+    local.write_text(local.read_text().replace("[data]", '[data]\nsplit = "side"'))
+    read = site.read(local)
+    with pytest.raises(DataError, match="1 people are split between train and test"):
+        cleaning.clean(read, study, csv.read(read))
+
+
+def test_person_keys_that_look_alike_are_counted(tmp_path: Path) -> None:
+    records = ["P1,v1,61,250,mild,m,yes", "p1,v1,62,250,mild,m,no"]
+    table = clean(
+        tmp_path, [*records, "007,v1,50,250,mild,m,no", "7,v1,5,250,mild,m,no"]
+    )
+    assert len(table.outcome) == 4
+    assert counts(table)["person", ""] == 2
+
+
+def test_a_code_is_no_person_and_no_visit(tmp_path: Path) -> None:
+    records = ["NA,v1,61,250,mild,m,yes", "p1,NA,62,250,mild,m,no", *clinics.lines(3)]
+    table = clean(tmp_path, records)
+    assert len(table.outcome) == 3
+    assert counts(table)["person", ""] == counts(table)["event", ""] == 1

@@ -289,7 +289,7 @@ def test_a_message_that_is_none_is_refused_and_logged(tmp_path: Path) -> None:
     found = entries(path)
     assert [each.kind for each in found] == 3 * ["refused"]
     assert [each.digest for each in found] == ["", study.digest(), ""]
-    assert found[0].facts["reason"] == "ValidationError"
+    assert found[0].facts["reason"] == "an opening holds no valid study"
 
 
 def test_an_inbox_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from client import site
 from client.opened import open_study
 from client.training import Design
 from common import plan, wire
-from common.errors import QuorumError
+from common.errors import IntegrityError, QuorumError, StudyError
 from common.study import Study
 from common.task import fingerprint
 from server.line import POLL_LAST, Line, wait
@@ -92,6 +92,13 @@ def test_a_site_that_refuses_is_counted_out_and_told_only_an_id(
     assert "has not approved this version" in caplog.text
 
 
+def test_nothing_stays_open_when_a_run_fails(tmp_path: Path) -> None:
+    study = clinics.study(rounds={"quorum": 1, "maximum": 1, "deadline_seconds": 2})
+    with pytest.raises(StudyError, match="did not settle in 1 rounds"):
+        engine.run(study, hospitals(tmp_path, study))
+    assert client.app.SHELF.held == {}
+
+
 def test_too_few_sites_end_the_run_by_name(tmp_path: Path) -> None:
     study = clinics.study(rounds={"quorum": 2})
     paths = hospitals(tmp_path, study)
@@ -119,7 +126,7 @@ def test_the_stricter_floor_is_kept(tmp_path: Path) -> None:
 def test_two_nodes_under_one_name_count_once(tmp_path: Path) -> None:
     study = clinics.study(rounds={"quorum": 2})
     paths = hospitals(tmp_path, study, ["north"])
-    with pytest.raises(QuorumError, match="1 of 2"):
+    with pytest.raises(IntegrityError, match="two nodes say that they are north"):
         engine.run(study, [*paths, *paths])
 
 
