@@ -1,5 +1,8 @@
 """Adding up: the same answers give the same bits, and a wrong answer gives none."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +14,7 @@ from common.wire import Answer, Place
 from server.aggregation import total
 
 RELEASE = {"s": Field("sums", (3,), "sum"), "n": Field("people", (1,), "count")}
-PLACE = Place("d" * 64, "r" * 32, "describe", 1)
+PLACE = Place("d" * 64, "r" * 32, "describe", 1, "s" * 64)
 
 
 def answer(site: str, vector: np.ndarray, place: Place = PLACE) -> Answer:
@@ -44,13 +47,23 @@ def test_an_answer_that_does_not_fit_is_refused(vector: np.ndarray, says: str) -
 
 
 @pytest.mark.parametrize(
-    "place",
+    "change",
     [
-        Place("e" * 64, "describe", 1),
-        Place("d" * 64, "r" * 32, "evaluate", 1),
-        Place("d" * 64, "r" * 32, "describe", 2),
+        {"digest": "e" * 64},
+        {"run": "e" * 32},
+        {"task": "evaluate"},
+        {"round": 2},
+        {"state": "e" * 64},
     ],
+    ids=lambda change: next(iter(change)),
 )
-def test_an_answer_to_another_question_is_refused(place: Place) -> None:
+def test_an_answer_to_another_question_is_refused(change: dict[str, Any]) -> None:
+    other = replace(PLACE, **change)
     with pytest.raises(IntegrityError, match="another question"):
-        total(RELEASE, PLACE, [answer("north", np.ones(4), place)])
+        total(RELEASE, PLACE, [answer("north", np.ones(4), other)])
+
+
+def test_a_site_counts_once() -> None:
+    answers = [answer(site, np.ones(4)) for site in ("north", "south", "north")]
+    with pytest.raises(IntegrityError, match="north answered twice"):
+        total(RELEASE, PLACE, answers)
