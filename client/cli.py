@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from client import joining
 from common import terminal
 from common.terminal import Terminal
 
@@ -26,3 +27,7 @@ def check(terminal: Terminal, study_path: Path, site_path: Path) -> None:
 
     found = review.check(site.read(site_path), study.read(study_path))
     terminal.result(found.facts(), found.text())
+
+
+for command in (joining.join, joining.admitted, joining.renew):
+    client.add_command(command)

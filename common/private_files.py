@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from common.errors import IdentityError, UsageError
+from common.errors import IdentityError, MachineError, UsageError
 
 FILE, FOLDER = 0o600, 0o700
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -16,7 +16,11 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 def make_folder(path: Path) -> None:
     """Make the folder *path* for its owner only, unless it is there and is private."""
-    path.mkdir(mode=FOLDER, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=FOLDER, parents=True, exist_ok=True)
+    except OSError as broken:
+        what = f"{path} cannot be made ({type(broken).__name__})"
+        raise MachineError(what, fix="choose another folder") from None
     _require(path, FOLDER)
 
 
@@ -53,6 +57,16 @@ def content(path: Path, then: str = "") -> bytes:
 
 def write(path: Path, content: bytes) -> None:
     """Write *path* for its owner only: wholly and durably, or not at all."""
+    try:
+        _replace(path, content)
+    except OSError as broken:
+        raise MachineError(
+            f"{path} cannot be written ({type(broken).__name__})",
+            fix=f"see that {path.parent} is there, is yours, and has space",
+        ) from None
+
+
+def _replace(path: Path, content: bytes) -> None:
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE)
@@ -63,7 +77,7 @@ def write(path: Path, content: bytes) -> None:
     new.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(folder)  # the new name, too, outlives a power cut
     finally:
         os.close(folder)
 

@@ -32,7 +32,7 @@ Payload = dict[str, Any]
 def sign(payload: Payload, key: Ed25519PrivateKey, context: str) -> bytes:
     """Return *payload* sealed by *key*, as the bytes to store or to send."""
     signature = key.sign(_message(payload, context)).hex()
-    whole = {"context": context, "payload": payload, "signature": signature}
+    whole: Payload = {"context": context, "payload": payload, "signature": signature}
     return rfc8785.dumps(whole)
 
 

@@ -15,8 +15,7 @@ from typing import Final
 SPOKEN: Final = 12
 """How many words, so bytes of a digest, are read aloud."""
 
-WORDS: Final = tuple(
-    """
+_LIST = """
 acorn actor adult agent album alley amber anchor angle apple apron arch
 arrow atlas autumn axis bacon badge baker bamboo banjo barrel basket beach
 beetle bell berry bicycle bishop blanket blossom bottle bracket bridge
@@ -41,8 +40,8 @@ sugar summer table tailor temple ticket tiger timber tomato trumpet tulip
 tunnel turtle twelve umbrella uncle uniform vanilla velvet violin volcano
 wagon walnut wheat whisper window wool yacht yellow yogurt zebra zenith
 zipper
-""".split()
-)
+"""
+WORDS: Final = tuple(_LIST.split())
 
 
 def spoken(digest: bytes) -> str:

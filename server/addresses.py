@@ -10,7 +10,9 @@ from server.consortium import About
 
 PORT: Final = 9443
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9-]+)*", re.I)
+_HOST = re.compile(
+    r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9-]+)*", re.IGNORECASE
+)
 _PORT = re.compile(r"[0-9]{1,5}")
 
 

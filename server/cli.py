@@ -11,7 +11,11 @@ from server.prompts import FILE, FOLDER
 
 DIR = click.option("--dir", "folder", metavar="DIR", type=FOLDER, required=True)
 OUT = click.option(
-    "--out", type=FOLDER, default=".", show_default=True, help="Where to write it."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False, exists=True, writable=True),
+    default=".",
+    show_default=True,
+    help="Where to write it.",
 )
 
 

@@ -1,12 +1,12 @@
 """The folder that ``consilium server init`` makes, and how it is read and changed.
 
-    consortium.json   the consortium's name, where sites connect, its host names
-    ca.key  ca.pem    the authority; its key is encrypted and better kept elsewhere
-    tls.pem           the aggregator's TLS key and certificate
-    signing.key       what invites, admissions and rosters are signed with
-    roster.json       the current roster, signed
-    crl.pem           the certificates that are revoked, signed by the authority
-    book.json         invites (a hash of each code) and every certificate given out
+consortium.json   the consortium's name, where sites connect, its host names
+ca.key  ca.pem    the authority; its key is encrypted and better kept elsewhere
+tls.pem           the aggregator's TLS key and certificate
+signing.key       what invites, admissions and rosters are signed with
+roster.json       the current roster, signed
+crl.pem           the certificates that are revoked, signed by the authority
+book.json         invites (a hash of each code) and every certificate given out
 """
 
 import fcntl
@@ -61,7 +61,9 @@ class Book(Document):
 
     def revoked(self) -> dict[int, datetime]:
         """Return the serial of every revoked certificate, and when that was."""
-        return {int(each.serial, 16): each.revoked for each in self.issued if each.revoked}
+        return {
+            int(each.serial, 16): each.revoked for each in self.issued if each.revoked
+        }
 
 
 Stored = TypeVar("Stored", About, Book)

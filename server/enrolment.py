@@ -81,7 +81,10 @@ def invite(consortium: Consortium, site: str, days: int, now: datetime) -> bytes
 def admit(
     consortium: Consortium, authority: Authority, sealed: bytes, now: datetime
 ) -> bytes:
-    """Return the admission that answers a request whose words were compared."""
+    """Return the admission that answers a request whose words were compared.
+
+    The code is spent by now, so a copy stays in the folder in case the answer is lost.
+    """
     with consortium.alone():
         request = requests.examine(consortium, sealed, now)
         key = certificates.requested(
@@ -92,7 +95,9 @@ def admit(
         book = _noted(consortium.book(), request, certificate, now)
         member = _member(request, certificate, now)
         _publish(consortium, authority, book, (member,), now)
-        return _admission(consortium, sealed, request, certificate)
+        answer = _admission(consortium, sealed, request, certificate)
+        private_files.write(consortium.folder / f"{request.site}.admitted", answer)
+        return answer
 
 
 def revoke(
@@ -228,5 +233,9 @@ def _member_row(member: Member, now: datetime) -> Row:
     warning = certificates.expiry_words(member.expires, now)
     shown = warning if state == "active" else None
     return Row(
-        member.site, f"{member.admitted:%Y-%m-%d}", f"{member.expires:%Y-%m-%d}", state, shown
+        member.site,
+        f"{member.admitted:%Y-%m-%d}",
+        f"{member.expires:%Y-%m-%d}",
+        state,
+        shown,
     )

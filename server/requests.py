@@ -69,7 +69,8 @@ def _require_invited(consortium: Consortium, request: Request, now: datetime) ->
         raise IdentityError(
             f"the invite of {note.site} was used already, on {note.used:%Y-%m-%d}",
             likely="this request was admitted before, or someone copied the code",
-            fix=f"if {note.site} lost its keys: consilium server invite {note.site}",
+            fix=f"send {consortium.folder / note.site}.admitted again; if the site "
+            f"lost its keys: consilium server invite {note.site}",
         )
     if now > note.expires:
         raise IdentityError(
