@@ -33,7 +33,9 @@ def sign(payload: Payload, key: Ed25519PrivateKey, context: str) -> bytes:
     """Return *payload* sealed by *key*, as the bytes to store or to send."""
     signature = key.sign(_message(payload, context)).hex()
     whole: Payload = {"context": context, "payload": payload, "signature": signature}
-    return rfc8785.dumps(whole)
+    sealed = rfc8785.dumps(whole)
+    _parsed(sealed, context)  # what could not be read is not signed: 2.0**53, say
+    return sealed
 
 
 def verify(sealed: bytes, key: Ed25519PublicKey, context: str) -> Payload:

@@ -7,9 +7,8 @@ import click
 from common import terminal
 from common.terminal import Terminal
 from server import prompts
-from server.prompts import FILE, FOLDER
+from server.prompts import DIR, FILE, FOLDER, Opening
 
-DIR = click.option("--dir", "folder", metavar="DIR", type=FOLDER, required=True)
 OUT = click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False, exists=True, writable=True),
@@ -77,54 +76,38 @@ def invite(terminal: Terminal, site: str, folder: Path, out: Path, days: int) ->
 
 @server.command()
 @click.argument("request", metavar="REQUEST", type=FILE)
-@DIR
-@OUT
 @click.option("--words", help="The twelve words you were told, instead of a question.")
-@prompts.AUTHORITY
 @terminal.options
-def admit(  # noqa: PLR0913 - a command's options are its parameters
-    terminal: Terminal,
-    *,
-    request: Path,
-    folder: Path,
-    out: Path,
-    words: str | None,
-    ca_key: Path | None,
-    passphrase_file: Path | None,
+@prompts.opening
+def admit(
+    terminal: Terminal, authority: Opening, request: Path, words: str | None
 ) -> None:
-    """Admit the hospital that made REQUEST, after comparing its words by phone."""
+    """Admit who made REQUEST, after comparing its words; the answer lies beside it."""
     from common import private_files  # noqa: PLC0415
     from server import consortium, enrolment, requests, views  # noqa: PLC0415
 
-    opened, now = consortium.load(folder), prompts.now()
+    opened, now = consortium.load(authority.folder), prompts.now()
     views.warn(terminal, opened, now)
     sealed = private_files.content(request)
     asked = requests.examine(opened, sealed, now)
     prompts.compare(terminal, sealed, asked, words)
-    authority = prompts.unlock(opened, ca_key, passphrase_file)
-    path = out / f"{asked.site}.admitted"
-    private_files.write(path, enrolment.admit(opened, authority, sealed, now))
+    answer = enrolment.admit(opened, authority.unlock(opened), sealed, now)
+    path = request.with_name(f"{asked.site}.admitted")
+    private_files.write(path, answer)
     terminal.result(*views.admitted(opened, path, asked.site))
 
 
 @server.command()
 @click.argument("site")
-@DIR
-@prompts.AUTHORITY
 @terminal.options
-def revoke(
-    terminal: Terminal,
-    site: str,
-    folder: Path,
-    ca_key: Path | None,
-    passphrase_file: Path | None,
-) -> None:
+@prompts.opening
+def revoke(terminal: Terminal, authority: Opening, site: str) -> None:
     """Revoke SITE: its certificates, its place in the roster, its open invite."""
     from server import consortium, enrolment, views  # noqa: PLC0415
 
-    opened = consortium.load(folder)
-    authority = prompts.unlock(opened, ca_key, passphrase_file)
-    roster = enrolment.revoke(opened, authority, site, prompts.now())
+    opened = consortium.load(authority.folder)
+    root = authority.unlock(opened)
+    roster = enrolment.revoke(opened, root, site, prompts.now())
     terminal.result(*views.revoked(site, roster))
 
 
@@ -141,16 +124,13 @@ def sites(terminal: Terminal, folder: Path) -> None:
 
 
 @server.command()
-@DIR
-@prompts.AUTHORITY
 @terminal.options
-def renew(
-    terminal: Terminal, folder: Path, ca_key: Path | None, passphrase_file: Path | None
-) -> None:
+@prompts.opening
+def renew(terminal: Terminal, authority: Opening) -> None:
     """Give the aggregator a fresh TLS key and certificate."""
     from server import consortium, enrolment, views  # noqa: PLC0415
 
-    opened = consortium.load(folder)
-    authority = prompts.unlock(opened, ca_key, passphrase_file)
-    certificate = enrolment.renew(opened, authority, prompts.now())
+    opened = consortium.load(authority.folder)
+    root = authority.unlock(opened)
+    certificate = enrolment.renew(opened, root, prompts.now())
     terminal.result(*views.renewed(certificate))

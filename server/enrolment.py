@@ -41,11 +41,12 @@ def found(folder: Path, about: About, passphrase: bytes, now: datetime) -> Conso
     """Make a consortium in *folder*: authority, aggregator, nobody admitted yet."""
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty", fix="choose a new folder")
-    private_files.make_folder(folder)
     ca_key, signing_key = identity.new_tls_key(), identity.new_signing_key()
+    hidden = identity.pem(ca_key, passphrase)
+    private_files.make_folder(folder)
     authority = authorities.new_authority(ca_key, about.consortium, now)
     consortium = Consortium(folder, about, signing_key, authority.certificate)
-    private_files.write(folder / "ca.key", identity.pem(ca_key, passphrase))
+    private_files.write(folder / "ca.key", hidden)
     ca = certificates.pem(authority.certificate)
     private_files.write(folder / "ca.pem", ca.encode())
     private_files.write(folder / "signing.key", identity.pem(signing_key))

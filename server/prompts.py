@@ -5,6 +5,7 @@ which other users of the machine can see.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,19 +22,64 @@ if TYPE_CHECKING:  # help answers without loading these
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
+DIR = click.option(
+    "--dir",
+    "folder",
+    metavar="DIR",
+    type=FOLDER,
+    required=True,
+    help="The consortium's private folder.",
+)
+CA_KEY = click.option(
+    "--ca-key", type=FILE, help="The authority's key, if it is kept outside DIR."
+)
 PASSPHRASE_FILE = click.option(
     "--passphrase-file", type=FILE, help="Private file with the authority's passphrase."
-)
-_CA_KEY = click.option(
-    "--ca-key", type=FILE, help="The authority's key, if it is kept outside DIR."
 )
 
 Command = Callable[..., None]
 
 
-def AUTHORITY(command: Command) -> Command:  # noqa: N802 - used like the constants
-    """Give a command the two options with which the authority is opened."""
-    return _CA_KEY(PASSPHRASE_FILE(command))
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Where the authority's key and its passphrase are, as far as a person said."""
+
+    folder: Path
+    ca_key: Path | None
+    passphrase_file: Path | None
+
+    def unlock(self, consortium: "Consortium") -> "Authority":
+        """Return the authority, asking for its passphrase unless a file has it."""
+        from common import private_files  # noqa: PLC0415 - only now needed
+        from server import consortium as consortia  # noqa: PLC0415
+
+        path = self.ca_key or self.folder / "ca.key"
+        private_files.read(path, then="--ca-key FILE, if the key is kept elsewhere")
+        stored = self.passphrase_file
+        passphrase = _stored(stored) if stored else _typed()
+        return consortia.unlock(consortium, path, passphrase)
+
+
+def opening(command: Command) -> Command:
+    """Give a command the options that open the authority, as one ``authority``."""
+
+    def run(
+        terminal: Terminal,
+        *,
+        folder: Path,
+        ca_key: Path | None,
+        passphrase_file: Path | None,
+        **rest: object,
+    ) -> None:
+        command(terminal, Opening(folder, ca_key, passphrase_file), **rest)
+
+    run.__doc__ = command.__doc__
+    run.__name__ = command.__name__
+    if hasattr(command, "__click_params__"):
+        run.__click_params__ = command.__click_params__  # type: ignore[attr-defined]
+    for option in (PASSPHRASE_FILE, CA_KEY, DIR):
+        option(run)
+    return run
 
 
 def now() -> datetime:
@@ -48,19 +94,6 @@ def new_passphrase(path: Path | None) -> bytes:
     asked = "Passphrase for the consortium's authority"
     typed: str = click.prompt(asked, hide_input=True, confirmation_prompt=True)
     return typed.encode()
-
-
-def unlock(
-    consortium: "Consortium", ca_key: Path | None, passphrase_file: Path | None
-) -> "Authority":
-    """Return the authority, opened with what the person gives."""
-    from common import private_files  # noqa: PLC0415 - only now needed
-    from server import consortium as consortia  # noqa: PLC0415
-
-    path = ca_key or consortium.folder / "ca.key"
-    private_files.read(path, then="--ca-key FILE, if the key is kept elsewhere")
-    passphrase = _stored(passphrase_file) if passphrase_file else _typed()
-    return consortia.unlock(consortium, path, passphrase)
 
 
 def compare(
@@ -79,11 +112,10 @@ def compare(
     if words is not None:
         requests.require_heard(sealed, words)
         return
-    spoken = enrolment.spoken(sealed)
     click.echo(
         f"{request.site} asks to join {request.consortium}. Call the hospital on a "
         "number\nthat you know, not one from the message, and let them read:\n\n"
-        f"  {spoken}\n",
+        f"  {enrolment.spoken(sealed)}\n",
         err=True,
     )
     answer = click.prompt("Type yes if every word is the same", err=True)

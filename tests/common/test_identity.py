@@ -63,7 +63,7 @@ values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**53) + 1, 2**53 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(-(2**53) + 1, 2**53 - 1)
     | st.text(st.characters(codec="utf-8")),
     lambda inner: (
         st.lists(inner, max_size=3)
@@ -140,6 +140,14 @@ DAMAGED = {
 def test_a_document_has_one_spelling(damage: str) -> None:
     with pytest.raises(IntegrityError):
         signed.verify(DAMAGED[damage], KEY.public_key(), CONTEXT)
+
+
+@pytest.mark.parametrize(
+    "value", [2.0**53, "x" * signed.LARGEST], ids=["2**53", "long"]
+)
+def test_what_could_not_be_read_is_not_signed(value: object) -> None:
+    with pytest.raises(IntegrityError):
+        signed.sign({"a": value}, KEY, CONTEXT)
 
 
 @pytest.mark.parametrize("signature", [None, 7, "", "zz", "AB" * 64, "ab" * 63])
