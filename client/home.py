@@ -48,7 +48,7 @@ class Home:
                 where=str(self.folder),
                 fix=f"consilium client admitted FILE --home {self.folder}",
             )
-        return certificates.read(private_files.read(path).decode())
+        return certificates.read(private_files.read(path))
 
     def sealed_roster(self) -> bytes | None:
         """Return the newest roster seen here, if any was."""

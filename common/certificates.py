@@ -47,10 +47,11 @@ def pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def read(text: str) -> x509.Certificate:
+def read(text: str | bytes) -> x509.Certificate:
     """Return the certificate in *text*; raise IdentityError when there is none."""
     try:
-        return x509.load_pem_x509_certificate(text.encode())
+        content = text.encode() if isinstance(text, str) else text
+        return x509.load_pem_x509_certificate(content)
     except ValueError:
         raise IdentityError("this is no certificate, or a damaged one") from None
 

@@ -159,7 +159,9 @@ def _read(payload: signed.Payload, kind: type[Sealed]) -> Sealed:
     try:
         return kind.model_validate_json(signed.canonical(payload))
     except ValidationError as invalid:
-        fields = sorted({".".join(map(str, each["loc"])) for each in invalid.errors()})
+        # Only our own names: a stranger's could hold what a terminal obeys.
+        places = {str(each["loc"][0]) for each in invalid.errors() if each["loc"]}
+        fields = sorted(places & set(kind.model_fields)) or ["a surplus field"]
         name = signed.name(CONTEXTS[kind])
         raise IntegrityError(
             f"this {name} does not have the fields of one",

@@ -97,7 +97,7 @@ class Consortium:
 
     def certificate(self) -> x509.Certificate:
         """Return the aggregator's TLS certificate."""
-        return certificates.read(private_files.read(self.folder / "tls.pem").decode())
+        return certificates.read(private_files.read(self.folder / "tls.pem"))
 
     def store(self, name: str, document: About | Book) -> None:
         """Write one of our own files."""
@@ -126,7 +126,7 @@ def load(folder: Path) -> Consortium:
         )
     about = _load(folder / "consortium.json", About)
     key = identity.read_signing_key(folder / "signing.key")
-    ca = certificates.read(private_files.read(folder / "ca.pem").decode())
+    ca = certificates.read(private_files.read(folder / "ca.pem"))
     return Consortium(folder, about, key, ca)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -157,12 +158,31 @@ def test_what_is_no_signature_is_refused(signature: object) -> None:
         signed.verify(signed.canonical(whole), KEY.public_key(), CONTEXT)
 
 
-def test_missing_and_surplus_fields_are_named_without_values() -> None:
-    sealed = signed.sign({"versoin": 7}, KEY, enrolment.CONTEXTS[Roster])
+def test_a_signature_has_one_spelling() -> None:
+    whole = json.loads(signed.sign({}, KEY, CONTEXT))
+    for other in (whole["signature"].upper(), f" {whole['signature']}"):
+        sealed = signed.canonical(whole | {"signature": other})
+        with pytest.raises(IdentityError, match="carries no signature"):
+            signed.verify(sealed, KEY.public_key(), CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"version": "Kanarienvogel"}, "version"),
+        ({"\x1b[2JKanarienvogel": 1}, "a surplus field"),
+    ],
+    ids=["value", "name"],
+)
+def test_what_a_stranger_wrote_is_not_shown(
+    change: dict[str, object], says: str
+) -> None:
+    payload = DOCUMENTS[2].model_dump(mode="json") | change
+    sealed = signed.sign(payload, KEY, enrolment.CONTEXTS[Roster])
     with pytest.raises(IntegrityError) as refused:
         enrolment.unseal(sealed, Roster, PUBLIC)
-    assert "versoin" in str(refused.value)
-    assert "7" not in str(refused.value)
+    assert says in str(refused.value)
+    assert "Kanarienvogel" not in str(refused.value)
 
 
 @given(st.integers(1, 5), st.integers(1, 5))
@@ -350,3 +370,9 @@ def test_a_request_proves_its_key_and_its_name() -> None:
             certificates.requested(broken, "heart-net", "north")
     with pytest.raises(IdentityError, match="no certificate"):
         certificates.read("nothing")
+
+
+def test_only_p256_is_certified() -> None:
+    key = ec.generate_private_key(ec.SECP384R1())
+    with pytest.raises(IdentityError, match="not for an ECDSA P-256 key"):
+        certificates.requested(certificates.request(key, "x", "y"), "x", "y")
