@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from client import steward_commands
+from client import joining, steward_commands
 from common import terminal
 from common.terminal import Terminal
 
@@ -31,5 +31,6 @@ def check(terminal: Terminal, study_path: Path, site_path: Path) -> None:
     terminal.result(found.facts(), found.text())
 
 
-for command in steward_commands.COMMANDS:
+JOINING = (joining.join, joining.admitted, joining.renew)
+for command in (*JOINING, *steward_commands.COMMANDS):
     client.add_command(command)

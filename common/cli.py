@@ -18,6 +18,7 @@ COMMANDS = (
     ("common.study_commands", "study"),
     ("simulations.cli", "simulate"),
     ("client.cli", "client"),
+    ("server.cli", "server"),
 )
 QUIET_FLOWER = {
     "FLWR_TELEMETRY_ENABLED": "0",

@@ -64,7 +64,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert all(name in done.stdout for _, name in COMMANDS)
 
 
-@pytest.mark.parametrize("group", ["study", "simulate", "client"])
+@pytest.mark.parametrize("group", ["study", "simulate", "client", "server"])
 def test_a_group_alone_shows_its_help(
     group: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,111 @@
+"""``consilium client join``, ``admitted`` and ``renew``: what a hospital's IT types."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from common import terminal
+from common.terminal import Terminal
+
+if TYPE_CHECKING:  # help answers without loading it
+    from client.credentials import Credentials
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+HOME = click.option(
+    "--home", type=FOLDER, required=True, help="Private folder of this site's identity."
+)
+OUT = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False, exists=True, writable=True),
+    default=".",
+    show_default=True,
+    help="Where to write it.",
+)
+
+
+@click.command()
+@click.argument("invite", type=FILE)
+@HOME
+@OUT
+@terminal.options
+def join(terminal: Terminal, invite: Path, home: Path, out: Path) -> None:
+    """Make this hospital's keys, and the request that answers INVITE."""
+    from client import enrolment  # noqa: PLC0415 - only now needed
+    from common import private_files  # noqa: PLC0415
+
+    sealed = private_files.content(invite)
+    joined = enrolment.join(sealed, home, _now())
+    _asked(terminal, joined, out, by_phone=True)
+
+
+@click.command()
+@click.argument("admission", metavar="FILE", type=FILE)
+@HOME
+@terminal.options
+def admitted(terminal: Terminal, admission: Path, home: Path) -> None:
+    """Check the admission in FILE, and keep the certificate that it brings."""
+    from client import credentials, enrolment  # noqa: PLC0415
+    from common import private_files  # noqa: PLC0415
+
+    roster = enrolment.admitted(private_files.content(admission), home, _now())
+    kept = credentials.load(home)
+    until = f"{kept.certificate().not_valid_after_utc:%Y-%m-%d}"
+    active = [each.site for each in roster.members if each.state == "active"]
+    facts = {
+        "ok": True,
+        "site": kept.invite.site,
+        "consortium": kept.invite.consortium,
+        "expires": until,
+        "roster": roster.version,
+        "sites": active,
+    }
+    text = (
+        f"{kept.invite.site} is a site of {kept.invite.consortium} until {until}\n"
+        f"roster  version {roster.version}: {', '.join(active)}\n"
+        f"later:  consilium client renew --home {home}, a month before that date"
+    )
+    terminal.result(facts, text)
+
+
+@click.command()
+@HOME
+@OUT
+@terminal.options
+def renew(terminal: Terminal, home: Path, out: Path) -> None:
+    """Make a fresh TLS key, and the request to certify it for the same site."""
+    from client import enrolment  # noqa: PLC0415 - only now needed
+
+    _asked(terminal, enrolment.renew(home, _now()), out, by_phone=False)
+
+
+def _asked(
+    terminal: Terminal, home: "Credentials", out: Path, *, by_phone: bool
+) -> None:
+    """Write the request for the operator, and say what to do with it."""
+    from common import enrolment, private_files  # noqa: PLC0415 - only now needed
+
+    invite, sealed = home.invite, home.request()
+    path = out / f"{invite.site}.request"
+    private_files.write(path, sealed)
+    spoken = enrolment.spoken(sealed)
+    facts = {"ok": True, "site": invite.site, "request": str(path), "words": spoken}
+    call = (
+        f"wrote {path}: public keys only; the private ones stay in {home.folder}\n\n"
+        f"1. Send it to the operator of {invite.consortium}.\n"
+        "2. When they call, read these words, all of them:\n\n"
+        f"   {spoken}\n\n"
+        "   If they see other words, stop: somebody stands between you.\n"
+    )
+    sign = f"wrote {path}, signed by this site\n\n1. Send it to the operator.\n"
+    answer = (
+        f"{'3' if by_phone else '2'}. With the answer:  consilium client admitted "
+        f"{invite.site}.admitted --home {home.folder}"
+    )
+    terminal.result(facts, (call if by_phone else sign) + answer)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

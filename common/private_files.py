@@ -1,0 +1,95 @@
+"""Files that only their owner may read: keys, and what an enrolment remembers.
+
+A key that others can read is not a key. So nothing is read from a file that is open to
+group or others, nor from a folder that is: the program stops and says what to type.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+from common.errors import IdentityError, MachineError, UsageError
+
+FILE, FOLDER = 0o600, 0o700
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder *path* for its owner only, unless it is there and is private."""
+    try:
+        path.mkdir(mode=FOLDER, parents=True, exist_ok=True)
+    except OSError as broken:
+        what = f"{path} cannot be made ({type(broken).__name__})"
+        raise MachineError(what, fix="choose another folder") from None
+    _require(path, FOLDER)
+
+
+def require_private(path: Path) -> None:
+    """Raise IdentityError unless *path* is its owner's only, in a folder that is too.
+
+    What is not there is no leak: a missing file is said by whoever reads it.
+    """
+    _require(path.parent, FOLDER)
+    _require(path, FILE)
+
+
+def require_own(path: Path) -> None:
+    """Raise IdentityError when others can read *path*, wherever it lies."""
+    _require(path, FILE)
+
+
+def read(path: Path, then: str = "") -> bytes:
+    """Return the private file *path*."""
+    require_private(path)
+    return content(path, then)
+
+
+def content(path: Path, then: str = "") -> bytes:
+    """Return what is in *path*; raise UsageError when that cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as broken:
+        what = f"{path} cannot be read ({type(broken).__name__})"
+        if isinstance(broken, FileNotFoundError):
+            what = f"there is no file {path}"
+        raise UsageError(what, fix="check the path", then=then) from None
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write *path* for its owner only: wholly and durably, or not at all."""
+    try:
+        _replace(path, content)
+    except OSError as broken:
+        raise MachineError(
+            f"{path} cannot be written ({type(broken).__name__})",
+            fix=f"see that {path.parent} is there, is yours, and has space",
+        ) from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name, too, outlives a power cut
+    finally:
+        os.close(folder)
+
+
+def _require(path: Path, mode: int) -> None:
+    if not path.exists():
+        return
+    found = stat.S_IMODE(path.stat().st_mode)
+    if found & _OTHERS:
+        raise IdentityError(
+            f"{path} is open to other users of this machine (mode {found:04o})",
+            likely="it was copied or unpacked without its permissions",
+            fix=f"chmod {mode:04o} {path}",
+            then="if others may have read a key, ask for a new invite instead",
+        )
