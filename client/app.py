@@ -57,8 +57,9 @@ def _open(message: Message, path: str) -> Message:
 
 
 def _round(message: Message, path: str) -> Message:
-    digest = wire.read_place(message.content).digest
-    return egress.release(message, SHELF.find(path, digest), _now)
+    question = wire.read_ask(message.content)
+    opened = SHELF.find(path, question.place.digest)
+    return egress.release(message, question, opened, _now)
 
 
 def _close(message: Message, path: str) -> Message:

@@ -34,6 +34,7 @@ def clean(
         never = "records: never measured here"
         count = Count("columns", variable.name, never, len(raw))
         return Clean(np.full(len(raw), np.nan), (count,))
+    _require_fitting(site, variable, mapped)
     text = raw[mapped.column].str.strip()
     if isinstance(variable, Number):
         cleaned = _number(site, study, variable, text)
@@ -58,6 +59,35 @@ def _mapped(site: Site, variable: Number | Category | Binary) -> Column:
             then=f"{CHECK}{site.path}",
         )
     return mapped
+
+
+def _require_fitting(
+    site: Site, variable: Number | Category | Binary, mapped: Column
+) -> None:
+    """Raise StudyError for a mapping that would do nothing, or turn a level around."""
+    number = isinstance(variable, Number)
+    levels = () if isinstance(variable, Number) else variable.coded
+    turned = [
+        said
+        for said, level in mapped.levels.items()
+        if said in levels and level != said
+    ]
+    if number and mapped.levels:
+        what, key = "is a number, and has no levels", "levels"
+    elif not number and mapped.unit:
+        what, key = "is a category, and has no unit", "unit"
+    elif turned:
+        what, key = f"has a level {turned[0]!r} that is mapped to another", "levels"
+    elif set(levels) & {*site.mapping.data.missing, *mapped.missing}:
+        what, key = "has a declared level among its missing codes", "missing"
+    else:
+        return
+    raise StudyError(
+        f"{site.name}: {variable.name} {what}",
+        where=site.where("columns", variable.name, key),
+        fix=f"correct `{key}` of [columns.{variable.name}]",
+        then=f"{CHECK}{site.path}",
+    )
 
 
 def _number(site: Site, study: Study, variable: Number, text: pd.Series) -> Clean:
@@ -190,7 +220,7 @@ def _outside(site: Site, study: Study, variable: Number, given: Array) -> DataEr
     fix = (
         f'unit = "{fitting[0]}"'
         if fitting
-        else f"check the unit of [columns.{variable.name}]"
+        else "correct `unit`, or list the code under `missing`"
     )
     side = "above" if np.median(known * factor + offset) > (low + high) / 2 else "below"
     return DataError(

@@ -47,12 +47,13 @@ def ready(message: Message, opened: Opened, run: str) -> Message:
     return Message(wire.ready(place, opened.site.name), reply_to=message)
 
 
-def release(message: Message, opened: Opened, clock: Clock) -> Message:
+def release(
+    message: Message, question: wire.Ask, opened: Opened, clock: Clock
+) -> Message:
     """Let the sums of one round out; raise rather than let out more.
 
     A round that was answered before is not computed again: the same answer leaves.
     """
-    question = wire.read_ask(message.content)
     place, study = question.place, opened.study
     task = plan.find(study, place.task)
     sites.invited(opened.site, study, clock().date())

@@ -73,7 +73,9 @@ class Review:
         if self.site.home:
             return "not approved; the steward's command is `consilium client approve`"
         line = f'approved = ["{digest}"]'
-        return f"not approved; after reading it, in site.toml:\n    {line}"
+        return (
+            f"not approved; after reading it, in site.toml, above [data]:\n    {line}"
+        )
 
 
 def check(site: Site, study: Study, today: date = date.min) -> Review:

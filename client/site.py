@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from client import approvals, home, ledger
 from client.chain import Entry
@@ -43,6 +43,13 @@ class Column(Document):
     unit: Text | None = None
     missing: tuple[str, ...] = ()
     levels: dict[str, Text] = Field(default={})
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Self:
+        if self.absent and self.column is not None:
+            msg = "absent = true, and yet a column is named: keep one of them"
+            raise ValueError(msg)
+        return self
 
 
 class Mapping(Document):
@@ -141,6 +148,6 @@ def approval(site: Site, study: Study, entries: Iterable[Entry], today: date) ->
             likely="the study changed after it was approved, or was never reviewed",
             fix="the steward reads it, and decides"
             if site.home
-            else f'after reading it:   approved = ["{digest}"]',
+            else f'after reading it, above [data]:   approved = ["{digest}"]',
             then=review if site.home else f"{CHECK}{site.path}",
         )

@@ -103,9 +103,10 @@ def _ours(ended: Exception, *, verbose: bool) -> ConsiliumError:
     """Return whatever ended the command as an error that helps."""
     if isinstance(ended, ConsiliumError):
         return ended
-    if isinstance(ended, OSError) and ended.filename is not None:
+    if isinstance(ended, OSError):
+        named = f"{ended.filename}: " if ended.filename else ""
         return MachineError(
-            f"{ended.filename}: {(ended.strerror or type(ended).__name__).lower()}",
+            f"{named}{(ended.strerror or type(ended).__name__).lower()}",
             likely="a folder or file that cannot be written or read here",
             fix="choose another place, or mend its permissions",
         )

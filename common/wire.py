@@ -65,11 +65,12 @@ def opening(study: Study, run: str) -> RecordDict:
 
 def read_opening(record: RecordDict) -> tuple[Study, str]:
     """Return (study, run) of an opening; raise IntegrityError when it is none."""
+    text, run = _words(record, "study", "run")
     try:
-        study = Study.model_validate_json(_word(record, "study"))
+        study = Study.model_validate_json(text)
     except ValidationError:
         raise IntegrityError("an opening holds no valid study") from None
-    return study, _word(record, "run")
+    return study, run
 
 
 def closing(digest: str, run: str) -> RecordDict:
@@ -84,7 +85,7 @@ def ready(place: Place, site: str) -> RecordDict:
 
 def read_ready(record: RecordDict) -> tuple[Place, str]:
     """Return (place, site) of a site's word that it is ready."""
-    return read_place(record), _word(record, "site")
+    return read_place(record), _words(record, "site")[0]
 
 
 def ask(question: Ask) -> RecordDict:
@@ -110,15 +111,13 @@ def read_answer(record: RecordDict) -> Answer:
     arrays = _arrays(record)
     if set(arrays) != {"vector"}:
         raise IntegrityError("an answer holds other arrays than its one vector")
-    return Answer(read_place(record), _word(record, "site"), arrays["vector"])
+    return Answer(read_place(record), _words(record, "site")[0], arrays["vector"])
 
 
 def read_place(record: RecordDict) -> Place:
     """Return where a message belongs."""
-    digest, run, task, state = (
-        _word(record, name) for name in ("digest", "run", "task", "state")
-    )
-    number = _word(record, "round")
+    words = _words(record, "digest", "run", "task", "state", "round")
+    digest, run, task, state, number = words
     if not number.isdecimal():
         raise IntegrityError("a message names a round that is no number")
     return Place(digest, run, task, int(number), state)
@@ -149,22 +148,19 @@ def _record(
     return RecordDict({"about": about, "arrays": ArrayRecord(packed)})
 
 
-def _about(record: RecordDict) -> ConfigRecord:
-    about = record.config_records.get("about")
-    if about is None or about.get("protocol") != PROTOCOL:
-        raise IntegrityError(f"a message is not of protocol {PROTOCOL}")
-    return about
-
-
 def _parts(record: RecordDict) -> list[ArrayRecord]:
     return list(record.array_records.values())
 
 
-def _word(record: RecordDict, name: str) -> str:
-    about = _about(record)
-    if name not in about:
-        raise IntegrityError(f"a message lacks its {name}")
-    return str(about[name])
+def _words(record: RecordDict, *names: str) -> list[str]:
+    """Return what a message says under *names*."""
+    about = dict(record.config_records.get("about", ConfigRecord()).items())
+    if about.get("protocol") != PROTOCOL:
+        raise IntegrityError(f"a message is not of protocol {PROTOCOL}")
+    missing = [name for name in names if name not in about]
+    if missing:
+        raise IntegrityError(f"a message lacks its {missing[0]}")
+    return [str(about[name]) for name in names]
 
 
 def _arrays(record: RecordDict) -> dict[str, Array]:

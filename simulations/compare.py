@@ -4,7 +4,7 @@ Alone and pooled models are scikit-learn's, so that they share no arithmetic wit
 Pooled needs every record in one place: possible only because sites are simulated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from client.table import Table
 from common import intervals
 from common.encoding import Encoding, encode
+from common.errors import StudyError
 from common.release import Array, Summands
 from common.study import Study
 from common.task import Rows, State, model_of
@@ -51,12 +52,12 @@ def reference(study: Study, tables: Sequence[Table]) -> Fitted:
     encoding = Encoding.of(DESCRIBE.finish(study, begin, sums).arrays)
     design = Rows(encode(study, encoding, rows.x), rows.y)
     if study.outcome.kind == "number":
-        return Fitted(encoding, _poisson(study, design))
+        return Fitted(encoding, _reference(study)(study, design))
     if len(np.unique(rows.y)) == 1:
         only = np.zeros(design.x.shape[1] + 1)
         only[-1] = CERTAIN if rows.y[0] else -CERTAIN
         return Fitted(encoding, only, "trains on one class only: always predicts it")
-    return Fitted(encoding, _logistic(study, design))
+    return Fitted(encoding, _reference(study)(study, design))
 
 
 def score(study: Study, model: Fitted, table: Table) -> dict[str, object]:
@@ -122,3 +123,20 @@ def _poisson(study: Study, rows: Rows) -> Array:
     ).fit(rows.x, rows.y)
     weights: Array = np.r_[model.coef_, model.intercept_]
     return weights
+
+
+REFERENCES: dict[str, Callable[[Study, Rows], Array]] = {
+    "logistic": _logistic,
+    "poisson": _poisson,
+}
+"""The same model elsewhere, by kind: what a new model is held to."""
+
+
+def _reference(study: Study) -> Callable[[Study, Rows], Array]:
+    kind = study.model.kind if study.model else ""
+    if kind not in REFERENCES:
+        raise StudyError(
+            f"there is no reference to compare {kind} with",
+            fix="add one to REFERENCES in simulations/compare.py",
+        )
+    return REFERENCES[kind]

@@ -1,7 +1,7 @@
 """A whole simulated study: open the hospitals, run it, compare, and write it down."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,7 +13,7 @@ from client import egress, site
 from client.opened import Opened, open_study
 from client.site import Site
 from common import __version__, manifest, plan
-from common.errors import DataError
+from common.errors import DataError, StudyError
 from common.study import Study
 from common.task import model_of
 from server.report import Report
@@ -57,10 +57,16 @@ def simulate(
     Each hospital is opened first, so that its error is raised here in full: in the
     simulation the hospital and the person at the keyboard are the same.
     """
-    hospitals = tuple(_open(study, site.read(path)) for path in paths)
+    sites = [site.read(path) for path in paths]
+    _distinct(sites)
+    hospitals = tuple(_open(study, each) for each in sites)
     for opened in hospitals:
         client.app.SHELF.hold(opened)
-    outcome = engine.run(study, [opened.site.path for opened in hospitals], journal)
+    try:
+        outcome = engine.run(study, [each.site.path for each in hospitals], journal)
+    finally:  # a run that was finished before never closes what was opened here
+        for opened in hospitals:
+            client.app.SHELF.drop(str(opened.site.path), opened.digest)
     return Simulation(study, hospitals, outcome)
 
 
@@ -97,6 +103,21 @@ def report(done: Simulation, created: datetime, seconds: float, note: str) -> Re
         **(_model(done, pooled) if pooled else {}),
     }
     return Report.model_validate(facts)
+
+
+def _distinct(sites: Sequence[Site]) -> None:
+    """Raise StudyError when two hospitals have one name: each would count as both."""
+    places: dict[str, str] = {}
+    for each in sites:
+        where = each.where("site")
+        if each.name in places:
+            raise StudyError(
+                f"two hospitals are called {each.name}",
+                where=f"{places[each.name]} and {where}",
+                likely="a folder was copied",
+                fix="give each its own `site`, as study.sites names them",
+            )
+        places[each.name] = where
 
 
 def _open(study: Study, local: Site) -> Opened:

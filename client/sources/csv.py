@@ -135,12 +135,13 @@ def _lacks(
     near = [name for name in header if _letters(name) == _letters(column) != ""]
     separator = site.mapping.data.separator
     other = f"the file has {len(header)} columns; is its separator {separator!r}?"
-    absent = "or, if it was never measured:   absent = true"
+    measured = keys[0] == "columns"
+    absent = ", or, if it was never measured:   absent = true" if measured else ""
     return DataError(
         f"{site.name}: column {column!r} is not in {site.data_file.name}",
         where=site.where(*keys),
         likely=f"the file spells it {near[0]!r}" if near else other,
-        fix=f'{keys[-1]} = "{near[0]}"' if near else f"correct `{keys[-1]}`, {absent}",
+        fix=f'{keys[-1]} = "{near[0]}"' if near else f"correct `{keys[-1]}`{absent}",
         then=f"{CHECK}{site.path}",
     )
 

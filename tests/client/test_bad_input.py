@@ -223,3 +223,21 @@ def test_a_study_that_expired_is_refused(tmp_path: Path) -> None:
     late = study.study.expires + timedelta(days=1)
     with pytest.raises(Refusal, match="expired on 2030-12-31"):
         open_study(site.read(local), study, late)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('f = "female"', 'male = "female"', "'male' that is mapped to another"),
+        ('column = "pain"', 'column = "pain"\nunit = "a"', "has no unit"),
+        ('column = "age"', 'column = "age"\nlevels = { a = "b" }', "has no levels"),
+        ('column = "pain"', 'column = "pain"\nmissing = ["mild"]', "among its missing"),
+        ('column = "age"', 'column = "age"\nabsent = true', "keep one of them"),
+    ],
+)
+def test_a_mapping_that_contradicts_itself_is_refused(
+    tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    error = failure(tmp_path, clinics.lines(), **{old: new})
+    assert isinstance(error, StudyError)
+    assert says in str(error)
