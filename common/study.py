@@ -136,7 +136,18 @@ class Study(Document):
 
     def digest(self) -> str:
         """Return what a site approves: 64 hexadecimal digits."""
-        return hashlib.sha256(self.canonical()).hexdigest()
+        study, digest = _SEALED[0]
+        if study is not self:
+            digest = hashlib.sha256(self.canonical()).hexdigest()
+            _SEALED[0] = self, digest
+        return digest
+
+
+_SEALED: list[tuple[Study | None, str]] = [(None, "")]
+"""The study sealed last, with its digest: a site asks for it several times in a row.
+
+Remembered beside the study and not in it, where a changed copy would inherit it.
+"""
 
 
 def read(path: Path) -> Study:
