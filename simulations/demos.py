@@ -3,6 +3,7 @@
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from textwrap import wrap
 
 from common import study as studies
@@ -37,7 +38,8 @@ def run(terminal: Terminal, out: Path, data: Path | None) -> None:
         place = out / "heart"
         done = _run(terminal, heart.write(data, place), place)
         made = heart.benchmark(_report(done, heart.NOTE, begun), place)
-    then = f"consilium simulate run {place / 'study.toml'} --data {place}"
+    path, folder = quote(str(place / "study.toml")), quote(str(place))
+    then = f"consilium simulate run {path} --data {folder}"
     _show(terminal, made, out, then)
 
 
@@ -51,7 +53,10 @@ def study(
     begun = time.perf_counter()
     made = _report(_run(terminal, path, data, journal), "", begun)
     _show(
-        terminal, made, out, f"consilium client check --study {path} --site SITE.toml"
+        terminal,
+        made,
+        out,
+        f"consilium client check --study {quote(str(path))} --site SITE.toml",
     )
 
 
