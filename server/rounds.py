@@ -20,7 +20,7 @@ from common.task import State, Task
 from server import aggregation
 
 LOG = logging.getLogger("consilium.server")
-POLL_FIRST, POLL_LAST = 0.01, 0.5
+POLL_FIRST, POLL_LAST = 0.01, 0.2
 """Seconds between two looks for answers: eager at first, patient later."""
 
 

@@ -1,0 +1,162 @@
+"""Flower's fleet protocol, as one hospital speaks it: here, take, give, goodbye.
+
+    with Line(post) as line:
+        question = line.take()
+        line.give(answer)
+
+Every Flower internal that only a hospital needs is imported here, and listed in
+docs/flower-internals.md. The bundle of code that a run may carry is never asked for:
+there is no call for it.
+"""
+
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from flwr.app import Message
+from flwr.common.serde import message_from_proto
+from flwr.proto.fleet_pb2 import (
+    ActivateNodeRequest,
+    DeactivateNodeRequest,
+    PullMessagesRequest,
+    PushMessagesRequest,
+)
+from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
+from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
+from flwr.proto.node_pb2 import Node
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+from common import parcels, tls
+from common.direct import Direct
+from common.errors import IdentityError
+from common.parcels import Place
+
+LOG = logging.getLogger("consilium.client.fleet")
+BEAT = 10.0
+"""Seconds that the aggregator waits for a sign of life; after two it calls us gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where this hospital calls, with which papers, and what it answers from."""
+
+    url: str
+    files: tls.Files
+    site: Path
+
+
+class Line:
+    """An open line to the aggregator: this node is known there while it is open."""
+
+    def __init__(self, post: Post) -> None:
+        """Make ready to call; nothing is sent before the line is entered."""
+        context = tls.client_context(post.files)
+        self._key = read_key(post.files.key)
+        self._direct = Direct(context)
+        auth = NodeAuthHttpInterceptor(self._key, self._key.public_key())
+        self.client = FleetHttpClient(
+            post.url, interceptors=[auth, self._direct], verify=context
+        )
+        self.node = Node()
+        self._taken: tuple[int, ObjectTree] | None = None
+        self._closed = threading.Event()
+        self._beats = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Tell the aggregator that this hospital is here."""
+        public = public_key_to_bytes(self._key.public_key())
+        request = ActivateNodeRequest(public_key=public, heartbeat_interval=BEAT)
+        self.node = Node(node_id=self.client.ActivateNode(request).node_id)
+        self._beats.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        reason: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Say goodbye, so that this node may come back at once."""
+        self._closed.set()
+        self._beats.join()
+        try:
+            goodbye = DeactivateNodeRequest(node_id=self.node.node_id)
+            self.client.DeactivateNode(goodbye)
+        except httpx.HTTPError as failure:
+            LOG.info("the goodbye was not heard: %s", type(failure).__name__)
+        finally:
+            self._direct.close()
+            self.client.close()
+
+    def _beat(self) -> None:
+        request = SendNodeHeartbeatRequest(node=self.node, heartbeat_interval=BEAT)
+        while not self._closed.wait(BEAT / 3):
+            try:
+                self.client.SendNodeHeartbeat(request)
+            except httpx.HTTPError as failure:
+                LOG.warning("a sign of life did not arrive: %s", type(failure).__name__)
+
+    def take(self) -> Message | None:
+        """Return the next question, or nothing.
+
+        A question is handed out once: one that was taken when the network failed is
+        unpacked at the next call.
+        """
+        if self._taken is None:
+            answer = self.client.PullMessages(PullMessagesRequest(node=self.node))
+            if not answer.messages_list:
+                return None
+            run = message_from_proto(answer.messages_list[0]).metadata.run_id
+            self._taken = run, answer.message_object_trees[0]
+        message = self._unpack(*self._taken)
+        self.forget()
+        return message
+
+    def forget(self) -> None:
+        """Let go of the question taken last: it is answered, or cannot be read."""
+        self._taken = None
+
+    def _unpack(self, run: int, tree: ObjectTree) -> Message:
+        message = parcels.fetch(tree, self.client.PullObject, Place(self.node, run))
+        self.client.ConfirmMessageReceived(
+            ConfirmMessageReceivedRequest(
+                node=self.node, run_id=run, message_object_id=tree.object_id
+            )
+        )
+        return message
+
+    def give(self, reply: Message, *, again: bool = False) -> None:
+        """Send *reply*; its parts go one by one, and only those that are asked for.
+
+        Sent *again* after a break, it is the same bytes: a part that had arrived is
+        not taken twice.
+        """
+        place, parcel = Place(self.node, reply.metadata.run_id), parcels.pack(reply)
+        answer = self.client.PushMessages(
+            PushMessagesRequest(
+                node=self.node,
+                messages_list=[parcel.head],
+                message_object_trees=[parcel.tree],
+                clientapp_runtime_list=[0.0],
+            )
+        )
+        if again and not answer.objects_to_push:
+            parcels.complete([parcel], self.client.PushObject, place)
+        session = place, answer.session_id
+        parcels.post([parcel], answer.objects_to_push, self.client.PushObject, session)
+
+
+def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Return the private key in *path*: the same one for TLS and for Flower."""
+    key = load_pem_private_key(path.read_bytes(), password=None)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key
+    raise IdentityError("the key is not one of P-256, P-384 or P-521", where=str(path))
