@@ -20,7 +20,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from flwr.app import Message
-from flwr.common.serde import message_from_proto
+from flwr.proto import message_pb2 as wire
 from flwr.proto.fleet_pb2 import (
     ActivateNodeRequest,
     DeactivateNodeRequest,
@@ -28,7 +28,7 @@ from flwr.proto.fleet_pb2 import (
     PushMessagesRequest,
 )
 from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
-from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
+from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
 from flwr.proto.node_pb2 import Node
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supernode.fleet_http_client import FleetHttpClient
@@ -66,7 +66,8 @@ class Line:
             post.url, interceptors=[auth, self._direct], verify=context
         )
         self.node = Node()
-        self._taken: tuple[int, ObjectTree] | None = None
+        self._taken: tuple[wire.Message, wire.ObjectTree] | None = None
+        self._whole: Message | None = None
         self._closed = threading.Event()
         self._beats = threading.Thread(target=self._beat, daemon=True)
 
@@ -107,31 +108,32 @@ class Line:
     def take(self) -> Message | None:
         """Return the next question, or nothing.
 
-        A question is handed out once: one that was taken when the network failed is
-        unpacked at the next call.
+        A question is handed out once, and its parts are gone when it is confirmed: what
+        the network interrupted goes on at the next call, where it stopped.
         """
         if self._taken is None:
             answer = self.client.PullMessages(PullMessagesRequest(node=self.node))
             if not answer.messages_list:
                 return None
-            run = message_from_proto(answer.messages_list[0]).metadata.run_id
-            self._taken = run, answer.message_object_trees[0]
-        message = self._unpack(*self._taken)
+            self._taken = answer.messages_list[0], answer.message_object_trees[0]
+        head, tree = self._taken
+        if self._whole is None:
+            pull = self.client.PullObject
+            self._whole = parcels.fetch(head, tree, pull, self.node)
+        self.client.ConfirmMessageReceived(
+            ConfirmMessageReceivedRequest(
+                node=self.node,
+                run_id=head.metadata.run_id,
+                message_object_id=tree.object_id,
+            )
+        )
+        message = self._whole
         self.forget()
         return message
 
     def forget(self) -> None:
         """Let go of the question taken last: it is answered, or cannot be read."""
-        self._taken = None
-
-    def _unpack(self, run: int, tree: ObjectTree) -> Message:
-        message = parcels.fetch(tree, self.client.PullObject, Place(self.node, run))
-        self.client.ConfirmMessageReceived(
-            ConfirmMessageReceivedRequest(
-                node=self.node, run_id=run, message_object_id=tree.object_id
-            )
-        )
-        return message
+        self._taken = self._whole = None
 
     def give(self, reply: Message, *, again: bool = False) -> None:
         """Send *reply*; its parts go one by one, and only those that are asked for.

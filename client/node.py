@@ -28,7 +28,7 @@ from common.errors import ConsiliumError, IdentityError, NetworkError
 
 LOG = logging.getLogger("consilium.client.node")
 POLL_FIRST, POLL_LAST, POLL_GROWTH = 0.15, 0.5, 1.3
-RETRY_FIRST, RETRY_LAST = 0.25, 10.0
+RETRY_FIRST, RETRY_LAST = 0.25, 5.0
 REMIND = 60.0
 """Seconds between two lines of the log that say the same."""
 REFUSALS = {

@@ -1,16 +1,18 @@
-"""Messages on Flower's wire: a tree of parts, named by their hashes, sent one by one.
+"""Messages on Flower's wire: small ones whole, large ones as a tree of hashed parts.
 
-Both sides do it alike, so it is written once. A part may be announced before it has
-arrived; Flower then waits a whole second before it asks again, and we do not.
+A small message travels inside the call that announces it, so that it is there or it is
+not. Flower would send each of its records and arrays by two calls of their own, some
+ten milliseconds each. A large one goes part by part; a part may be announced before it
+has arrived, upon which Flower waits a whole second, and we do not.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 from flwr.app.message import remove_content_from_message
-from flwr.common.serde import message_to_proto
+from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto import message_pb2 as wire
 from flwr.proto.node_pb2 import Node
 from flwr.supercore.inflatable.inflatable_object import (
@@ -30,6 +32,8 @@ from flwr.supercore.inflatable.inflatable_utils import (
     push_objects,
 )
 
+INLINE = 2**20
+"""Bytes of arrays up to which a message is small."""
 PULL_SECONDS = 60.0
 PAUSE_FIRST, PAUSE_LAST = 0.02, 0.2
 
@@ -47,7 +51,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A message ready to go: its head, its tree, and the bytes of every part."""
+    """A message ready to go: its head, its tree, and the parts that go alone."""
 
     head: wire.Message
     tree: wire.ObjectTree
@@ -58,10 +62,17 @@ def pack(message: Message) -> Parcel:
     """Return *message* as a parcel, named by the hash of its content."""
     with no_object_id_recompute():
         message.metadata.__dict__["_message_id"] = message.object_id
-        whole = message.has_content()
-        bare = remove_content_from_message(message) if whole else message
+        if message.has_error() or _size(message.content) <= INLINE:
+            leaf = wire.ObjectTree(object_id=message.object_id)
+            return Parcel(message_to_proto(message), leaf, {})
+        bare = message_to_proto(remove_content_from_message(message))
         parts, tree = get_all_nested_objects(message), get_object_tree(message)
-        return Parcel(message_to_proto(bare), tree, parts)
+        return Parcel(bare, tree, parts)
+
+
+def _size(content: RecordDict) -> int:
+    records = content.array_records.values()
+    return sum(len(each.data) for record in records for each in record.values())
 
 
 def post(
@@ -91,8 +102,17 @@ def complete(parcels: Iterable[Parcel], push: Push, place: Place) -> None:
         )
 
 
-def fetch(tree: wire.ObjectTree, pull: Pull, place: Place) -> Message:
-    """Return the message whose parts *tree* names."""
+def fetch(head: wire.Message, tree: wire.ObjectTree, pull: Pull, node: Node) -> Message:
+    """Return the message that *head* and *tree* announce."""
+    message = message_from_proto(head)
+    if tree.children:
+        place = Place(node, message.metadata.run_id)
+        message = _assemble(tree, pull, place)
+    message.metadata.__dict__["_message_id"] = tree.object_id
+    return message
+
+
+def _assemble(tree: wire.ObjectTree, pull: Pull, place: Place) -> Message:
     names = [each.object_id for each in iterate_object_tree(tree)]
     contents = pull_objects(
         names,
@@ -102,6 +122,4 @@ def fetch(tree: wire.ObjectTree, pull: Pull, place: Place) -> Message:
         initial_backoff=PAUSE_FIRST,
         backoff_cap=PAUSE_LAST,
     )
-    message = cast("Message", inflate_object_from_contents(tree.object_id, contents))
-    message.metadata.__dict__["_message_id"] = tree.object_id
-    return message
+    return cast("Message", inflate_object_from_contents(tree.object_id, contents))

@@ -8,7 +8,6 @@ Each names the protocol, the study's digest, the task and the round, so that an 
 to one question is never taken for the answer to another.
 """
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,13 +21,6 @@ from common.study import Study
 from common.task import State
 
 PROTOCOL = 1
-INLINE = 2**20
-"""Bytes up to which arrays travel inside a message's first record.
-
-Flower sends every record and every array by two calls of their own, each some ten
-milliseconds of its database; past this size it is their transfer that takes the time.
-"""
-ARRAY = "array "
 OPEN, ROUND, CLOSE = "query.open", "query.round", "query.close"
 
 
@@ -113,18 +105,14 @@ def read_place(record: RecordDict) -> Place:
 
 def size(record: RecordDict) -> int:
     """Return how many bytes of content a message carries."""
-    parts = record.array_records.values()
-    arrays = sum(len(each.data) for part in parts for each in part.values())
-    values = [each for part in record.config_records.values() for each in part.values()]
-    return arrays + sum(
-        len(each) if isinstance(each, bytes) else len(str(each)) for each in values
-    )
+    arrays = sum(len(each.data) for part in _parts(record) for each in part.values())
+    words = record.config_records.values()
+    return arrays + sum(len(str(value)) for each in words for value in each.values())
 
 
 def _record(
     place: Place, words: Mapping[str, str], arrays: Mapping[str, Array]
 ) -> RecordDict:
-    packed = {name: FlowerArray(array) for name, array in arrays.items()}
     about = ConfigRecord(
         {
             "protocol": PROTOCOL,
@@ -134,10 +122,8 @@ def _record(
             **words,
         }
     )
-    if sum(len(each.data) for each in packed.values()) > INLINE:
-        return RecordDict({"about": about, "arrays": ArrayRecord(packed)})
-    about.update({ARRAY + name: each.data for name, each in packed.items()})
-    return RecordDict({"about": about})
+    packed = {name: FlowerArray(array) for name, array in arrays.items()}
+    return RecordDict({"about": about, "arrays": ArrayRecord(packed)})
 
 
 def _about(record: RecordDict) -> ConfigRecord:
@@ -147,11 +133,10 @@ def _about(record: RecordDict) -> ConfigRecord:
     return about
 
 
+def _parts(record: RecordDict) -> list[ArrayRecord]:
+    return list(record.array_records.values())
+
+
 def _arrays(record: RecordDict) -> dict[str, Array]:
-    packed = record.array_records.get("arrays", ArrayRecord())
-    inline = {
-        name.removeprefix(ARRAY): np.load(io.BytesIO(value), allow_pickle=False)
-        for name, value in _about(record).items()
-        if name.startswith(ARRAY) and isinstance(value, bytes)
-    }
-    return inline | {name: np.asarray(each.numpy()) for name, each in packed.items()}
+    packed = record.array_records["arrays"]
+    return {name: np.asarray(each.numpy()) for name, each in packed.items()}

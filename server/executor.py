@@ -13,7 +13,8 @@ from contextlib import closing, contextmanager
 from flwr.app import Context, Message, RecordDict, UserConfig
 from flwr.common.constant import SUPERLINK_NODE_ID, SubStatus
 from flwr.common.serde import run_from_proto
-from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest, ObjectTree
+from flwr.proto import message_pb2 as wire
+from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
 from flwr.proto.node_pb2 import Node, NodeInfo
 from flwr.proto.runtime_pb2 import (
     AcquireTaskRequest,
@@ -88,11 +89,13 @@ class Wide(Grid):
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Return the answers to *message_ids* that have come."""
         request = PullAppMessagesRequest(message_ids=message_ids)
-        trees = self._runtime.PullMessages(request).message_object_trees
-        return [self._fetch(tree) for tree in trees]
+        answer = self._runtime.PullMessages(request)
+        arrived = zip(answer.messages_list, answer.message_object_trees, strict=True)
+        return [self._fetch(head, tree) for head, tree in arrived]
 
-    def _fetch(self, tree: ObjectTree) -> Message:
-        message = parcels.fetch(tree, self._runtime.PullObject, self._place)
+    def _fetch(self, head: wire.Message, tree: wire.ObjectTree) -> Message:
+        pull = self._runtime.PullObject
+        message = parcels.fetch(head, tree, pull, self._place.node)
         self._runtime.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(
                 node=self._place.node,
@@ -139,7 +142,7 @@ class Wide(Grid):
 def conduct(study: Study, link: Link) -> Outcome:
     """Run *study* over the sites that are present, as the SuperLink's executor."""
     run = begin(link, bundle())
-    with _acquire(link, run) as grid:
+    with acquired(link, run) as grid:
         _gather(grid, len(study.study.sites))
         config: UserConfig = {"study": study.canonical().decode()}
         context = Context(run, 0, {}, RecordDict(), config)
@@ -155,7 +158,7 @@ def _gather(grid: Wide, sites: int) -> None:
 
 
 @contextmanager
-def _acquire(link: Link, run: int) -> Iterator[Wide]:
+def acquired(link: Link, run: int) -> Iterator[Wide]:
     """Be the executor of *run*: alive while inside, and done or failed after."""
     auth = RuntimeTokenHttpInterceptor(_token(link, run))
     with _runtime(link, auth) as runtime:
