@@ -20,6 +20,7 @@ from client.ledger import Clock
 from client.memory import Turn
 from client.opened import Opened
 from client.site import CHECK, Site
+from client.table import Table
 from common import plan, wire
 from common.errors import ConsiliumError, Refusal
 from common.release import flatten
@@ -66,7 +67,7 @@ def release(
         check_state(task, study, question.state)
         summands = training.run(task, study, question.state, opened.design)
         vector = flatten(task.release(study), summands)
-        _spend(opened, place, vector.size, clock)
+        _spend(opened, task, place.round, vector.size, clock)
         opened.memory.keep(place.run, turn, vector)
     reply = wire.Answer(place, opened.site.name, vector)
     return Message(wire.answer(reply), reply_to=message)
@@ -98,19 +99,24 @@ def floor_of(site: Site, study: Study) -> int:
     return max(study.disclosure.min_people, site.mapping.min_people)
 
 
-def _spend(opened: Opened, place: wire.Place, numbers: int, clock: Clock) -> None:
+def short(site: Site, study: Study, table: Table, task: Task) -> bool:
+    """Return whether *table* has fewer people for *task* than the floor."""
+    return table.people[task.rows] < floor_of(site, study)
+
+
+def _spend(opened: Opened, task: Task, number: int, size: int, clock: Clock) -> None:
     """Make a release durable before its reply exists; after a crash it still counts.
 
     The approval is looked at once more while nobody else can write: a steward who
     said stop has been heard.
     """
-    site, task = opened.site, plan.find(opened.study, place.task)
+    site = opened.site
     if site.home is None:
         return
     facts: dict[str, str | int] = {
         "task": task.name,
-        "round": place.round,
-        "numbers": numbers,
+        "round": number,
+        "numbers": size,
         "people": opened.table.people[task.rows],
     }
     with ledger.writing(home.log(site.home)) as log:
@@ -133,9 +139,9 @@ def _told(reason: Exception) -> str:
 
 
 def _floor(opened: Opened, task: Task) -> None:
-    site, floor = opened.site, floor_of(opened.site, opened.study)
-    people = opened.table.people[task.rows]
-    if people < floor:
+    site, study = opened.site, opened.study
+    if short(site, study, opened.table, task):
+        floor = floor_of(site, study)
         raise Refusal(
             f"{site.name} has fewer people for {task.name} than its floor of {floor}",
             where=site.where("min_people"),

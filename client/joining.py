@@ -7,22 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from common import terminal
-from common.terminal import Terminal
+from common.terminal import FILE, FOLDER, OUT, Terminal
 
 if TYPE_CHECKING:  # help answers without loading it
     from client.credentials import Credentials
 
-FILE = click.Path(path_type=Path, dir_okay=False)
-FOLDER = click.Path(path_type=Path, file_okay=False)
 HOME = click.option(
     "--home", type=FOLDER, required=True, help="Private folder of this site's identity."
-)
-OUT = click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False, exists=True, writable=True),
-    default=".",
-    show_default=True,
-    help="Where to write it.",
 )
 
 

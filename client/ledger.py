@@ -18,6 +18,7 @@ from pathlib import Path
 
 from client import chain
 from client.chain import THEN, Entry, Head, Note
+from common import private_files
 from common.errors import IntegrityError, MachineError
 
 OTHERS = 0o077
@@ -133,12 +134,8 @@ def private_folder(folder: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make the names in *folder*, and its own name, outlast a power cut."""
-    for each in (folder, folder.parent):
-        file = os.open(each, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)
+    private_files.sync_folder(folder)
+    private_files.sync_folder(folder.parent)
 
 
 def write_all(file: int, data: bytes) -> None:

@@ -5,7 +5,7 @@ from datetime import date
 
 from client import cleaning
 from client import site as sites
-from client.egress import floor_of
+from client.egress import floor_of, short
 from client.site import Site
 from client.sources import csv
 from client.table import Count, Table
@@ -42,9 +42,8 @@ class Review:
     @property
     def enough(self) -> bool:
         """Whether enough people train and, where there is a test, test."""
-        floor = floor_of(self.site, self.study)
-        needed = {task.rows for task in plan.tasks(self.study)}
-        return all(self.table.people[split] >= floor for split in needed)
+        site, study, table = self.site, self.study, self.table
+        return not any(short(site, study, table, task) for task in plan.tasks(study))
 
     def text(self) -> str:
         """Return the review for a terminal."""

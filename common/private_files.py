@@ -66,6 +66,15 @@ def write(path: Path, content: bytes) -> None:
         ) from None
 
 
+def sync_folder(path: Path) -> None:
+    """Make the names in the folder *path* outlast a power cut; raise OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _replace(path: Path, content: bytes) -> None:
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
@@ -75,11 +84,7 @@ def _replace(path: Path, content: bytes) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name, too, outlives a power cut
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 def _require(path: Path, mode: int) -> None:

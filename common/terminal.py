@@ -17,6 +17,15 @@ from common.errors import INTERRUPTED, ConsiliumError, MachineError, UsageError
 
 LOG = logging.getLogger("consilium")
 STDOUT = 1
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+OUT = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False, exists=True, writable=True),
+    default=".",
+    show_default=True,
+    help="Where to write it.",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,9 @@ from pathlib import Path
 import click
 
 from common import terminal
-from common.terminal import Terminal
+from common.terminal import FILE, FOLDER, OUT, Terminal
 from server import prompts
-from server.prompts import DIR, FILE, FOLDER, Opening
-
-OUT = click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False, exists=True, writable=True),
-    default=".",
-    show_default=True,
-    help="Where to write it.",
-)
+from server.prompts import DIR, Opening
 
 
 @click.group()

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common import private_files
 from common.errors import IntegrityError, MachineError, UsageError
 from common.release import Array
 from common.task import State
@@ -176,7 +177,7 @@ def _make(folder: Path) -> int:
     try:
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True)
-            sealed.sync(folder.parent)
+            private_files.sync_folder(folder.parent)
         return os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as reason:
         raise MachineError(

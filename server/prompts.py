@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING
 import click
 
 from common.errors import IdentityError
-from common.terminal import Terminal
+from common.terminal import FILE, FOLDER, Terminal
 
 if TYPE_CHECKING:  # help answers without loading these
     from common.enrolment import Request
     from server.authority import Authority
     from server.consortium import Consortium
 
-FILE = click.Path(path_type=Path, dir_okay=False)
-FOLDER = click.Path(path_type=Path, file_okay=False)
 DIR = click.option(
     "--dir",
     "folder",

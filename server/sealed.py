@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from common import private_files
 from common.errors import IntegrityError, MachineError
 from common.release import Array
 
@@ -64,7 +65,7 @@ def write(folder: Path, number: int, data: bytes, step: Step) -> None:
         step("name")
         part.replace(path)
         step("sync the folder")
-        sync(folder)
+        private_files.sync_folder(folder)
     except OSError as reason:
         raise MachineError(
             f"the journal cannot be written: {reason.strerror}",
@@ -72,15 +73,6 @@ def write(folder: Path, number: int, data: bytes, step: Step) -> None:
             likely="the disk is full, or the folder belongs to somebody else",
             fix="make room or change its owner; the run goes on from its last round",
         ) from None
-
-
-def sync(folder: Path) -> None:
-    """Make the names in *folder* durable."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def read(folder: Path) -> Iterator[tuple[Record, str]]:

@@ -5,10 +5,7 @@ from pathlib import Path
 import click
 
 from common import terminal
-from common.terminal import Terminal
-
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
+from common.terminal import FILE, FOLDER, Terminal
 
 
 @click.command()

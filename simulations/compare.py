@@ -20,6 +20,7 @@ from common.study import Study
 from common.task import Rows, State, model_of
 from common.tasks.describe import DESCRIBE
 from common.tasks.evaluate import EVALUATE
+from common.tasks.linear_models import ridge_of
 from simulations import plain
 
 THRESHOLD = 0.5
@@ -98,12 +99,8 @@ def _auc(outcome: Array, predicted: Array) -> float | None:
     return float(roc_auc_score(outcome, predicted))
 
 
-def _ridge(study: Study) -> float:
-    return study.model.ridge if study.model else 0.0
-
-
 def _logistic(study: Study, rows: Rows) -> Array:
-    ridge = _ridge(study)
+    ridge = ridge_of(study)
     model = LogisticRegression(
         C=1.0 / ridge if ridge else np.inf,
         solver="newton-cholesky",
@@ -116,7 +113,7 @@ def _logistic(study: Study, rows: Rows) -> Array:
 
 def _poisson(study: Study, rows: Rows) -> Array:
     model = PoissonRegressor(
-        alpha=_ridge(study) / len(rows.y),
+        alpha=ridge_of(study) / len(rows.y),
         solver="newton-cholesky",
         tol=1e-12,
         max_iter=1000,

@@ -59,7 +59,7 @@ def finish(study: Study, state: State, total: Summands) -> State:
 
 
 def read(study: Study, state: State) -> Findings:
-    """Return one row per variable, as ``pandas.DataFrame.describe`` would."""
+    """Return one row per variable: as pandas describes, but quartiles from the bins."""
     records = int(state.arrays["records"][0])
     rows = []
     for index, variable in enumerate(study.everything):
@@ -92,6 +92,17 @@ def _levels(study: Study) -> list[tuple[int, int, str]]:
     ]
 
 
+def _row(study: Study, index: int) -> int:
+    """Return which row of the moments is the variable at *index*."""
+    return [place for place, _ in _numbers(study)].index(index)
+
+
+def _level_counts(study: Study, total: Summands, index: int) -> Array:
+    """Return the counts of the levels of the variable at *index*, by code."""
+    places = [place for place, _, _ in _levels(study)]
+    return total["levels"][np.equal(places, index)]
+
+
 def _counts(values: Array, wanted: list[tuple[int, int]]) -> Array:
     counts = [np.count_nonzero(values[:, i] == level) for i, level in wanted]
     return np.array(counts, dtype=np.float64)
@@ -118,7 +129,7 @@ def _middle(variable: Number) -> float:
 def _number(
     study: Study, state: State, index: int, variable: Number
 ) -> dict[str, float | None]:
-    row = [i for i, _ in _numbers(study)].index(index)
+    row = _row(study, index)
     count = state.arrays["present"][index]
     mean, variance = _mean_variance(state.arrays, row, count)
     quartiles = [_quantile(state.arrays["bins"][row], variable, q) for q in _QUARTILES]
@@ -154,8 +165,7 @@ def _quantile(counts: Array, variable: Number, share: float) -> float | None:
 def _frequencies(
     study: Study, state: State, index: int, variable: Category | Binary
 ) -> dict[str, int]:
-    first = [i for i, _, _ in _levels(study)].index(index)
-    counts = state.arrays["levels"][first : first + len(variable.coded)]
+    counts = _level_counts(study, state.arrays, index)
     return {
         level: int(count) for level, count in zip(variable.coded, counts, strict=True)
     }
@@ -178,8 +188,7 @@ def _constants(
     variable = study.variables[column.variable]
     if isinstance(variable, Number):
         return _number_constants(study, total, column.variable, variable)
-    first = [i for i, _, _ in _levels(study)].index(column.variable)
-    counts = total["levels"][first : first + len(variable.levels)]
+    counts = _level_counts(study, total, column.variable)
     share = counts[column.level] / present if present else 0.0
     mode = float(np.argmax(counts) == column.level)
     return share, _deviation(share), mode if variable.missing == "mode" else 0.0
@@ -188,7 +197,7 @@ def _constants(
 def _number_constants(
     study: Study, total: Summands, index: int, variable: Number
 ) -> tuple[float, float, float]:
-    row = [i for i, _ in _numbers(study)].index(index)
+    row = _row(study, index)
     distance, variance = _mean_variance(total, row, total["present"][index])
     mean = _middle(variable) + distance
     if variance <= (CONSTANT * (variable.range[1] - variable.range[0])) ** 2:

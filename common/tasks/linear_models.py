@@ -103,7 +103,7 @@ def _start(family: Family, study: Study, found: Found) -> State:
 
 def _finish(family: Family, study: Study, state: State, total: Summands) -> State:
     """Take the Newton step from the weights that the sum was taken at, or halve it."""
-    arrays, ridge = state.arrays, _ridge(study)
+    arrays, ridge = state.arrays, ridge_of(study)
     weights = arrays["weights"]
     penalty = np.where(np.r_[arrays["scale"], 1.0] > 0.0, ridge, 1.0)
     penalty[-1] = 0.0
@@ -142,7 +142,7 @@ def read(study: Study, state: State) -> Findings:
             }
         )
     rows[-1]["per_unit"] = float(weights[-1] - _shift(state))
-    return {"coefficients": rows, "ridge": _ridge(study)}
+    return {"coefficients": rows, "ridge": ridge_of(study)}
 
 
 def predictor(family: Family) -> Callable[[Array, Array], Array]:
@@ -175,7 +175,8 @@ def _outcome_mean(study: Study, described: State) -> float:
     return float((low + high) / 2 + arrays["total"][-1] / present)
 
 
-def _ridge(study: Study) -> float:
+def ridge_of(study: Study) -> float:
+    """Return the study's ridge; raise StudyError when it fits no model."""
     if study.model is None:
         raise StudyError("a linear model was asked of a study without [model]")
     return study.model.ridge
