@@ -55,13 +55,21 @@ class Credentials:
         path = self.folder / "roster.json"
         return private_files.read(path) if path.exists() else None
 
+    def roster(self) -> Roster:
+        """Return the newest roster seen here; raise IdentityError without one."""
+        sealed = self.sealed_roster()
+        if sealed is None:
+            raise IdentityError(f"{self.invite.site} has no roster of its consortium")
+        return enrolment.unseal(sealed, Roster, self.invite.aggregator)
+
     def accept_roster(self, offered: bytes) -> Roster:
         """Keep *offered* as the newest roster, or raise when it is not newer."""
-        key = self.invite.aggregator
-        roster = enrolment.newer(self.sealed_roster(), offered, key)
+        key, known = self.invite.aggregator, self.sealed_roster()
+        roster = enrolment.newer(known, offered, key)
         if roster.consortium != self.invite.consortium:
             raise IdentityError("this is the roster of another consortium")
-        private_files.write(self.folder / "roster.json", offered)
+        if offered != known:
+            private_files.write(self.folder / "roster.json", offered)
         return roster
 
 

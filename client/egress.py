@@ -16,20 +16,19 @@ from flwr.app import Error, Message
 from client import home, ledger, training
 from client import site as sites
 from client.chain import Note
+from client.credentials import Credentials
 from client.ledger import Clock
 from client.memory import Turn
 from client.opened import Opened
 from client.site import CHECK, Site
 from client.table import Table
-from common import plan, wire
+from common import plan, seal, wire
 from common.errors import ConsiliumError, Refusal
 from common.release import flatten
 from common.study import Study
 from common.task import Task, check_state
 
 LOG = logging.getLogger("consilium.client")
-REFUSED = 1
-"""The error code of every refusal: the server learns that, not why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,9 @@ def release(
     place, study = question.place, opened.study
     task = plan.find(study, place.task)
     sites.invited(opened.site, study, clock().date())
+    sites.among(opened.site, study, question.sites)
     _floor(opened, task)
-    turn = Turn(opened.step(place.task, place.round), place.state)
+    turn = Turn(opened.step(place.task, place.round), place)
     vector = opened.memory.recall(place.run, turn)
     if vector is None:
         if opened.site.home:
@@ -71,6 +71,14 @@ def release(
         opened.memory.keep(place.run, turn, vector)
     reply = wire.Answer(place, opened.site.name, vector)
     return Message(wire.answer(reply), reply_to=message)
+
+
+def signed(message: Message, reply: Message, home: Credentials) -> Message:
+    """Return *reply* under this site's signature; a refusal says nothing to sign."""
+    if reply.has_error():
+        return reply
+    kind, site, key = message.metadata.message_type, home.invite.site, home.signing_key
+    return Message(seal.sign(reply.content, kind, site, key), reply_to=message)
 
 
 def refuse(message: Message, asked: Asked, reason: Exception, clock: Clock) -> Message:
@@ -85,7 +93,7 @@ def refuse(message: Message, asked: Asked, reason: Exception, clock: Clock) -> M
     except Exception as fault:  # noqa: BLE001 - a refusal is sent, come what may
         told = _told(fault)
         LOG.error("%s is not in the ledger: %s", number, told)  # noqa: TRY400 - no trace
-    return Message(Error(REFUSED, f"refused, id {number}"), reply_to=message)
+    return Message(Error(wire.REFUSED, f"refused, id {number}"), reply_to=message)
 
 
 def enough(opened: Opened) -> None:

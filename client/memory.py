@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 
 from common.errors import Refusal
 from common.release import Array
+from common.wire import Place
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One round as it was asked: its task and number, and the hash of its state."""
+    """One round as it was asked: its task and number, and the whole of its place."""
 
     step: tuple[int, int]
-    state: str
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,16 @@ class Memory:
         kept = self.last[run]
         if kept is None:
             return None
-        (task, number), state = kept[0].step, kept[0].state
+        (task, number), before = kept[0].step, kept[0].place
         if turn.step == (task, number):
-            if turn.state != state:
+            if turn.place != before:
                 raise _refusal(f"round {number} was asked before, from another state")
             return kept[1]
-        if turn.step not in {(task, number + 1), (task + 1, 1)}:
+        follows = turn.step in {(task, number + 1), (task + 1, 1)}
+        if not follows or turn.place.sequence != before.sequence + 1:
             raise _refusal(f"round {turn.step[1]} does not follow round {number}")
+        if turn.place.roster != before.roster:
+            raise _refusal(f"round {turn.step[1]} is asked of another roster")
         return None
 
     def keep(self, run: str, turn: Turn, answer: Array) -> None:

@@ -1,6 +1,6 @@
 """A hospital's own rules: where its records are, what it approved, its floors."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -127,6 +127,18 @@ def invited(site: Site, study: Study, today: date) -> None:
             likely="the study's roster spells this site differently",
             fix=f'add "{site.name}" to study.sites, or correct `site` in site.toml',
             then=f"{CHECK}{site.path}",
+        )
+
+
+def among(site: Site, study: Study, roster: Collection[str]) -> None:
+    """Raise Refusal unless this site and enough others of *study* are in *roster*."""
+    strangers = set(roster) - set(study.study.sites)
+    few = len(set(roster)) < study.rounds.quorum
+    if strangers or few or site.name not in roster or len(set(roster)) < len(roster):
+        raise Refusal(
+            f"a round of {study.study.name} is asked of other sites than it may be",
+            likely="an aggregator that leaves sites out, or adds some",
+            fix="ask the aggregator's operator; nothing was computed",
         )
 
 

@@ -48,6 +48,11 @@ def check(release: Release, summands: Summands) -> None:
         _check_array(name, field, summands[name])
 
 
+def length(release: Release) -> int:
+    """Return how many numbers leave in all."""
+    return sum(field.size for field in release.values())
+
+
 def flatten(release: Release, summands: Summands) -> Array:
     """Return *summands* as one vector, in the order in which they are declared."""
     check(release, summands)
@@ -56,7 +61,7 @@ def flatten(release: Release, summands: Summands) -> Array:
 
 def unflatten(release: Release, vector: Array) -> dict[str, Array]:
     """Undo :func:`flatten`; raise IntegrityError when the vector does not fit."""
-    size = sum(field.size for field in release.values())
+    size = length(release)
     if vector.shape != (size,) or vector.dtype != np.float64:
         what = f"an answer holds {vector.size} numbers of {vector.dtype}, not {size}"
         raise IntegrityError(f"{what} of float64")

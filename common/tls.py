@@ -8,6 +8,7 @@ import ssl
 from pathlib import Path
 
 from common import private_files
+from common.errors import IdentityError
 
 
 def aggregator_context(own: Path, ca: Path, revoked: Path) -> ssl.SSLContext:
@@ -18,8 +19,7 @@ def aggregator_context(own: Path, ca: Path, revoked: Path) -> ssl.SSLContext:
         ca: the consortium's authority.
         revoked: its revocation list; without one no connection is accepted.
     """
-    context = _context(ssl.PROTOCOL_TLS_SERVER, own, ca)
-    context.load_verify_locations(cafile=revoked)
+    context = _context(ssl.PROTOCOL_TLS_SERVER, own, ca, revoked)
     context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     # A resumed session skips the certificate, and with it the revocation list.
     context.num_tickets = 0
@@ -31,12 +31,21 @@ def site_context(own: Path, ca: Path) -> ssl.SSLContext:
     return _context(ssl.PROTOCOL_TLS_CLIENT, own, ca)
 
 
-def _context(side: int, own: Path, ca: Path) -> ssl.SSLContext:
+def _context(side: int, own: Path, *trusted: Path) -> ssl.SSLContext:
     private_files.require_private(own)
     context = ssl.SSLContext(side)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_STRICT
-    context.load_verify_locations(cafile=ca)
-    context.load_cert_chain(own)
+    try:
+        for path in trusted:
+            context.load_verify_locations(cafile=path)
+        context.load_cert_chain(own)
+    except (OSError, ssl.SSLError):  # the library's words say no more
+        raise IdentityError(
+            "a certificate, key or revocation list cannot be used",
+            where=", ".join(str(path) for path in (own, *trusted)),
+            likely="one is missing or damaged, or the key is another certificate's",
+            fix="restore the folder from one backup, or join again",
+        ) from None
     return context

@@ -4,11 +4,14 @@
     Ask       server -> site   one round: which task, which round, the state
     Answer    site -> server   that round's summands, as one vector in declared order
 
-Each names the protocol, the study's digest, the run, the task, the round and the hash
-of the state, so that an answer to one question is never taken for that to another.
+Each names the protocol, the study's digest, the run, the task, the round, its number
+in the run, the hash of the state and that of the roster, so that an answer to one
+question is never taken for that to another. common/seal.py signs all of it.
 """
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,13 +26,17 @@ from common.task import State, fingerprint
 
 PROTOCOL = 1
 OPEN, ROUND, CLOSE = "query.open", "query.round", "query.close"
+REFUSED = 1
+"""The error code of every refusal: the server learns that, not why."""
+DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a message belongs: in which study and run, and at which round of them.
 
-    ``state`` is the hash of what the sites are shown in that round.
+    ``state`` is the hash of what the sites are shown in that round, ``roster`` that of
+    who takes part, and ``sequence`` counts the rounds of the whole run from 1.
     """
 
     digest: str
@@ -37,14 +44,17 @@ class Place:
     task: str = ""
     round: int = 0
     state: str = ""
+    roster: str = ""
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """The server's question of one round."""
+    """The server's question of one round, to every site of the run's roster."""
 
     place: Place
     state: State
+    sites: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +66,23 @@ class Answer:
     vector: Array
 
 
-def opening(study: Study, run: str) -> RecordDict:
-    """Return the message that shows *study* to a site, for the run called *run*."""
-    text = study.canonical().decode()
-    about = ConfigRecord({"protocol": PROTOCOL, "run": run, "study": text})
-    return RecordDict({"about": about})
+def roster(sites: Iterable[str]) -> str:
+    """Return the hash of who takes part."""
+    return hashlib.sha256(json.dumps(sorted(sites)).encode()).hexdigest()
+
+
+def opening(study: Study, run: str, members: str = "") -> RecordDict:
+    """Return the message that shows *study* to a site, for the run called *run*.
+
+    *members* is the consortium's roster, signed, where there is a consortium.
+    """
+    words = {"run": run, "study": study.canonical().decode(), "members": members}
+    return RecordDict({"about": ConfigRecord({"protocol": PROTOCOL, **words})})
+
+
+def read_members(record: RecordDict) -> str:
+    """Return the consortium's roster that an opening brings, signed, or nothing."""
+    return _words(record, "members")[0]
 
 
 def read_opening(record: RecordDict) -> tuple[Study, str]:
@@ -90,7 +112,8 @@ def read_ready(record: RecordDict) -> tuple[Place, str]:
 
 def ask(question: Ask) -> RecordDict:
     """Return a question as a Flower record."""
-    return _record(question.place, {}, question.state.arrays)
+    sites = {"sites": json.dumps(question.sites)}
+    return _record(question.place, sites, question.state.arrays)
 
 
 def read_ask(record: RecordDict) -> Ask:
@@ -98,7 +121,15 @@ def read_ask(record: RecordDict) -> Ask:
     place, arrays = read_place(record), _arrays(record)
     if fingerprint(arrays) != place.state:
         raise IntegrityError(f"the state of round {place.round} is not what it says")
-    return Ask(place, State(arrays))
+    sites = read_sites(record)
+    if roster(sites) != place.roster:
+        raise IntegrityError(f"the roster of round {place.round} is not what it says")
+    return Ask(place, State(arrays), sites)
+
+
+def read_sites(record: RecordDict) -> tuple[str, ...]:
+    """Return of which sites a round is asked, as the message says."""
+    return _names(_words(record, "sites")[0])
 
 
 def answer(reply: Answer) -> RecordDict:
@@ -116,11 +147,10 @@ def read_answer(record: RecordDict) -> Answer:
 
 def read_place(record: RecordDict) -> Place:
     """Return where a message belongs."""
-    words = _words(record, "digest", "run", "task", "state", "round")
-    digest, run, task, state, number = words
-    if not number.isdecimal():
-        raise IntegrityError("a message names a round that is no number")
-    return Place(digest, run, task, int(number), state)
+    words = _words(record, "digest", "run", "task", "state", "roster")
+    digest, run, task, state, roster_ = words
+    number, sequence = (_number(each) for each in _words(record, "round", "sequence"))
+    return Place(digest, run, task, number, state, roster_, sequence)
 
 
 def size(record: RecordDict) -> int:
@@ -141,6 +171,8 @@ def _record(
             "task": place.task,
             "round": place.round,
             "state": place.state,
+            "roster": place.roster,
+            "sequence": place.sequence,
             **words,
         }
     )
@@ -161,6 +193,23 @@ def _words(record: RecordDict, *names: str) -> list[str]:
     if missing:
         raise IntegrityError(f"a message lacks its {missing[0]}")
     return [str(about[name]) for name in names]
+
+
+def _number(word: str) -> int:
+    if not (word.isascii() and word.isdecimal() and len(word) < DIGITS):
+        raise IntegrityError("a message names a round that is no number")
+    return int(word)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Return a list of names; raise IntegrityError when it is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise IntegrityError("a message names its sites in no list")
+    return tuple(found)
 
 
 def _arrays(record: RecordDict) -> dict[str, Array]:

@@ -1,7 +1,7 @@
 """From answers to a total: check each against the question, then add in a fixed order.
 
 Floating-point addition is not associative, so answers are added by site name: the same
-answers give the same total to the last bit, whoever answered first.
+answers give the same total to the last bit, whoever answered first. None is kept.
 """
 
 from collections.abc import Iterable
@@ -9,19 +9,22 @@ from collections.abc import Iterable
 import numpy as np
 
 from common.errors import IntegrityError
-from common.release import Array, Release, Summands, unflatten
+from common.release import Release, Summands, length, unflatten
 from common.wire import Answer, Place
 
 
 def total(release: Release, place: Place, answers: Iterable[Answer]) -> Summands:
-    """Return the sum of *answers*; raise IntegrityError for one that does not fit."""
-    ordered = sorted(answers, key=lambda answer: answer.site)
-    sites = [answer.site for answer in ordered]
-    if twice := sorted({site for site in sites if sites.count(site) > 1}):
-        raise IntegrityError(f"{', '.join(twice)} answered twice")
-    for answer in ordered:
+    """Return the sum of *answers*, which come by site name and are not kept.
+
+    Raises IntegrityError for one that does not fit, or that came before.
+    """
+    summed, last = np.zeros(length(release)), ""
+    for answer in answers:
+        if answer.site <= last:
+            raise IntegrityError(f"{answer.site} answered twice, or out of its order")
         _belongs(release, place, answer)
-    summed: Array = np.sum([answer.vector for answer in ordered], axis=0)
+        summed += answer.vector
+        last = answer.site
     return unflatten(release, summed)
 
 

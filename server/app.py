@@ -2,20 +2,23 @@
 
 The study arrives as canonical JSON in the run's configuration; what it came to is left
 in the context's state, where Flower keeps it and the command line finds it. With a
-``journal`` folder in the configuration the run outlives the process.
+``journal`` folder in the configuration the run outlives the process; with the folder of
+a ``consortium`` every message is signed, and ``submitted`` is where progress is told.
 """
 
 import json
 from pathlib import Path
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, UserConfig
 from flwr.serverapp import Grid, ServerApp
 
 from common import wire
 from common.study import Study
 from common.task import State
-from server import journal, rounds
-from server.rounds import Outcome
+from server import consortium, journal, rounds, studies
+from server import voice as voices
+from server.rounds import Outcome, Terms
+from server.studies import Submitted
 
 app = ServerApp()
 
@@ -23,13 +26,25 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Run the configured study over *grid*."""
-    study = Study.model_validate_json(str(context.run_config["study"]))
-    folder = context.run_config.get("journal")
+    config = context.run_config
+    study = Study.model_validate_json(str(config["study"]))
+    folder, terms = config.get("journal"), _terms(config, study)
     if folder is None:
-        _keep(context, rounds.run(study, grid))
+        _keep(context, rounds.run(study, grid, terms=terms))
         return
     with journal.held(Path(str(folder)), study.digest(), wire.PROTOCOL) as book:
-        _keep(context, rounds.run(study, grid, book))
+        _keep(context, rounds.run(study, grid, book, terms))
+
+
+def _terms(config: UserConfig, study: Study) -> Terms:
+    """Return the terms of a run: those of a consortium, or of a simulation."""
+    if "consortium" not in config:
+        return Terms()
+    voice = voices.of(consortium.load(Path(str(config["consortium"]))))
+    if "submitted" not in config:
+        return Terms(voice)
+    given = Submitted(Path(str(config["submitted"])), study)
+    return Terms(voice, studies.waits(given), studies.tells(given))
 
 
 def _keep(context: Context, outcome: Outcome) -> None:

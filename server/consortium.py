@@ -21,7 +21,7 @@ from cryptography import x509
 from pydantic import AwareDatetime, ValidationError
 
 from common import certificates, enrolment, identity, private_files
-from common.enrolment import Hex, Roster, Serial
+from common.enrolment import Admission, Hex, Roster, Serial
 from common.errors import IntegrityError, UsageError
 from common.schema import Document
 from common.study import SiteName
@@ -98,6 +98,12 @@ class Consortium:
     def certificate(self) -> x509.Certificate:
         """Return the aggregator's TLS certificate."""
         return certificates.read(private_files.read(self.folder / "tls.pem"))
+
+    def certificate_of(self, site: str) -> x509.Certificate:
+        """Return the certificate that *site* was given last."""
+        sealed = private_files.read(self.folder / f"{site}.admitted")
+        admission = enrolment.unseal(sealed, Admission, self.aggregator)
+        return certificates.read(admission.certificate)
 
     def store(self, name: str, document: About | Book) -> None:
         """Write one of our own files."""

@@ -9,9 +9,13 @@ from flwr.serverapp import Grid
 
 from common import wire
 from common.errors import IntegrityError
+from server.voice import PLAIN, Voice
 
-POLL_FIRST, POLL_LAST = 0.01, 0.5
+POLL_FIRST, POLL_LAST = 0.01, 0.2
 """Seconds between two looks for answers: eager at first, patient later."""
+
+Tell = Callable[[str, tuple[str, ...]], None]
+"""Called with what is being done, and with the sites that are waited for."""
 
 
 @dataclass(slots=True)
@@ -20,6 +24,8 @@ class Line:
 
     grid: Grid
     deadline: float
+    voice: Voice = PLAIN
+    tell: Tell = lambda *_: None
     nodes: dict[int, str] = field(default_factory=dict)
     sent: dict[str, int] = field(default_factory=dict)
     received: dict[str, int] = field(default_factory=dict)
@@ -30,63 +36,40 @@ class Line:
         """Return when something that begins now must be over."""
         return self.clock() + self.deadline
 
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What came back, by site: contents, or why not, or nothing at all."""
-
-    said: Mapping[str, RecordDict]
-    failed: Mapping[str, str]
-    silent: tuple[str, ...]
+    def count(self, name: str, sent: RecordDict, received: RecordDict) -> None:
+        """Add what was said to and by a site to its bytes."""
+        self.sent[name] = self.sent.get(name, 0) + wire.size(sent)
+        self.received[name] = self.received.get(name, 0) + wire.size(received)
 
 
-def exchange(
-    line: Line, content: RecordDict, kind: str, to: Mapping[int, str], until: float
-) -> Heard:
-    """Send *content* to the nodes *to*; return what came back before *until*."""
-    letters = post(line, content, kind, to)
-    replies = wait(line, set(letters), until)
-    by_site = {letters[reply.metadata.reply_to_message_id]: reply for reply in replies}
-    reached = set(letters.values())
-    failed = {
-        name: "it cannot be reached" for name in to.values() if name not in reached
-    }
-    for name, reply in by_site.items():
-        if reply.has_error():
-            failed[name] = str(reply.error.reason)
-    said = {name: each.content for name, each in by_site.items() if each.has_content()}
-    return Heard(said, failed, tuple(sorted(reached - set(by_site))))
+class Pauses:
+    """Ever longer pauses between looks, and short ones again when something came."""
+
+    def __init__(self, line: Line) -> None:
+        """Pause on the clock of *line*."""
+        self._line, self._next = line, POLL_FIRST
+
+    def after(self, *, news: bool) -> None:
+        """Pause, unless there was news."""
+        if news:
+            self._next = POLL_FIRST
+            return
+        self._line.sleep(self._next)
+        self._next = min(2 * self._next, POLL_LAST)
 
 
 def post(
-    line: Line, content: RecordDict, kind: str, to: Mapping[int, str]
-) -> dict[str, str]:
-    """Send *content* to the nodes *to*; return the site of each message, by its id.
+    line: Line, content: RecordDict, kind: str, to: Iterable[int]
+) -> dict[str, int]:
+    """Send *content* to the nodes *to*; return the node of each message, by its id.
 
     Flower gives no id to a message that it cannot send: that one is not in the answer.
     """
-    size = wire.size(content)
-    for name in to.values():
-        line.sent[name] = line.sent.get(name, 0) + size
-    messages = [Message(content, dst_node_id=node, message_type=kind) for node in to]
-    numbers = zip(line.grid.push_messages(messages), to.values(), strict=True)
-    return {number: name for number, name in numbers if number}
-
-
-def wait(line: Line, waiting: set[str], until: float) -> list[Message]:
-    """Return the replies to *waiting* that arrive before *until*."""
-    replies: list[Message] = []
-    pause, open_ = POLL_FIRST, set(waiting)
-    while open_:
-        arrived = pull(line, open_)
-        replies.extend(arrived)
-        open_ -= {reply.metadata.reply_to_message_id for reply in arrived}
-        if not open_ or line.clock() >= until:
-            break
-        if not arrived:
-            line.sleep(pause)
-            pause = min(2 * pause, POLL_LAST)
-    return replies
+    nodes = list(to)
+    sealed = line.voice.say(content, kind)
+    messages = [Message(sealed, dst_node_id=node, message_type=kind) for node in nodes]
+    numbers = zip(line.grid.push_messages(messages), nodes, strict=True)
+    return {number: node for number, node in numbers if number}
 
 
 def pull(line: Line, waiting: Iterable[str]) -> list[Message]:
@@ -105,7 +88,15 @@ def pull(line: Line, waiting: Iterable[str]) -> list[Message]:
     return replies
 
 
-def count(line: Line, heard: Heard) -> None:
-    """Add what came back to the bytes received."""
-    for name, content in heard.said.items():
-        line.received[name] = line.received.get(name, 0) + wire.size(content)
+def exchange(
+    line: Line, content: RecordDict, kind: str, to: Mapping[int, str], until: float
+) -> None:
+    """Send *content* to the nodes *to*, and wait for their answers until *until*."""
+    letters, pauses = post(line, content, kind, to), Pauses(line)
+    while letters and line.clock() < until:
+        replies = pull(line, letters)
+        for reply in replies:
+            name = to[letters.pop(reply.metadata.reply_to_message_id)]
+            if reply.has_content():
+                line.count(name, content, reply.content)
+        pauses.after(news=bool(replies))

@@ -1,97 +1,96 @@
 """Who takes part: fixed when the study opens, and the same after every restart.
 
 A site that restarted has lost its table and does not know the study any more; so has
-every site, to an aggregator that restarted. Both are met by opening the study again, at
-the sites of the roster and at no other, and waiting for those that are not back yet.
+every site, to an aggregator that restarted. Both are met in the way in which the study
+was opened first: whoever is not on the line is shown it, and then again.
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from flwr.app import Message, RecordDict
 
 from common import wire
-from common.errors import IntegrityError, QuorumError
+from common.errors import IdentityError, IntegrityError, QuorumError
 from common.study import Study
 from server import line as lines
-from server.line import POLL_FIRST, POLL_LAST, Heard, Line
+from server.line import Line, Pauses
 
 LOG = logging.getLogger("consilium.server")
-KNOCK_FIRST, KNOCK_LAST, TELL_AGAIN = 0.25, 30.0, 60.0
-"""Seconds before a site that said no is asked again, and between two lines of log."""
+KNOCK_FIRST, KNOCK_LAST = 0.25, 60.0
+"""Seconds before a site that said no is asked again: longer each time."""
+LOST_FIRST, LOST_LAST = 10.0, 120.0
+"""Seconds without an answer after which a message counts as lost: longer each time."""
+TELL_AGAIN = 60.0
+"""Seconds between two lines of the log that say the same."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Door:
-    """What a site is shown to open the study in one run, and what it must answer."""
+    """What a site is shown to open the study in one run, and whom it was shown to."""
 
     message: RecordDict
     place: wire.Place
     invited: frozenset[str]
+    letters: dict[str, int] = field(default_factory=dict)
+    again: dict[int, float] = field(default_factory=dict)
+    tries: Counter[int] = field(default_factory=Counter)
+    refused: dict[int, str] = field(default_factory=dict)
 
 
-def door(study: Study, place: wire.Place) -> Door:
+def door(study: Study, place: wire.Place, members: str) -> Door:
     """Return the opening of *study* for the run that *place* names."""
-    return Door(wire.opening(study, place.run), place, frozenset(study.study.sites))
+    message = wire.opening(study, place.run, members)
+    return Door(message, place, frozenset(study.study.sites))
 
 
-def admit(study: Study, open_: Door, line: Line) -> tuple[str, ...]:
+def admit(
+    study: Study, open_: Door, line: Line, waits: Callable[[], bool]
+) -> tuple[str, ...]:
     """Show the study to every node: those that admit it are the roster.
 
-    Returns the refusals; raises QuorumError when too few are left.
+    As long as *waits* says so, the sites that are missing are waited for. Returns the
+    refusals; raises QuorumError when too few take part.
     """
-    everyone = {node: f"node {node}" for node in line.grid.get_node_ids()}
-    heard = lines.exchange(line, open_.message, wire.OPEN, everyone, line.until())
-    lines.count(line, heard)
-    strange: list[str] = []
-    for node, called in sorted(everyone.items()):
-        name = _name(open_, heard.said.get(called))
-        if name in line.nodes.values():
-            raise IntegrityError(
-                f"two nodes say that they are {name}",
-                likely="a site is configured twice, or somebody takes its name",
-                fix="stop both and ask that site's IT which one is theirs",
-            )
-        if name:
-            line.nodes[node] = name
-        elif called in heard.said:
-            strange.append(f"{called} answered for another study or roster")
-    for counted in (line.sent, line.received):
-        known = {name: counted[everyone[n]] for n, name in line.nodes.items()}
-        counted.clear()
-        counted.update(known)
-    _quorum(study, line, heard)
+    until, pauses, waiting = line.until(), Pauses(line), Waiting(line)
+    while missing := open_.invited - set(line.nodes.values()):
+        news = knock(open_, line, missing)
+        answered = not open_.letters or line.clock() >= until
+        if not news and answered and not waits():
+            break
+        if not news:
+            waiting.tell("opening the study", missing)
+        pauses.after(news=news)
+    _quorum(study, line, open_)
     LOG.info("open: %d sites take part: %s", len(line.nodes), listed(line.nodes))
-    return (*heard.failed.values(), *strange)
+    return tuple(open_.refused[node] for node in sorted(open_.refused))
 
 
-def rejoin(open_: Door, line: Line, roster: tuple[str, ...], until: float) -> None:
-    """Open the study again at the sites of *roster* that are not on the line.
+def knock(open_: Door, line: Line, wanted: frozenset[str]) -> bool:
+    """Look once for the sites that are *wanted*; say whether anybody answered.
 
-    Raises QuorumError by name for those that are not back before *until*.
+    Nodes that are not on the line are shown the study, and again after a while: one
+    that said no, because its steward may say yes; one that is silent, because what
+    was sent may be lost.
     """
-    begun, told, pause = line.clock(), frozenset[str](), POLL_FIRST
-    since, tell = datetime.now(UTC).strftime("%H:%M:%S UTC"), 0.0
-    again: dict[int, float] = {}
-    letters: dict[str, int] = {}
-    while missing := frozenset(roster) - set(line.nodes.values()):
-        wait = min(max(line.clock() - begun, KNOCK_FIRST), KNOCK_LAST)
-        letters |= _knock(open_, line, again, set(letters.values()), wait)
-        if arrived := lines.pull(line, letters):
-            for reply in arrived:
-                node = letters.pop(reply.metadata.reply_to_message_id)
-                _welcome(open_, line, missing, node, reply)
-            continue
-        now = line.clock()
-        if now >= until:
-            raise _absent(missing, since, now - begun)
-        if missing != told or now >= tell:
-            LOG.warning("waiting for %s since %s", ", ".join(sorted(missing)), since)
-            told, tell = missing, now + TELL_AGAIN
-        line.sleep(pause)
-        pause = min(2 * pause, POLL_LAST)
+    now = line.clock()
+    fresh = [
+        node
+        for node in line.grid.get_node_ids()
+        if node not in line.nodes and open_.again.get(node, now) <= now
+    ]
+    if fresh:
+        open_.letters |= lines.post(line, open_.message, wire.OPEN, fresh)
+        for node in fresh:
+            open_.again[node] = now + _growing(open_, node, LOST_FIRST, LOST_LAST)
+    arrived = lines.pull(line, open_.letters)
+    for reply in arrived:
+        node = open_.letters.pop(reply.metadata.reply_to_message_id)
+        _welcome(open_, line, wanted, node, reply)
+    return bool(arrived)
 
 
 def listed(nodes: Mapping[int, str]) -> str:
@@ -99,68 +98,104 @@ def listed(nodes: Mapping[int, str]) -> str:
     return ", ".join(sorted(nodes.values()))
 
 
-def _knock(
-    open_: Door, line: Line, again: dict[int, float], asked: set[int], wait: float
-) -> dict[str, int]:
-    """Show the study to the nodes whose site is not known; return node by message.
+class Waiting:
+    """For whom the aggregator waits, and since when: told once, then now and then."""
 
-    One that has not answered is left alone: it may still be reading its records. One
-    that said no is asked *again* when it is time.
-    """
-    now, busy = line.clock(), asked | set(line.nodes)
-    idle = [node for node in line.grid.get_node_ids() if node not in busy]
-    fresh = [node for node in idle if again.get(node, now) <= now]
-    if not fresh:
-        return {}
-    again |= dict.fromkeys(fresh, now + wait)
-    messages = [Message(open_.message, node, wire.OPEN) for node in fresh]
-    numbers = zip(line.grid.push_messages(messages), fresh, strict=True)
-    return {number: node for number, node in numbers if number}
+    def __init__(self, line: Line) -> None:
+        """Wait from now, by the clock of *line*."""
+        self._line, self._begun = line, line.clock()
+        self._since = datetime.now(UTC).strftime("%H:%M:%S UTC")
+        self._told, self._tell = frozenset[str](), 0.0
+
+    def tell(self, doing: str, missing: frozenset[str]) -> None:
+        """Say for whom, unless that was just said."""
+        now, names = self._line.clock(), tuple(sorted(missing))
+        if missing == self._told and now < self._tell:
+            return
+        self._line.tell(doing, names)
+        LOG.warning("waiting for %s since %s", ", ".join(names), self._since)
+        self._told, self._tell = missing, now + TELL_AGAIN
+
+    def absent(self, missing: frozenset[str]) -> QuorumError:
+        """Return the error that nobody waits any longer."""
+        seconds = self._line.clock() - self._begun
+        return QuorumError(
+            f"{', '.join(sorted(missing))} took part when the study opened and is "
+            "missing",
+            likely=f"waited {seconds:.0f} s, since {self._since}: it is down, or "
+            "refuses now",
+            fix="start it, or read its own log; a run has the same sites to its end",
+            then="consilium client check   (at the site), then run the study again",
+        )
+
+
+def _growing(open_: Door, node: int, first: float, last: float) -> float:
+    """Return a pause for *node* that doubles with every try."""
+    open_.tries[node] += 1
+    return float(min(first * 2 ** (open_.tries[node] - 1), last))
 
 
 def _welcome(
-    open_: Door, line: Line, missing: frozenset[str], node: int, reply: Message
+    open_: Door, line: Line, wanted: frozenset[str], node: int, reply: Message
 ) -> None:
-    """Put a node on the line when it is a site that is missing, and count the bytes."""
-    name = _name(open_, reply.content if reply.has_content() else None)
-    if name in missing and name not in line.nodes.values():
+    """Put a node on the line when it is a site that is wanted, or note why not."""
+    if reply.has_error():
+        open_.refused[node] = str(reply.error.reason)
+        pause = _growing(open_, node, KNOCK_FIRST, KNOCK_LAST)
+        open_.again[node] = line.clock() + pause
+        return
+    name = _name(open_, line, reply.content)
+    if name not in open_.invited:
+        open_.refused[node] = f"node {node} answered for another study or roster"
+        return
+    _only(line, name, node)
+    if name in wanted:
         line.nodes[node] = name
-        sent, received = wire.size(open_.message), wire.size(reply.content)
-        line.sent[name] = line.sent.get(name, 0) + sent
-        line.received[name] = line.received.get(name, 0) + received
-        LOG.info("%s has opened the study again", name)
+        line.count(name, open_.message, reply.content)
+        again = open_.tries[node] > 1 or name in line.sent
+        open_.refused.pop(node, None)
+        open_.again.pop(node, None)
+        LOG.info("%s has opened the study%s", name, " again" if again else "")
 
 
-def _name(open_: Door, content: RecordDict | None) -> str:
+def _only(line: Line, name: str, node: int) -> None:
+    """Raise IntegrityError when another node that is present has the same *name*.
+
+    A site that renewed its certificate comes back as another node, and its old one is
+    gone.
+    """
+    for other in [each for each, known in line.nodes.items() if known == name]:
+        if other != node and other in set(line.grid.get_node_ids()):
+            raise IntegrityError(
+                f"two nodes say that they are {name}",
+                likely="a site is configured twice, or somebody takes its name",
+                fix="stop both and ask that site's IT which one is theirs",
+            )
+        del line.nodes[other]
+
+
+def _name(open_: Door, line: Line, content: RecordDict) -> str:
     """Return the site that approved this very study for this very run, or nothing."""
-    if content is None:
-        return ""
     try:
         place, site = wire.read_ready(content)
-    except IntegrityError:
-        return ""
-    return site if place == open_.place and site in open_.invited else ""
+        if place == open_.place and site in open_.invited:
+            line.voice.check(site, content, wire.OPEN)
+            return site
+    except (IntegrityError, IdentityError) as reason:
+        LOG.warning("an answer to the opening is not a site's word: %s", reason)
+    return ""
 
 
-def _quorum(study: Study, line: Line, heard: Heard) -> None:
+def _quorum(study: Study, line: Line, open_: Door) -> None:
     quorum = study.rounds.quorum
     if len(line.nodes) >= quorum:
         return
-    silent = len(heard.silent)
+    silent = len(set(open_.letters.values()))
     raise QuorumError(
         f"{len(line.nodes)} of {quorum} needed sites take part in {study.study.name}",
         likely="; ".join(
-            [*heard.failed.values(), *([f"{silent} did not answer"] if silent else [])]
+            [*open_.refused.values(), *([f"{silent} did not answer"] if silent else [])]
         ),
         fix="each site's own log says under that id why it refused",
         then="consilium client check   (at the site)",
-    )
-
-
-def _absent(missing: frozenset[str], since: str, seconds: float) -> QuorumError:
-    return QuorumError(
-        f"{', '.join(sorted(missing))} took part when the study opened and is missing",
-        likely=f"waited {seconds:.0f} s, since {since}: it is down, or refuses now",
-        fix="start it, or read its own log; a run has the same sites to its end",
-        then="consilium client check   (at the site), then run the study again",
     )

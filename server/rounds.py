@@ -9,25 +9,38 @@ any moment goes on from its last round, to the same model to the last bit.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
 from common import plan, wire
-from common.errors import ConsiliumError, IntegrityError, QuorumError, StudyError
+from common.errors import ConsiliumError, IntegrityError, StudyError
 from common.study import Study
 from common.task import State, Task, fingerprint, rowwise
 from common.wire import Answer, Place
-from server import aggregation, line, roster
+from server import aggregation, asking, line, roster
 from server.journal import Entry, Journal, Traffic
-from server.line import Line
+from server.line import Line, Tell
 from server.roster import Door
+from server.voice import PLAIN, Voice
 
 LOG = logging.getLogger("consilium.server")
-TRIES = 3
-"""How often a site may lose one round: by restarting, or by saying no to it."""
+CLOSE_SECONDS = 10.0
+"""How long a site is waited for that need only be told that it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a study is run: in whose voice, how long it waits, whom it tells.
+
+    ``waits`` says whether the study still waits for sites that have not opened it.
+    """
+
+    voice: Voice = PLAIN
+    waits: Callable[[], bool] = lambda: False
+    tell: Tell = lambda *_: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,48 +65,40 @@ class Work:
     book: Journal
 
 
-def run(study: Study, grid: Grid, journal: Journal | None = None) -> Outcome:
+def run(
+    study: Study, grid: Grid, journal: Journal | None = None, terms: Terms | None = None
+) -> Outcome:
     """Run every task of *study* over the sites on *grid*, from where *journal* is.
 
     Raises QuorumError when too few sites take part, or one of them stops answering.
     """
-    book = journal or Journal(study.digest())
-    begun = Line(grid, study.rounds.deadline_seconds)
-    door = roster.door(study, Place(book.digest, book.run))
+    on, book = terms or Terms(), journal or Journal(study.digest())
+    begun = Line(grid, study.rounds.deadline_seconds, on.voice, on.tell)
+    door = roster.door(study, Place(book.digest, book.run), on.voice.members())
     work = Work(study, begun, door, book)
     tasks = plan.tasks(study)
     begun.sent, begun.received = dict(book.traffic.sent), dict(book.traffic.received)
     try:
-        if not book.finished(tasks[-1].name):
-            _assemble(work)
+        if not book.roster:
+            refusals = roster.admit(study, door, begun, on.waits)
+            book.traffic = _traffic(begun)
+            book.opened(tuple(sorted(begun.nodes.values())), refusals)
         for task in tasks:
             if not book.finished(task.name):
                 _conclude(work, task)
     except ConsiliumError:
         if not book.folder:  # nobody will go on with it: let the sites forget it
-            _dismiss(work)
+            dismiss(begun, book)
         raise
     _close(work)
-    return _outcome(book)
+    return outcome_of(book)
 
 
-def _dismiss(work: Work) -> None:
+def dismiss(sites: Line, book: Journal) -> None:
     """Tell the sites that a run has failed, and wait for none of them."""
-    sites = work.line
     if sites.nodes:
-        content = wire.closing(work.book.digest, work.book.run)
+        content = wire.closing(book.digest, book.run)
         line.post(sites, content, wire.CLOSE, sites.nodes)
-
-
-def _assemble(work: Work) -> None:
-    """Open the study: at whoever takes part, or again at those who did."""
-    book, sites = work.book, work.line
-    if book.roster:
-        roster.rejoin(work.door, sites, book.roster, sites.until())
-        return
-    refusals = roster.admit(work.study, work.door, sites)
-    book.traffic = _traffic(sites)
-    book.opened(tuple(sorted(sites.nodes.values())), refusals)
 
 
 def _conclude(work: Work, task: Task) -> None:
@@ -121,42 +126,32 @@ def _conclude(work: Work, task: Task) -> None:
 
 def _round(work: Work, task: Task, number: int, state: State) -> State:
     """Ask one round of every site, add the answers, and record the next state."""
-    book = work.book
-    place = Place(book.digest, book.run, task.name, number, fingerprint(state.arrays))
-    answers = _answers(work, wire.Ask(place, state))
-    release = task.release(work.study)
-    total = aggregation.total(release, place, answers.values())
+    book, sites = work.book, work.book.roster
+    place = Place(
+        book.digest,
+        book.run,
+        task.name,
+        number,
+        state=fingerprint(state.arrays),
+        roster=wire.roster(sites),
+        sequence=1 + sum(entry.round for entry in book.last.values()),
+    )
+    hashes: dict[str, str] = {}
+    heard = _heard(work, wire.Ask(place, state, sites), hashes)
+    total = aggregation.total(task.release(work.study), place, heard)
     reached = rowwise(task.finish(work.study, state, total))
-    hashes = {
-        name: fingerprint({"vector": answer.vector})
-        for name, answer in answers.items()
-        if book.folder
-    }
     book.add(Entry(task.name, number, reached, hashes), _traffic(work.line))
     return reached
 
 
-def _answers(work: Work, question: wire.Ask) -> dict[str, Answer]:
-    """Return the answer of every site of the roster, by name.
-
-    A site that says no may have restarted and lost the study: it is opened there again,
-    and the same round is asked again.
-    """
-    sites, content, until = work.line, wire.ask(question), work.line.until()
-    answers: dict[str, Answer] = {}
-    for _ in range(TRIES):
-        roster.rejoin(work.door, sites, work.book.roster, until)
-        to = {node: name for node, name in sites.nodes.items() if name not in answers}
-        heard = line.exchange(sites, content, wire.ROUND, to, until)
-        line.count(sites, heard)
-        answers |= {name: _from(name, said) for name, said in heard.said.items()}
-        if len(answers) == len(work.book.roster):
-            return answers
-        if heard.silent:
-            break
-        for node in [node for node, name in to.items() if name in heard.failed]:
-            del sites.nodes[node]
-    raise _incomplete(question.place, heard, sites.deadline)
+def _heard(work: Work, question: wire.Ask, hashes: dict[str, str]) -> Iterator[Answer]:
+    """Yield each site's answer, once it is known to be its own; note its hash."""
+    for name, said in asking.answers(question, work.door, work.line):
+        answer = _from(name, said)
+        work.line.voice.check(name, said, wire.ROUND)
+        if work.book.folder:
+            hashes[name] = fingerprint({"vector": answer.vector})
+        yield answer
 
 
 def _from(name: str, said: RecordDict) -> Answer:
@@ -167,17 +162,6 @@ def _from(name: str, said: RecordDict) -> Answer:
     if answer.site != name:
         raise IntegrityError(f"{name} answered in the name of {answer.site}")
     return answer
-
-
-def _incomplete(place: Place, heard: line.Heard, deadline: float) -> QuorumError:
-    silent = f"no answer from {', '.join(heard.silent)} within {deadline:g} s"
-    failed = [f"{name}: {reason}" for name, reason in sorted(heard.failed.items())]
-    return QuorumError(
-        f"round {place.round} of {place.task} is incomplete",
-        likely="; ".join([*failed, *([silent] if heard.silent else [])]),
-        fix="each site's own log says under that id what happened",
-        then="consilium client check   (at the site), then run the study again",
-    )
 
 
 def _close(work: Work) -> None:
@@ -192,8 +176,8 @@ def _close(work: Work) -> None:
     if not to:
         to = {node: f"node {node}" for node in sites.grid.get_node_ids()}
     content = wire.closing(book.digest, book.run)
-    heard = line.exchange(sites, content, wire.CLOSE, to, sites.until())
-    line.count(sites, heard)
+    until = sites.clock() + min(sites.deadline, CLOSE_SECONDS)
+    line.exchange(sites, content, wire.CLOSE, to, until)
     book.close(_traffic(sites))
 
 
@@ -201,7 +185,8 @@ def _traffic(sites: Line) -> Traffic:
     return Traffic(dict(sites.sent), dict(sites.received))
 
 
-def _outcome(book: Journal) -> Outcome:
+def outcome_of(book: Journal) -> Outcome:
+    """Return what a run came to that *book* has to its end."""
     sent, received = book.traffic.sent, book.traffic.received
     return Outcome(
         states={name: entry.state for name, entry in book.last.items()},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 
 import client.app
 from client import site
@@ -17,7 +17,7 @@ from common import plan, wire
 from common.errors import IntegrityError, QuorumError, StudyError
 from common.study import Study
 from common.task import fingerprint
-from server.line import POLL_LAST, Line, wait
+from server.line import POLL_LAST, Line, exchange
 from simulations import engine, plain
 from simulations.engine import InProcess
 from tests import clinics
@@ -167,7 +167,7 @@ def test_a_fault_at_a_site_travels_as_an_id_without_its_text(
     fit = plan.find(study, "logistic")
     state = fit.start(study, plain.run(study, [opened.table]))
     place = wire.Place(study.digest(), "run", "logistic", 1, fingerprint(state.arrays))
-    question = wire.ask(wire.Ask(place, state))
+    question = wire.ask(wire.Ask(place, state, ()))
     message = Message(question, dst_node_id=1, message_type=wire.ROUND)
     (reply,) = grid.send_and_receive([message])
     client.app.SHELF.drop(str(path), study.digest())
@@ -206,6 +206,6 @@ def test_the_poll_is_patient_but_bounded(tmp_path: Path) -> None:
         clock=lambda: float(next(ticks)),
         sleep=naps.append,
     )
-    wait(one, {"absent"}, one.until())
+    exchange(one, RecordDict(), wire.CLOSE, {1: "north"}, one.until())
     assert naps[0] < 0.05
     assert max(naps) <= POLL_LAST

@@ -1,0 +1,157 @@
+"""Flower's fleet protocol, as one hospital speaks it: here, take, give, goodbye.
+
+    with Line(post) as line:
+        question = line.take()
+        line.give(answer)
+
+Every Flower internal that only a hospital needs is imported here, and listed in
+docs/flower-internals.md. The bundle of code that a run may carry is never asked for:
+there is no call for it.
+"""
+
+import logging
+import ssl
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+from flwr.app import Message
+from flwr.proto import message_pb2 as wire
+from flwr.proto.fleet_pb2 import (
+    ActivateNodeRequest,
+    DeactivateNodeRequest,
+    PullMessagesRequest,
+    PushMessagesRequest,
+)
+from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
+from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
+from flwr.proto.node_pb2 import Node
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+from common import identity, parcels, tls
+from common.direct import Direct
+from common.parcels import Place
+
+LOG = logging.getLogger("consilium.client.fleet")
+BEAT = 10.0
+"""Seconds that the aggregator waits for a sign of life; after two it calls us gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where this hospital calls, and the folder of the papers that it shows there."""
+
+    url: str
+    home: Path
+
+    def context(self) -> ssl.SSLContext:
+        """Return this hospital's end of a connection, from its papers as they are."""
+        return tls.site_context(self.home / "tls.pem", self.home / "ca.pem")
+
+
+class Line:
+    """An open line to the aggregator: this node is known there while it is open."""
+
+    def __init__(self, post: Post) -> None:
+        """Make ready to call; nothing is sent before the line is entered."""
+        context = post.context()
+        self._key = identity.read_tls_key(post.home / "tls.pem")
+        self._direct = Direct(context)
+        auth = NodeAuthHttpInterceptor(self._key, self._key.public_key())
+        self.client = FleetHttpClient(
+            post.url, interceptors=[auth, self._direct], verify=context
+        )
+        self.node = Node()
+        self._taken: tuple[wire.Message, wire.ObjectTree] | None = None
+        self._whole: Message | None = None
+        self._closed = threading.Event()
+        self._beats = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Tell the aggregator that this hospital is here."""
+        public = public_key_to_bytes(self._key.public_key())
+        request = ActivateNodeRequest(public_key=public, heartbeat_interval=BEAT)
+        self.node = Node(node_id=self.client.ActivateNode(request).node_id)
+        self._beats.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        reason: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Say goodbye, so that this node may come back at once."""
+        self._closed.set()
+        self._beats.join()
+        try:
+            goodbye = DeactivateNodeRequest(node_id=self.node.node_id)
+            self.client.DeactivateNode(goodbye)
+        except httpx.HTTPError as failure:
+            LOG.info("the goodbye was not heard: %s", type(failure).__name__)
+        finally:
+            self._direct.close()
+            self.client.close()
+
+    def _beat(self) -> None:
+        request = SendNodeHeartbeatRequest(node=self.node, heartbeat_interval=BEAT)
+        while not self._closed.wait(BEAT / 3):
+            try:
+                self.client.SendNodeHeartbeat(request)
+            except httpx.HTTPError as failure:
+                LOG.warning("a sign of life did not arrive: %s", type(failure).__name__)
+
+    def take(self) -> Message | None:
+        """Return the next question, or nothing.
+
+        A question is handed out once, and its parts are gone when it is confirmed: what
+        the network interrupted goes on at the next call, where it stopped.
+        """
+        if self._taken is None:
+            answer = self.client.PullMessages(PullMessagesRequest(node=self.node))
+            if not answer.messages_list:
+                return None
+            self._taken = answer.messages_list[0], answer.message_object_trees[0]
+        head, tree = self._taken
+        if self._whole is None:
+            pull = self.client.PullObject
+            self._whole = parcels.fetch(head, tree, pull, self.node)
+        self.client.ConfirmMessageReceived(
+            ConfirmMessageReceivedRequest(
+                node=self.node,
+                run_id=head.metadata.run_id,
+                message_object_id=tree.object_id,
+            )
+        )
+        message = self._whole
+        self.forget()
+        return message
+
+    def forget(self) -> None:
+        """Let go of the question taken last: it is answered, or cannot be read."""
+        self._taken = self._whole = None
+
+    def give(self, reply: Message, *, again: bool = False) -> None:
+        """Send *reply*; its parts go one by one, and only those that are asked for.
+
+        Sent *again* after a break, it is the same bytes: a part that had arrived is
+        not taken twice.
+        """
+        place, parcel = Place(self.node, reply.metadata.run_id), parcels.pack(reply)
+        answer = self.client.PushMessages(
+            PushMessagesRequest(
+                node=self.node,
+                messages_list=[parcel.head],
+                message_object_trees=[parcel.tree],
+                clientapp_runtime_list=[0.0],
+            )
+        )
+        if again and not answer.objects_to_push:
+            parcels.complete([parcel], self.client.PushObject, place)
+        session = place, answer.session_id
+        parcels.post([parcel], answer.objects_to_push, self.client.PushObject, session)

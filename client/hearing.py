@@ -1,0 +1,32 @@
+"""Is this the aggregator's own word? Asked before anything else is done with it."""
+
+from flwr.app import RecordDict
+
+from client.credentials import Credentials
+from common import identity, seal, wire
+from common.errors import Refusal
+
+
+def heed(content: RecordDict, kind: str, home: Credentials) -> None:
+    """Raise unless the aggregator of this site's consortium said *content*.
+
+    An opening brings the consortium's roster, which is kept when it is newer; a round
+    is only for sites that are on it, and not revoked.
+    """
+    aggregator = identity.public_key(home.invite.aggregator)
+    seal.verify(content, kind, seal.AGGREGATOR, aggregator)
+    if kind == wire.OPEN:
+        home.accept_roster(wire.read_members(content).encode())
+    if kind == wire.ROUND:
+        _require_members(wire.read_sites(content), home)
+
+
+def _require_members(sites: tuple[str, ...], home: Credentials) -> None:
+    members = home.roster().members
+    active = {each.site for each in members if each.state == "active"}
+    if strangers := sorted(set(sites) - active):
+        raise Refusal(
+            f"a round is asked of {len(strangers)} sites that are not on the roster",
+            likely="a site was revoked, or an aggregator makes sites up",
+            fix="ask the aggregator's operator; nothing was computed",
+        )

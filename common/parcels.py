@@ -1,0 +1,125 @@
+"""Messages on Flower's wire: small ones whole, large ones as a tree of hashed parts.
+
+A small message travels inside the call that announces it, so that it is there or it is
+not. Flower would send each of its records and arrays by two calls of their own, some
+ten milliseconds each. A large one goes part by part; a part may be announced before it
+has arrived, upon which Flower waits a whole second, and we do not.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import cast
+
+from flwr.app import Message, RecordDict
+from flwr.app.message import remove_content_from_message
+from flwr.common.serde import message_from_proto, message_to_proto
+from flwr.proto import message_pb2 as wire
+from flwr.proto.node_pb2 import Node
+from flwr.supercore.inflatable.inflatable_object import (
+    InflatableObject,
+    get_all_nested_objects,
+    get_object_tree,
+    iterate_object_tree,
+    no_object_id_recompute,
+)
+from flwr.supercore.inflatable.inflatable_protobuf_utils import (
+    make_pull_object_fn_protobuf,
+    make_push_object_fn_protobuf,
+)
+from flwr.supercore.inflatable.inflatable_utils import (
+    inflate_object_from_contents,
+    pull_objects,
+    push_objects,
+)
+
+INLINE = 2**20
+"""Bytes of arrays up to which a message is small."""
+PULL_SECONDS = 60.0
+PAUSE_FIRST, PAUSE_LAST = 0.02, 0.2
+
+Pull = Callable[[wire.PullObjectRequest], wire.PullObjectResponse]
+Push = Callable[[wire.PushObjectRequest], wire.PushObjectResponse]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """On whose behalf parts are sent and fetched, and for which run."""
+
+    node: Node
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A message ready to go: its head, its tree, and the parts that go alone."""
+
+    head: wire.Message
+    tree: wire.ObjectTree
+    parts: dict[str, InflatableObject]
+
+
+def pack(message: Message) -> Parcel:
+    """Return *message* as a parcel, named by the hash of its content."""
+    with no_object_id_recompute():
+        message.metadata.__dict__["_message_id"] = message.object_id
+        if message.has_error() or _size(message.content) <= INLINE:
+            leaf = wire.ObjectTree(object_id=message.object_id)
+            return Parcel(message_to_proto(message), leaf, {})
+        bare = message_to_proto(remove_content_from_message(message))
+        parts, tree = get_all_nested_objects(message), get_object_tree(message)
+        return Parcel(bare, tree, parts)
+
+
+def _size(content: RecordDict) -> int:
+    records = content.array_records.values()
+    return sum(len(each.data) for record in records for each in record.values())
+
+
+def post(
+    parcels: Iterable[Parcel], wanted: Iterable[str], push: Push, at: tuple[Place, str]
+) -> None:
+    """Send the parts that are *wanted*, in the session that was opened for them."""
+    place, session = at
+    parts = {name: part for each in parcels for name, part in each.parts.items()}
+    send = make_push_object_fn_protobuf(push, place.node, place.run, session)
+    push_objects(parts, send, object_ids_to_push=set(wanted))
+
+
+def complete(parcels: Iterable[Parcel], push: Push, place: Place) -> None:
+    """Send every part again, after a break in which some may have arrived.
+
+    Flower asks for the parts of a message once. Without the name of a session it takes
+    what it still lacks, and says no to what it has.
+    """
+    for name, part in ((n, p) for each in parcels for n, p in each.parts.items()):
+        push(
+            wire.PushObjectRequest(
+                node=place.node,
+                run_id=place.run,
+                object_id=name,
+                object_content=part.deflate(),
+            )
+        )
+
+
+def fetch(head: wire.Message, tree: wire.ObjectTree, pull: Pull, node: Node) -> Message:
+    """Return the message that *head* and *tree* announce."""
+    message = message_from_proto(head)
+    if tree.children:
+        place = Place(node, message.metadata.run_id)
+        message = _assemble(tree, pull, place)
+    message.metadata.__dict__["_message_id"] = tree.object_id
+    return message
+
+
+def _assemble(tree: wire.ObjectTree, pull: Pull, place: Place) -> Message:
+    names = [each.object_id for each in iterate_object_tree(tree)]
+    contents = pull_objects(
+        names,
+        make_pull_object_fn_protobuf(pull, place.node, place.run),
+        max_time=PULL_SECONDS,
+        max_tries_per_object=None,
+        initial_backoff=PAUSE_FIRST,
+        backoff_cap=PAUSE_LAST,
+    )
+    return cast("Message", inflate_object_from_contents(tree.object_id, contents))

@@ -1,0 +1,161 @@
+"""One question to every site of the roster, until each has answered it.
+
+Whatever was lost is asked again, in the same bytes: a site that answered before repeats
+its answer. A site that restarted does not know the study, says no, and is shown it
+again.
+
+Answers are handed on in the order of the sites' names, so that a sum has the same last
+bits whoever was first; and they are fetched a few at a time, so that the aggregator
+holds no more of them, however many sites there are.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from flwr.app import Message, RecordDict
+
+from common import wire
+from common.errors import QuorumError
+from server import line as lines
+from server import roster
+from server.line import Line, Pauses
+from server.roster import Door, Waiting
+
+LOG = logging.getLogger("consilium.server")
+WINDOW = 4
+"""So many answers are fetched at a time."""
+TRIES = 3
+"""How often a site may say no to one round, by restarting or otherwise."""
+LOST_FIRST, LOST_LAST = 3.0, 60.0
+"""Seconds without an answer after which a site is asked again: longer each time."""
+LOOK = 1.0
+"""Seconds between two looks at who is still there."""
+
+
+@dataclass(slots=True)
+class Asking:
+    """One question on its way: who is still to answer, and who was asked when."""
+
+    place: wire.Place
+    content: RecordDict
+    until: float
+    waiting: list[str]
+    letters: dict[str, tuple[int, str]] = field(default_factory=dict)
+    due: dict[str, float] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, list[str]] = field(default_factory=dict)
+    arrived: dict[str, RecordDict] = field(default_factory=dict)
+    look: float = 0.0
+
+    def missing(self) -> frozenset[str]:
+        """Return the sites whose answers are not here."""
+        return frozenset(self.waiting) - set(self.arrived)
+
+
+def answers(
+    question: wire.Ask, open_: Door, line: Line
+) -> Iterator[tuple[str, RecordDict]]:
+    """Yield (site, content) of every site of the question's roster, by name.
+
+    Raises QuorumError by name for a site that is missing, silent or refuses for longer
+    than the line's deadline.
+    """
+    place, content = question.place, wire.ask(question)
+    asking = Asking(place, content, line.until(), sorted(question.sites))
+    pauses, waiting = Pauses(line), Waiting(line)
+    line.tell(f"round {place.round} of {place.task}", tuple(asking.waiting))
+    while asking.waiting:
+        _drop_the_gone(asking, line)
+        off = asking.missing() - set(line.nodes.values())
+        news = bool(off) and roster.knock(open_, line, off)
+        _ask(asking, line)
+        news |= _hear(asking, line)
+        while asking.waiting and asking.waiting[0] in asking.arrived:
+            name = asking.waiting.pop(0)
+            yield name, asking.arrived.pop(name)
+        if not news and line.clock() >= asking.until:
+            raise waiting.absent(off) if off else _incomplete(asking, line)
+        if off and not news:
+            waiting.tell(f"round {place.round} of {place.task}", off)
+        if asking.waiting:
+            pauses.after(news=news)
+
+
+def _drop_the_gone(asking: Asking, line: Line) -> None:
+    """Take those off the line who have left it; they come back by the door."""
+    now = line.clock()
+    if now < asking.look:
+        return
+    if asking.look:
+        present = set(line.grid.get_node_ids())
+        for node in set(line.nodes) - present:
+            LOG.warning("%s has left", line.nodes.pop(node))
+    asking.look = now + LOOK
+
+
+def _ask(asking: Asking, line: Line) -> None:
+    """Ask those on the line who were not asked yet, or so long ago that it is lost."""
+    now, missing = line.clock(), asking.missing()
+    due = {
+        node: name
+        for node, name in line.nodes.items()
+        if name in missing and asking.due.get(name, now) <= now
+    }
+    if not due:
+        return
+    letters = lines.post(line, asking.content, wire.ROUND, due)
+    asking.letters |= {number: (node, due[node]) for number, node in letters.items()}
+    for name in due.values():
+        pause = min(LOST_FIRST * 2 ** asking.asked[name], LOST_LAST)
+        asking.asked[name] += 1
+        asking.due[name] = now + pause
+        line.sent[name] = line.sent.get(name, 0) + wire.size(asking.content)
+
+
+def _hear(asking: Asking, line: Line) -> bool:
+    """Fetch what has come of the next few; say whether anything has."""
+    window = set(asking.waiting[:WINDOW]) - set(asking.arrived)
+    wanted = [number for number, (_, name) in asking.letters.items() if name in window]
+    replies = lines.pull(line, wanted)
+    for reply in replies:
+        node, name = asking.letters.pop(reply.metadata.reply_to_message_id)
+        if name in asking.arrived:
+            continue  # it was asked twice, and says the same twice
+        if reply.has_error():
+            _no(asking, line, (node, name), reply)
+        else:
+            asking.arrived[name] = reply.content
+            size = wire.size(reply.content)
+            line.received[name] = line.received.get(name, 0) + size
+    return bool(replies)
+
+
+def _no(asking: Asking, line: Line, who: tuple[int, str], reply: Message) -> None:
+    """Take a site off the line that said no, or that Flower could not reach.
+
+    Raises QuorumError when it has said no too often.
+    """
+    node, name = who
+    line.nodes.pop(node, None)
+    asking.due.pop(name, None)
+    if reply.error.code == wire.REFUSED:
+        said = asking.refused.setdefault(name, [])
+        said.append(str(reply.error.reason))
+        if len(said) >= TRIES:
+            raise _incomplete(asking, line)
+
+
+def _incomplete(asking: Asking, line: Line) -> QuorumError:
+    place = asking.place
+    failed = [f"{name}: {said[-1]}" for name, said in sorted(asking.refused.items())]
+    silent = sorted(asking.missing() - set(asking.refused))
+    if silent:
+        failed.append(f"no answer from {', '.join(silent)} within {line.deadline:g} s")
+    return QuorumError(
+        f"round {place.round} of {place.task} is incomplete",
+        likely="; ".join(failed),
+        fix="each site's own log says under that id what happened",
+        then="consilium client check   (at the site), then run the study again",
+    )

@@ -1,0 +1,189 @@
+"""The front door: hospitals come in by their certificate, and reach eight paths only.
+
+    python -m server.gateway --dir DIR --listen 0.0.0.0:9443 \
+        --upstream https://127.0.0.1:8000 --upstream-cert loopback.pem
+
+Everything else that Flower's SuperLink can do (start runs, show its pages, hand out
+tasks) has no way in. Sizes and times are bounded before anything is read or parsed.
+"""
+
+import asyncio
+import json
+import logging
+import ssl
+import sys
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import click
+import httpx
+import uvicorn
+
+from common.errors import ConsiliumError
+from server.door import Door
+from server.exchange import BODY, Exchange, No, Receive, Scope, Send
+
+ACCESS = logging.getLogger("consilium.server.access")
+FLEET = frozenset(
+    f"/v1/fleet/{call}"
+    for call in (
+        "activate-node",
+        "confirm-message-received",
+        "deactivate-node",
+        "pull-messages",
+        "pull-object",
+        "push-messages",
+        "push-object",
+        "send-node-heartbeat",
+    )
+)
+"""What client/fleet.py calls, and nothing beside it."""
+HEADERS = (
+    "accept",
+    "content-type",
+    "flwr-public-key",
+    "flwr-signature",
+    "flwr-timestamp",
+)
+TOTAL_SECONDS = 60.0
+SHOWN = 80
+
+
+class Gateway:
+    """Hands the eight calls on to the SuperLink on loopback."""
+
+    def __init__(self, upstream: str, context: ssl.SSLContext) -> None:
+        """Hand on to *upstream*, whose certificate *context* knows."""
+        self._upstream = upstream
+        limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
+        self._http = httpx.AsyncClient(
+            verify=context, trust_env=False, timeout=TOTAL_SECONDS, limits=limits
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, and leave one line about it."""
+        exchange = Exchange(scope, receive, send)
+        begun = time.perf_counter()
+        exchange.connection.turn(1)
+        try:
+            async with asyncio.timeout(TOTAL_SECONDS):
+                await self._answer(exchange)
+        except TimeoutError:
+            await _refuse(exchange, No(504, "too slow"))
+        finally:
+            exchange.connection.turn(-1)
+            _note(exchange, 1000 * (time.perf_counter() - begun))
+
+    async def _answer(self, exchange: Exchange) -> None:
+        try:
+            _admit(exchange)
+            await self._forward(exchange)
+        except No as no:
+            await _refuse(exchange, no)
+        except httpx.TransportError:
+            await _refuse(exchange, No(503, "the SuperLink does not answer"))
+
+    async def _forward(self, exchange: Exchange) -> None:
+        given = {name: exchange.header(name) for name in HEADERS}
+        headers = {name: value for name, value in given.items() if value}
+        if length := exchange.header("content-length"):
+            headers["content-length"] = length
+        url = self._upstream + exchange.scope["path"]
+        async with self._http.stream(
+            "POST", url, headers=headers, content=exchange.body()
+        ) as answer:
+            kept = [
+                (name, value)
+                for name, value in answer.headers.raw
+                if name.lower() in {b"content-type", b"content-length"}
+            ]
+            await exchange.start(answer.status_code, kept)
+            async for piece in answer.aiter_raw():
+                await exchange.write(piece, more=True)
+            await exchange.write(b"", more=False)
+
+
+def _admit(exchange: Exchange) -> None:
+    """Raise No unless this request may be handed on."""
+    scope, peer = exchange.scope, exchange.connection.peer
+    if scope["method"] != "POST" or scope["path"] not in FLEET:
+        raise No(403, "no such way in")
+    if peer is None or exchange.header("flwr-public-key") != peer.key:
+        raise No(403, "the key is not the certificate's")
+    length = exchange.header("content-length")
+    if length and (not length.isdecimal() or int(length) > BODY):
+        raise No(413, "too large")
+
+
+async def _refuse(exchange: Exchange, no: No) -> None:
+    """Say no, if nothing was said yet; else end the connection, mid-answer."""
+    if exchange.status:
+        exchange.connection.close()
+        return
+    plain = (b"content-type", b"text/plain")
+    await exchange.start(no.status, [plain, (b"connection", b"close")])
+    await exchange.write(no.word.encode(), more=False)
+
+
+def _note(exchange: Exchange, took: float) -> None:
+    facts = {
+        "site": exchange.connection.site,
+        "path": exchange.scope["path"][:SHOWN],
+        "status": exchange.status,
+        "received": exchange.received,
+        "sent": exchange.sent,
+        "ms": round(took, 1),
+    }
+    ACCESS.info("%s", json.dumps(facts))
+
+
+def server(door: Door, app: Gateway, host: str, port: int) -> uvicorn.Server:
+    """Return a server that lets in whom *door* knows, and hands on through *app*."""
+    config = uvicorn.Config(
+        cast("Any", app),
+        host=host,
+        port=port,
+        http=cast("Any", door.connection),
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=16 * 2**10,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=3,
+        ssl_context_factory=lambda _config, _default: door.context,
+        callback_notify=door.watch,
+        timeout_notify=1,
+    )
+    return uvicorn.Server(config)
+
+
+FILE = click.Path(path_type=Path, exists=True)
+
+
+@click.command()
+@click.option("--dir", "folder", type=FILE, required=True)
+@click.option("--listen", required=True, metavar="HOST:PORT")
+@click.option("--upstream", required=True, metavar="https://127.0.0.1:PORT")
+@click.option("--upstream-cert", type=FILE, required=True)
+def main(folder: Path, listen: str, upstream: str, upstream_cert: Path) -> None:
+    """Let the sites of the consortium in DIR in, to the SuperLink at UPSTREAM."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level="INFO")
+    logging.getLogger("httpx").setLevel("WARNING")
+    inside = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    inside.load_verify_locations(upstream_cert)
+    host, _, port = listen.rpartition(":")
+    try:
+        door = Door(folder)
+    except ConsiliumError as refusal:
+        logging.getLogger("consilium.server").error("%s", refusal)  # noqa: TRY400
+        sys.exit(refusal.exit_code)
+    server(door, Gateway(upstream, inside), host.strip("[]"), int(port)).run()
+
+
+if __name__ == "__main__":
+    main()

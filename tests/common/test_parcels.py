@@ -1,0 +1,79 @@
+"""Messages arrive as they left: small ones whole, large ones part by part."""
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDict
+from flwr.proto import message_pb2 as wire
+from flwr.proto.node_pb2 import Node
+
+from common import parcels
+from common.parcels import INLINE, Place
+from simulations import engine
+
+PLACE = Place(Node(node_id=1), 1)
+
+
+def message(numbers: int) -> Message:
+    engine.become(1)
+    arrays = ArrayRecord({"x": Array(np.arange(numbers, dtype=float))})
+    content = RecordDict({"about": ConfigRecord({"round": 3}), "arrays": arrays})
+    return Message(content, dst_node_id=1, message_type="query.round")
+
+
+class Store:
+    """The other side: it keeps what it is sent, and refuses what it has."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def push(self, request: wire.PushObjectRequest) -> wire.PushObjectResponse:
+        stored = request.object_id not in self.kept
+        self.kept.setdefault(request.object_id, request.object_content)
+        return wire.PushObjectResponse(stored=stored)
+
+    def pull(self, request: wire.PullObjectRequest) -> wire.PullObjectResponse:
+        content = self.kept[request.object_id]
+        return wire.PullObjectResponse(
+            object_found=True, object_available=True, object_content=content
+        )
+
+
+def numbers(arrived: Message) -> list[float]:
+    array = arrived.content.array_records["arrays"]["x"].numpy()
+    return [float(each) for each in array]
+
+
+@pytest.mark.parametrize("count", [0, 5, INLINE // 8 + 1])
+def test_a_message_arrives_as_it_left(count: int) -> None:
+    sent, store = message(count), Store()
+    parcel = parcels.pack(sent)
+    parcels.post([parcel], parcel.parts, store.push, (PLACE, "session"))
+    head = wire.Message.FromString(parcel.head.SerializeToString())
+    arrived = parcels.fetch(head, parcel.tree, store.pull, PLACE.node)
+    assert bool(store.kept) == (count > 5)
+    assert arrived.metadata.message_id == sent.object_id
+    assert arrived.content.config_records["about"]["round"] == 3
+    assert numbers(arrived) == numbers(sent)
+
+
+def test_a_refusal_travels_whole() -> None:
+    question = message(1)
+    question.metadata.__dict__["_message_id"] = "1"
+    parcel = parcels.pack(Message(Error(1, "refused, id 7"), reply_to=question))
+    arrived = parcels.fetch(parcel.head, parcel.tree, Store().pull, PLACE.node)
+    assert not parcel.parts
+    assert arrived.error.reason == "refused, id 7"
+
+
+def test_a_parcel_is_completed_after_a_break() -> None:
+    parcel, store = parcels.pack(message(INLINE)), Store()
+    some = list(parcel.parts)[:2]
+    parcels.post([parcel], some, store.push, (PLACE, "session"))
+    parcels.complete([parcel], store.push, PLACE)
+    assert set(store.kept) == set(parcel.parts)
+
+
+def test_the_same_message_is_the_same_bytes() -> None:
+    sent = message(5)
+    one, two = parcels.pack(sent), parcels.pack(sent)
+    assert one.head.SerializeToString() == two.head.SerializeToString()

@@ -1,0 +1,157 @@
+"""What we use of Flower beyond its documented interface is there, and as we know it."""
+
+import ast
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import flwr
+import pytest
+from flwr.app import Message, RecordDict
+
+from common import parcels
+from server import superlink
+from server.gateway import FLEET
+from simulations import engine
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "flower-internals.md").read_text(encoding="utf-8")
+PUBLIC = {"flwr.app", "flwr.clientapp", "flwr.serverapp"}
+
+
+def internals() -> set[tuple[str, str, str]]:
+    """Return (module, name, file) of everything undocumented that we import."""
+    found = set()
+    for package in ("client", "common", "server", "simulations"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                module = node.module if isinstance(node, ast.ImportFrom) else None
+                if module and module.startswith("flwr.") and module not in PUBLIC:
+                    file = path.relative_to(ROOT).as_posix()
+                    found |= {(module, each.name, file) for each in node.names}
+    return found
+
+
+PARTS = "flwr.supercore.inflatable.inflatable_protobuf_utils"
+SIGNATURES = {
+    "flwr.supernode.fleet_http_client.FleetHttpClient": (
+        "(base_url, *, interceptors, verify, timeout, retry_invoker)"
+    ),
+    "flwr.supercore.runtime.RuntimeHttpClient": (
+        "(base_url, *, interceptors, verify, timeout, retry_invoker)"
+    ),
+    "flwr.supercore.control.control_http_client.ControlHttpClient": (
+        "(base_url, *, interceptors, verify, timeout, retry_invoker)"
+    ),
+    "flwr.supernode.node_auth_http_interceptor.NodeAuthHttpInterceptor": (
+        "(private_key, public_key)"
+    ),
+    "flwr.supercore.primitives.asymmetric.public_key_to_bytes": "(public_key)",
+    "flwr.common.serde.message_from_proto": "(message_proto)",
+    "flwr.common.serde.message_to_proto": "(message)",
+    "flwr.common.serde.run_from_proto": "(run_proto)",
+    "flwr.app.message.remove_content_from_message": "(message)",
+    "flwr.supercore.inflatable.inflatable_object.get_all_nested_objects": "(obj)",
+    "flwr.supercore.inflatable.inflatable_object.get_object_tree": "(obj)",
+    "flwr.supercore.inflatable.inflatable_object.iterate_object_tree": "(tree)",
+    "flwr.supercore.inflatable.inflatable_object.no_object_id_recompute": "()",
+    f"{PARTS}.make_pull_object_fn_protobuf": ("(pull_object_protobuf, node, run_id)"),
+    f"{PARTS}.make_push_object_fn_protobuf": (
+        "(push_object_protobuf, node, run_id, session_id)"
+    ),
+    "flwr.supercore.inflatable.inflatable_utils.inflate_object_from_contents": (
+        "(object_id, object_contents, *, keep_object_contents, objects)"
+    ),
+    "flwr.supercore.inflatable.inflatable_utils.pull_objects": (
+        "(object_ids, pull_object_fn, *, max_concurrent_pulls, max_time, "
+        "max_tries_per_object, initial_backoff, backoff_cap)"
+    ),
+    "flwr.supercore.inflatable.inflatable_utils.push_objects": (
+        "(objects, push_object_fn, *, object_ids_to_push, keep_objects, "
+        "max_concurrent_pushes)"
+    ),
+    "flwr.supercore.heartbeat.HeartbeatSender": "(heartbeat_fn)",
+    "flwr.supercore.heartbeat.make_task_heartbeat_fn_http": "(client)",
+    "flwr.supercore.interceptors.RuntimeTokenHttpInterceptor": "(token)",
+    "flwr.supercore.interceptors.RuntimeVersionHttpInterceptor": "(component_name)",
+    "flwr.supercore.interceptors.SuperExecAuthHttpInterceptor": (
+        "(*, master_secret, protected_methods)"
+    ),
+    "flwr.supercore.retry.make_simple_http_retry_invoker": "()",
+}
+
+
+def find(module: str, name: str) -> Any:
+    return pkgutil.resolve_name(f"{module}:{name}")
+
+
+def names(function: Any) -> str:
+    """Return the names of a function's parameters, without types and defaults."""
+    parts, starred = [], False
+    for each in inspect.signature(function).parameters.values():
+        if each.kind is each.KEYWORD_ONLY and not starred:
+            parts, starred = [*parts, "*"], True
+        parts.append(each.name)
+    return f"({', '.join(parts)})"
+
+
+def test_flower_is_of_the_one_version_that_is_known() -> None:
+    assert flwr.__version__ == "1.41.0"
+
+
+@pytest.mark.parametrize(("module", "name", "file"), sorted(internals()))
+def test_an_internal_exists_and_is_listed(module: str, name: str, file: str) -> None:
+    find(module, name)
+    rows = [row for row in PAGE.splitlines() if f"`{file}`" in row]
+    whole = [row for row in rows if f"`{module}.{name}`" in row]
+    parts = [row for row in rows if f"`{module}`" in row and f"`{name}`" in row]
+    assert whole or parts, f"{module}.{name} in {file}"
+
+
+@pytest.mark.parametrize("path", sorted(SIGNATURES))
+def test_an_internal_is_called_as_we_call_it(path: str) -> None:
+    module, _, name = path.rpartition(".")
+    assert names(find(module, name)) == SIGNATURES[path]
+
+
+def test_a_message_takes_the_name_we_give_it() -> None:
+    engine.become(1)
+    message = Message(RecordDict(), dst_node_id=1, message_type="query.round")
+    packed = parcels.pack(message)
+    assert message.metadata.message_id == packed.tree.object_id
+    assert packed.head.metadata.message_id == packed.tree.object_id
+
+
+def test_flower_has_the_paths_that_the_gateway_lets_through() -> None:
+    client = find("flwr.supernode.fleet_http_client", "FleetHttpClient")
+    source = inspect.getsource(client)
+    for path in FLEET:
+        assert f'path="{path}"' in source, path
+
+
+def test_the_superlink_knows_its_options(tmp_path: Path) -> None:
+    link = superlink.prepare(tmp_path, 1)
+    command = superlink.program(link).command
+    text = subprocess.run(  # noqa: S603
+        [command[0], "--help"],
+        env=dict(superlink.program(link).environment),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for option in command:
+        assert not option.startswith("--") or option in text, option
+    assert sys.executable.rpartition("/")[0] in command[0]
+
+
+def test_only_its_owner_reads_the_superlinks_secrets(tmp_path: Path) -> None:
+    link = superlink.prepare(tmp_path / "superlink", 1)
+    assert link.folder.stat().st_mode & 0o777 == 0o700
+    for path in (link.secret, link.key):
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert superlink.prepare(link.folder, 1).secret.read_bytes() == (
+        link.secret.read_bytes()
+    )
