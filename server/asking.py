@@ -107,7 +107,11 @@ def _ask(asking: Asking, line: Line) -> None:
         return
     letters = lines.post(line, asking.content, wire.ROUND, due)
     asking.letters |= {number: (node, due[node]) for number, node in letters.items()}
-    for name in due.values():
+    reached = set(letters.values())
+    for node, name in due.items():
+        if node not in reached:
+            del line.nodes[node]
+            continue
         pause = min(LOST_FIRST * 2 ** asking.asked[name], LOST_LAST)
         asking.asked[name] += 1
         asking.due[name] = now + pause
