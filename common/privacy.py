@@ -142,6 +142,6 @@ def _prv(mu: float, steps: list[Subsampled], delta: float) -> float:
     return float(accountant.get_epsilon(delta, eps_error=EPS_ERROR))
 
 
-def _require(name: str, value: float, good: bool) -> None:
+def _require(name: str, value: float, good: bool) -> None:  # noqa: FBT001 - a claim
     if not good:
         raise StudyError(f"{name} = {value} gives no privacy", likely="a wrong number")
