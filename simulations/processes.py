@@ -38,7 +38,7 @@ def federation(
     folder: Path, study: Study, hospitals: Iterable[Path]
 ) -> Iterator[Federation]:
     """Start everything in *folder*, and leave nothing running."""
-    link, port = superlink.prepare(folder / "superlink", _free_port()), _free_port()
+    link, port = superlink.prepare(folder / "superlink", free_port()), free_port()
     sites = consortium.found(folder, study, hospitals, port)
     made = consortia.load(folder / "aggregator")
     nodes = [_node(folder, path) for path in sites]
@@ -74,7 +74,7 @@ def gateway(folder: Path, link: superlink.Link, port: int) -> Program:
         *("--upstream-cert", str(link.certificate)),
     )
     log = folder / "gateway.log"
-    return Program("gateway", command, _settings(), log, lambda: _listens(port))
+    return Program("gateway", command, _settings(), log, lambda: listens(port))
 
 
 def _node(folder: Path, path: Path) -> Program:
@@ -91,12 +91,14 @@ def _settings() -> dict[str, str]:
     return {**os.environ, **superlink.QUIET, **one, "PYTHONPATH": package}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
     with socket.create_server((LOOPBACK, 0)) as found:
         return int(found.getsockname()[1])
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Say whether somebody listens on a port of loopback."""
     try:
         socket.create_connection((LOOPBACK, port), 1.0).close()
     except OSError:
