@@ -7,26 +7,36 @@ mutual TLS, with the papers of a throw-away consortium.
         outcome = run(study, running)
 """
 
+import logging
+import shutil
 import socket
+import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
+from client import home, ledger
 from common import private_files
-from common.errors import QuorumError
+from common.errors import ConsiliumError, QuorumError
 from common.study import Study
-from server import service, studies, superlink
+from server import sealed, service, studies, superlink
 from server.processes import Crew, Program
 from server.rounds import Outcome
 from server.studies import Submitted
 from simulations import consortium
+from simulations.engine import Engine, Ran
 
+LOG = logging.getLogger("consilium.simulations")
 LOOPBACK = "127.0.0.1"
 LOOK_SECONDS = 0.1
 AGGREGATOR = "aggregator"
+BEFORE_KILL = 3
+"""Rounds that are over before a hospital is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,57 @@ class Federation:
         """The SuperLink that runs now."""
         running = service.running(self.aggregator)
         return superlink.link(self.aggregator, running.port if running else 0)
+
+
+def engine(*, kill_one: bool) -> Engine:
+    """Return the engine that runs a study in a federation of its own.
+
+    With *kill_one* a hospital is killed after a few rounds, and comes back.
+    """
+
+    def whole(study: Study, hospitals: Sequence[Path]) -> Ran:
+        folder = Path(tempfile.mkdtemp(prefix="consilium-"))
+        try:
+            ran = _run_in(folder, study, hospitals, kill_one=kill_one)
+        except ConsiliumError as error:
+            error.hints["where"] = f"the logs in {folder}"
+            raise
+        shutil.rmtree(folder)
+        return ran
+
+    return whole
+
+
+def _run_in(
+    folder: Path, study: Study, hospitals: Sequence[Path], *, kill_one: bool
+) -> Ran:
+    victims: list[str] = []
+    with federation(folder, study, hospitals) as running:
+
+        def meanwhile(given: Submitted) -> None:
+            if kill_one and not victims and len(_rounds(given)) > BEFORE_KILL:
+                victims.append(running.sites[0].parent.name)
+                LOG.warning("killing %s, as a power cut would", victims[0])
+                running.crew.kill(victims[0])
+
+        outcome = run(study, running, meanwhile)
+        given = studies.find(running.aggregator, study.digest())
+        took = [after - before for before, after in pairwise(_rounds(given))]
+        back = tuple(name for name in victims if _opened(running, name) > 1)
+    per_round = statistics.median(took) if took else None
+    return Ran(outcome, "processes", per_round, back)
+
+
+def _rounds(given: Submitted) -> list[float]:
+    """Return when each round was on the disk, by the clock of the disk."""
+    records = sorted(given.journal.glob(f"*{sealed.ENDING}"))
+    return [path.stat().st_mtime for path in records]
+
+
+def _opened(running: Federation, name: str) -> int:
+    """Return how often a hospital has opened the study, as its own ledger says."""
+    entries = ledger.read(home.log(running.folder / name / consortium.HOME))
+    return sum(1 for each in entries if each.kind == "admitted")
 
 
 @contextmanager
@@ -74,9 +135,12 @@ def run(
     *meanwhile* is called again and again. Raises QuorumError with the reason when the
     study fails.
     """
-    given = studies.submit(running.aggregator, study)
+    given, told = studies.submit(running.aggregator, study), ""
     while (now := studies.progress(given)).phase in studies.OPEN:
         running.crew.tend()
+        if now.doing != told:
+            LOG.info("%s", now.doing)
+            told = now.doing
         meanwhile(given)
         time.sleep(LOOK_SECONDS)
     if now.phase != "finished":
