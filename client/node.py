@@ -59,6 +59,12 @@ class Wait:
             self._why, self._said = str(why), time.monotonic()
         self.pause = min(2 * self.pause, RETRY_LAST)
 
+    def anew(self, why: str) -> None:
+        """Say that the line is made anew, though nothing is wrong."""
+        LOG.info("%s: calling anew", why)
+        self.board.put(state="waiting", why=why)
+        self._up = False
+
     def over(self) -> None:
         """Say that the line is up, unless it was."""
         if self._up:
@@ -141,7 +147,7 @@ def serve(here: Resident, stop: threading.Event, clock: Callable[[], datetime]) 
             shift.pause(why(fault, here.post))
         else:
             if not stop.is_set():
-                LOG.info("the certificate in the home was renewed: calling anew")
+                shift.wait.anew("the certificate in the home was renewed")
     board.put(state="stopped", why="it was told to", studies=())
 
 
