@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -48,6 +48,7 @@ class Patient:
 
     path: Path
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @cached_property
     def site(self) -> Site:
@@ -116,7 +117,7 @@ def identity(who: Patient) -> Seen:
 
 def certificate(who: Patient) -> Seen:
     """Does the certificate last?"""
-    found, now = who.papers.certificate(), datetime.now(UTC)
+    found, now = who.papers.certificate(), who.clock()
     renew = f"consilium client renew --home {who.home}"
     if now > found.not_valid_after_utc:
         what = f"expired on {found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
@@ -170,7 +171,7 @@ def clock(who: Patient) -> Seen:
     """Does this machine's clock agree with the aggregator's?"""
     context = tls.site_context(who.home / "tls.pem", who.home / "ca.pem")
     with httpx.Client(verify=context, trust_env=False, timeout=WAIT) as http:
-        begun = datetime.now(UTC)
+        begun = who.clock()
         try:
             # The door answers any GET with a no, and with the time.
             answer = http.get(who.papers.invite.url, follow_redirects=False)
@@ -178,7 +179,7 @@ def clock(who: Patient) -> Seen:
         except (httpx.HTTPError, KeyError, ValueError) as fault:
             what = f"the aggregator does not tell the time ({type(fault).__name__})"
             raise NetworkError(what, fix="ask the aggregator's operator") from None
-    ours = (begun.timestamp() + datetime.now(UTC).timestamp()) / 2
+    ours = (begun.timestamp() + who.clock().timestamp()) / 2
     return compared(ours - theirs)
 
 

@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,7 +16,12 @@ import httpx
 import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
-from flwr.proto.fleet_pb2 import ActivateNodeRequest
+from flwr.proto import message_pb2 as proto
+from flwr.proto.fleet_pb2 import (
+    ActivateNodeRequest,
+    ActivateNodeResponse,
+    PullMessagesResponse,
+)
 from flwr.supernode.fleet_http_client import FleetHttpClient
 
 import client.app
@@ -23,18 +29,18 @@ from client import answering, node, presence, talk
 from client.answering import Said
 from client.node import Resident, Shift, Wait
 from client.presence import Board
-from common import direct, identity, seal, wire
+from common import direct, identity, seal, tls, wire
 from common.direct import Direct
 from common.errors import IdentityError, IntegrityError, MachineError, NetworkError
 from common.identity import SigningKey
 from common.task import State, fingerprint
 from server import consortium as consortia
-from simulations import consortium, engine
-from tests import clinics
+from simulations import engine
+from tests import clinics, residents
+from tests.residents import MEMBERS
 
 AGGREGATOR = "https://aggregator.example"
 STUDY = clinics.study()
-MEMBERS = ("north", "south")
 CANARY = "Kanarienvogel"
 
 
@@ -52,13 +58,7 @@ def board(tmp_path: Path) -> Board:
 @pytest.fixture(scope="module")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the settings of north, which has real papers, at an aggregator nowhere."""
-    place = tmp_path_factory.mktemp("papers")
-    hospitals = []
-    for seed, name in enumerate(MEMBERS):
-        path = clinics.folder(place / "real" / name, clinics.lines(60, seed))
-        path.write_text(path.read_text().replace('"north"', f'"{name}"'))
-        hospitals.append(path)
-    return consortium.found(place / "net", STUDY, hospitals, 9)[0]
+    return residents.found(tmp_path_factory.mktemp("papers"), STUDY)
 
 
 @pytest.fixture
@@ -142,24 +142,32 @@ def test_of_a_foreign_exception_only_its_type_is_told(here: Resident) -> None:
 
 
 @pytest.mark.parametrize(
-    ("days", "says"),
-    [(29, "expires soon"), (6, "this week"), (89, ""), (91, "expired")],
+    ("left", "says"),
+    [
+        (60, ""),
+        (29, "expires soon"),
+        (6, "expires this week"),
+        (0.5, "expires today or tomorrow"),
+        (-1, "expired on"),
+    ],
 )
 def test_it_says_once_a_day_that_the_certificate_ends(
-    here: Resident, board: Board, caplog: pytest.LogCaptureFixture, days: int, says: str
+    here: Resident,
+    board: Board,
+    caplog: pytest.LogCaptureFixture,
+    left: float,
+    says: str,
 ) -> None:
     ends = here.papers.certificate().not_valid_after_utc
-    left = timedelta(days=days) if says else timedelta(days=31)
-    today = ends - left if says != "expired" else ends + timedelta(minutes=1)
-    board.clock = lambda: today
     shift = Shift(here, Wait(AGGREGATOR, board), threading.Event())
-    shift.remind()
-    shift.remind()
-    assert caplog.text.count("consilium client renew --home") == bool(says)
+    for day in range(3):
+        today = ends - timedelta(days=left - day)
+        board.clock = lambda today=today: today
+        shift.remind()
+        shift.remind()
+        told = caplog.text.count(f"consilium client renew --home {here.post.home}")
+        assert told == (day + 1 if says else 0)
     assert says in caplog.text
-    board.clock = lambda: today + timedelta(days=1)
-    shift.remind()
-    assert caplog.text.count("renew --home") == (2 if says else 0) + (days == 89)
 
 
 def test_two_residents_on_one_home_are_one_too_many(tmp_path: Path) -> None:
@@ -392,6 +400,82 @@ def test_an_answer_without_end_is_let_go(
     straight.close()
 
 
+def announced(*trees: proto.ObjectTree) -> bytes:
+    return PullMessagesResponse(
+        messages_list=[proto.Message()], message_object_trees=trees
+    ).SerializeToString()
+
+
+TORN = proto.ObjectTree(object_id="a", children=[proto.ObjectTree(object_id="b")])
+UNREADABLE = [
+    bytes([255] * 50),
+    announced(),
+    announced(proto.ObjectTree(object_id="x")),
+    announced(TORN),
+    bytes(2**21),
+]
+pulled: list[bytes] = []
+
+
+class Hostile(BaseHTTPRequestHandler):
+    """Takes everybody in, and says what nobody can read; at last nothing."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        said = b""
+        if self.path.endswith("activate-node"):
+            said = ActivateNodeResponse(node_id=7).SerializeToString()
+        if self.path.endswith("pull-messages"):
+            number = len(pulled)
+            said = UNREADABLE[number] if number < len(UNREADABLE) else b""
+            pulled.append(said)
+        self.send_response(200)
+        self.send_header("content-length", str(len(said)))
+        self.end_headers()
+        with suppress(OSError):  # it may have hung up
+            self.wfile.write(said)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_nothing_that_it_is_sent_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(direct, "ANSWER", 2**20)
+    monkeypatch.setattr(node, "RETRY_LAST", 0.05)
+    monkeypatch.setattr("common.parcels.PULL_SECONDS", 0.3)
+    server = HTTPServer(("127.0.0.1", 0), Hostile)
+    here = node.resident(residents.found(tmp_path, STUDY, server.server_address[1]))
+    papers = tmp_path / "net" / "aggregator"
+    files = (papers / name for name in ("tls.pem", "ca.pem", "crl.pem"))
+    context = tls.aggregator_context(*files)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    stop = threading.Event()
+    threads = [
+        threading.Thread(target=server.serve_forever),
+        threading.Thread(target=node.serve, args=(here, stop, now)),
+    ]
+    for each in threads:
+        each.start()
+    until = time.monotonic() + 20
+    while len(pulled) < len(UNREADABLE) + 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    page = presence.read(here.post.home)
+    stop.set()
+    threads[1].join()
+    server.shutdown()
+    threads[0].join()
+    server.server_close()
+    assert page
+    assert page.state == "connected"
+    assert len(pulled) >= len(UNREADABLE) + 2
+    assert "an answer is larger than 1 MiB" in caplog.text
+    assert caplog.text.count("a message could not be read") == 3  # two were alike
+    assert presence.read(here.post.home).state == "stopped"  # type: ignore[union-attr]
+
+
 @pytest.fixture
 def quiet_logging() -> Iterator[None]:
     root, flower = logging.getLogger(), logging.getLogger("flwr")
@@ -414,7 +498,7 @@ def test_of_others_no_more_is_said_than_who_spoke(
     talk.begin("INFO", as_json=as_json)
     for name in ("flwr", "pandas.io", "consilium.client.node"):
         try:
-            raise ValueError(CANARY)
+            int(CANARY)
         except ValueError:
             text = CANARY if name[0] != "c" else "our own words"
             logging.getLogger(name).exception(text)
