@@ -16,7 +16,6 @@ from simulations.engine import InProcess
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 
-
 SITES = ("north", "south")
 
 
