@@ -136,9 +136,11 @@ class Line:
         """Say the goodbye of a process that was killed: else we must wait 20 s."""
         try:
             left = json.loads(self._post.left.read_bytes())
-            number = int(left["node"]) if left["certificate"] == self._shown else 0
+            number, shown = int(left["node"]), left["certificate"]
         except (OSError, ValueError, TypeError, KeyError):
             return  # nobody left without a goodbye
+        if shown != self._shown:
+            return  # only who has the older key could say it
         try:
             self._goodbye(number)
         except httpx.HTTPStatusError:

@@ -227,6 +227,9 @@ def why(fault: Exception, post: Post) -> ConsiliumError:
             handshake.probe(post.context(), address.hostname or "", address.port or 443)
         except ConsiliumError as reason:
             return reason
+        if isinstance(fault, httpx.TimeoutException):
+            likely = "it hangs, or the network loses what is sent"
+            return NetworkError("the aggregator does not answer in time", likely=likely)
         return NetworkError("the line broke", likely=type(fault).__name__)
     what = "a message could not be read, or its answer not be sent"
     return NetworkError(what, likely=type(fault).__name__)

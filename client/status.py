@@ -63,16 +63,24 @@ def show(terminal: Terminal, path: Path) -> None:
 
 
 def _process(running: int, page: Page | None, at: Desk) -> str:
-    start = f"   consilium client start --site {at.site.path}"
+    start = f"consilium client start --site {at.site.path}"
     if not running:
-        ended = f"; last seen {_when(page.heard or page.since)}" if page else ""
-        return f"not running{ended}\n  next    {start.strip()}"
+        return f"not running{_ended(page)}\n  next    {start}"
     if page is None:
         return f"running, process {running}, and its page cannot be read"
     if page.state == "connected":
         return f"connected to {page.whom} since {_when(page.since)}{_silence(page, at)}"
     lines = f"waiting for {page.whom} since {_when(page.since)}\n  because {page.why}"
     return f"{lines}\n  next    consilium client doctor --site {at.site.path}"
+
+
+def _ended(page: Page | None) -> str:
+    """Say since when nothing runs: stopped as it was told, or gone without a word."""
+    if page is None:
+        return ""
+    if page.state == "stopped":
+        return f"; stopped {_when(page.since)}"
+    return f"; last seen {_when(max(page.since, page.heard or page.since))}"
 
 
 def _silence(page: Page, at: Desk) -> str:

@@ -65,6 +65,11 @@ def test_after_a_kill_the_old_page_is_not_believed(told: Any, path: Path) -> Non
     assert facts["running"] is False
 
 
+def test_it_says_that_it_was_stopped(told: Any, path: Path) -> None:
+    Board(path.parent / "state", AGGREGATOR, now).put(state="stopped")
+    assert "north: not running; stopped 20" in told()[0]
+
+
 def test_it_says_for_whom_it_waits_and_why(told: Any, path: Path) -> None:
     place = path.parent / "state"
     with presence.alone(place):
