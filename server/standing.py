@@ -83,7 +83,7 @@ def everything(opened: Consortium) -> Shown:
         *("", "sites"),
         *([f"  {row['site']:<20}{row['words']}" for row in rows] or ["  none yet"]),
         *("", "studies"),
-        *([each for row in found for each in _lines(row, running)] or ["  none yet"]),
+        *([each for row in found for each in _lines(row, present)] or ["  none yet"]),
     ]
     return facts, "\n".join(lines)
 
@@ -93,7 +93,7 @@ def _head(
 ) -> list[str]:
     name, folder = opened.about.consortium, opened.folder
     lines = [
-        f"{name}: running since {running.since}, listening on {running.listen} "
+        f"{name}: running since {_time(running.since)}, listening on {running.listen} "
         f"(process {running.pid})"
         if running
         else f"{name}: not running\n  next    consilium server start --dir {folder}"
@@ -147,7 +147,17 @@ def _words(member: Member, found: Presence | None, *, known: bool) -> str:
     if found is None or not found.since:
         return "has not connected since the aggregator was started"
     state = "connected" if found.connected else "not connected"
-    return f"{state} since {found.since[:19].replace('T', ' ')} UTC"
+    return f"{state} since {_time(found.since)}"
+
+
+def _time(written: str) -> str:
+    return f"{written[:19].replace('T', ' ')} UTC"
+
+
+def _whom(site: str, present: dict[str, Presence]) -> str:
+    """Return a site that is waited for: a connected one has a reason of its own."""
+    there = present.get(site)
+    return site if there and there.connected else f"{site} (not connected)"
 
 
 def _study(given: Submitted) -> dict[str, object]:
@@ -162,7 +172,7 @@ def _study(given: Submitted) -> dict[str, object]:
     }
 
 
-def _lines(row: dict[str, object], running: Service | None) -> list[str]:
+def _lines(row: dict[str, object], present: dict[str, Presence] | None) -> list[str]:
     """Return a study as a person reads it: how far, for whom it waits, what went wrong.
 
     One that is cut off waits for nobody: it waits for the aggregator itself.
@@ -171,11 +181,12 @@ def _lines(row: dict[str, object], running: Service | None) -> list[str]:
     name = f"  {row['study']} ({str(row['digest'])[:HEX]})"
     going = row["phase"] == "running"
     doing = f": {row['doing']}" if row["doing"] and going else ""
-    lines = [f"{name} {row['phase']}{doing} since {row['since']}"]
-    if going and not running:
-        lines.append("    cut off; goes on when the aggregator is started")
-    elif going and isinstance(waiting, tuple) and waiting:
-        lines.append(f"    waiting for {', '.join(waiting)}")
+    lines = [f"{name} {row['phase']}{doing} since {_time(str(row['since']))}"]
+    if going and present is None:
+        lines.append("    cut off; goes on when the aggregator runs")
+    elif going and present is not None and isinstance(waiting, tuple) and waiting:
+        whom = ", ".join(_whom(each, present) for each in waiting)
+        lines.append(f"    waiting for {whom}")
     if isinstance(told, list) and told and row["phase"] in studies.OPEN:
         lines.append(f"    told to {' and '.join(told)}")
     if isinstance(error, dict):

@@ -81,7 +81,8 @@ def submit(aggregator: Path, study: Study) -> Submitted:
     if (place / "study.json").exists():
         _again(given)
         return given
-    private_files.make_folder(place)
+    for folder in (place.parent, place):
+        private_files.make_folder(folder)
     note(given, Progress("submitted", since=now()))
     private_files.write(place / "study.json", study.canonical())
     return given
@@ -179,7 +180,9 @@ def tells(given: Submitted) -> Tell:
 
     def tell(doing: str, waiting: tuple[str, ...]) -> None:
         before, after = progress(given), Progress("running", doing, waiting, now())
-        if replace(before, since=after.since) != after:  # else it is known since when
+        if before.doing == doing and set(waiting) <= set(before.waiting):
+            after = replace(after, since=before.since)  # they were waited for before
+        if after != before:
             note(given, after)
 
     return tell
