@@ -53,7 +53,13 @@ def text(study: Study, leaves: tuple[Leaving, ...]) -> str:
 
 def privacy(study: Study) -> str:
     """Return what the study's privacy setting means, in words."""
-    return f'"{study.privacy}": sums leave exact, without noise'
+    if study.privacy == "none":
+        return '"none": sums leave exact, without noise'
+    kept = study.privacy
+    return (
+        f"epsilon {kept.epsilon:g}, delta {kept.delta:g} for each person at each site, "
+        f'noise "{kept.noise}"'
+    )
 
 
 def sentence(study: Study, rounds: dict[str, int]) -> str:

@@ -104,11 +104,26 @@ class Disclosure(Document):
     min_people: int = Field(default=10, ge=1, le=10**9)
 
 
+class Privacy(Document):
+    """What a person risks by being in the study: nothing has a default that matters.
+
+    Protected are all records of one person at one site: whether they are there at all.
+    With noise ``"site"`` each site's own releases keep (epsilon, delta); with
+    ``"shared"`` only the sum over the honest sites does, ``colluders`` of the quorum
+    being not honest.
+    """
+
+    epsilon: float = Field(gt=0.0, le=100.0)
+    delta: float = Field(gt=0.0, le=1e-3)
+    noise: Literal["site", "shared"]
+    colluders: int = Field(default=0, ge=0)
+
+
 class Study(Document):
     """The protocol of one study, as the consortium signed it."""
 
     format: Literal[1]
-    privacy: Literal["none"]
+    privacy: Literal["none"] | Privacy
     study: About
     variables: tuple[Variable, ...] = Field(min_length=1)
     outcome: Outcome
@@ -121,7 +136,7 @@ class Study(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for check in (_names, _cohort, _roster, _prediction):
+        for check in (_names, _cohort, _roster, _honest, _prediction):
             check(self)
         return self
 
@@ -190,6 +205,17 @@ def _roster(study: Study) -> None:
         raise ValueError(msg)
     if study.rounds.quorum > len(sites):
         msg = f"a quorum of {study.rounds.quorum} of {len(sites)} invited sites"
+        raise ValueError(msg)
+
+
+def _honest(study: Study) -> None:
+    if study.privacy == "none" or not study.privacy.colluders:
+        return
+    if study.privacy.noise == "site":
+        msg = 'colluders change nothing with noise = "site": leave them out'
+        raise ValueError(msg)
+    if study.privacy.colluders >= study.rounds.quorum:
+        msg = "a quorum in which all collude keeps nothing: fewer colluders"
         raise ValueError(msg)
 
 

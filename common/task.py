@@ -93,8 +93,28 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Noisy:
+    """How a task's sums become private: by one person's part in them, at most.
+
+    ``each(study, state, rows)`` returns every record's part of the release as one row
+    [records, numbers], in declared order. The site adds up the rows of a person, clips
+    them together to the Euclidean length ``clip(study)``, adds up the people, and adds
+    noise. ``rounds(study)`` is how often that happens: a constant of the study.
+    ``weight`` is the task's share of mu^2 among the tasks over the same people.
+    """
+
+    each: Callable[[Study, State, Rows], Array]
+    clip: Callable[[Study], float]
+    rounds: Callable[[Study], int]
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
-    """Pure functions and a name: the site's half, the server's half, the reading."""
+    """Pure functions and a name: the site's half, the server's half, the reading.
+
+    A task without ``noisy`` is only for a study whose privacy is "none".
+    """
 
     name: str
     rows: Split
@@ -105,6 +125,7 @@ class Task:
     local: Callable[[Study, State, Rows], Summands]
     finish: Callable[[Study, State, Summands], State]
     read: Callable[[Study, State], Findings]
+    noisy: Noisy | None = None
 
 
 def check_state(task: Task, study: Study, state: State) -> None:

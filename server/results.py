@@ -81,7 +81,7 @@ def _about(study: Study) -> dict[str, str]:
         "purpose": about.purpose,
         "contact": about.contact,
         "digest": study.digest(),
-        "privacy": study.privacy,
+        "privacy": "none" if study.privacy == "none" else manifest.privacy(study),
     }
 
 

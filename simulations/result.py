@@ -15,11 +15,15 @@ from common.study import Study
 from server import results
 from server.report import Report
 from server.rounds import Outcome
-from simulations import compare, engine
+from simulations import compare
 from simulations.compare import Fitted
+from simulations.engine import Engine, Ran
 
 USED = (*results.USED, "pandas", "scikit-learn")
-NETWORK = "No network: hospitals and aggregator run in one process of one machine."
+NETWORKS = {
+    "in-process": "No network: hospitals and aggregator run in one process.",
+    "processes": "One machine: separate processes, with real keys, over loopback.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,12 @@ class Simulation:
 
     study: Study
     hospitals: tuple[Opened, ...]
-    outcome: Outcome
+    ran: Ran
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the study came to."""
+        return self.ran.outcome
 
 
 def folders(data: Path) -> list[Path]:
@@ -42,10 +51,8 @@ def folders(data: Path) -> list[Path]:
     return found
 
 
-def simulate(
-    study: Study, paths: Iterable[Path], journal: Path | None = None
-) -> Simulation:
-    """Run *study* over the hospitals at *paths*, or go on with the run in *journal*.
+def simulate(study: Study, paths: Iterable[Path], engine: Engine) -> Simulation:
+    """Run *study* over the hospitals at *paths* on an *engine*.
 
     Each hospital is opened first, so that its error is raised here in full: in the
     simulation the hospital and the person at the keyboard are the same.
@@ -56,11 +63,11 @@ def simulate(
     for opened in hospitals:
         client.app.SHELF.hold(opened)
     try:
-        outcome = engine.run(study, [each.site.path for each in hospitals], journal)
+        ran = engine(study, [each.site.path for each in hospitals])
     finally:  # a run that was finished before never closes what was opened here
         for opened in hospitals:
             client.app.SHELF.drop(str(opened.site.path), opened.digest)
-    return Simulation(study, hospitals, outcome)
+    return Simulation(study, hospitals, ran)
 
 
 def report(done: Simulation, created: datetime, seconds: float, note: str) -> Report:
@@ -74,14 +81,26 @@ def report(done: Simulation, created: datetime, seconds: float, note: str) -> Re
         "note": note or None,
         "simulated": True,
         "created": created.isoformat(timespec="seconds"),
-        "engine": "in-process",
+        "engine": done.ran.engine,
         "seconds": round(seconds, 3),
-        "limits": [*results.LIMITS, NETWORK],
+        **_network(done.ran, seconds),
+        "limits": [*results.LIMITS, NETWORKS[done.ran.engine]],
         "versions": results.versions(*USED),
         "sites": [_site(done, opened, pooled) for opened in done.hospitals],
         **(_compared(done, pooled, known) if pooled else {}),
     }
     return Report.model_validate(facts)
+
+
+def _network(ran: Ran, seconds: float) -> dict[str, object]:
+    """Return what only an engine of separate processes has to say."""
+    if ran.engine == "in-process":
+        return {}
+    return {
+        "seconds_per_round": ran.seconds_per_round,
+        "seconds_to_report": round(seconds, 3),
+        "rejoined": ran.rejoined,
+    }
 
 
 def _distinct(sites: Sequence[Site]) -> None:

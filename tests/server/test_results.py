@@ -56,7 +56,9 @@ def test_a_real_report_has_the_model_of_the_simulated_one(
     fitted: tuple[Study, Outcome], written: Path
 ) -> None:
     made = _report(fitted)
-    done = result.simulate(fitted[0], result.folders(written.parent))
+    done = result.simulate(
+        fitted[0], result.folders(written.parent), engine.in_process()
+    )
     same = result.report(done, NOW, 1.0, "")
     plain = [each.model_copy(update={"pooled": None}) for each in same.coefficients]
     assert list(made.coefficients) == plain

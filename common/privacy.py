@@ -1,0 +1,147 @@
+"""Privacy as a value: what each release costs, what they cost together, how much noise.
+
+    spent = (Gaussian(mu=0.1), Gaussian(mu=0.2))
+    epsilon_of(spent, delta=1e-5)       # 0.82
+    mu_of(epsilon=1.0, delta=1e-5)      # 0.268: what a whole study may spend
+
+Add or remove one person. A release of sums over all people with Gaussian noise is
+``mu``-GDP with mu = (largest change by one person) / (standard deviation); several are
+mu-GDP together with mu^2 = sum mu_j^2, exactly (Dong, Roth and Su 2022, section 3.3).
+Steps over a Poisson sample are composed by Opacus' PRV accountant (Gopi et al. 2021),
+which is loaded only when there is such a step.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from scipy.optimize import brentq
+from scipy.special import log_ndtr
+
+from common.errors import MachineError, StudyError
+
+EPS_ERROR: Final = 0.01
+"""How far the PRV accountant's epsilon may lie above the truth."""
+SLACK: Final = 1e-9
+"""Added to an epsilon that was found by halving, so that it is not below the truth."""
+LARGEST: Final = 1e3
+"""An epsilon beyond which nothing is promised at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussian:
+    """One release of sums over all people, with noise: mu-GDP."""
+
+    mu: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no release: without noise there is no mu."""
+        _require("mu", self.mu, math.isfinite(self.mu) and self.mu > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Subsampled:
+    """Steps of DP-SGD, each over a Poisson sample of the people.
+
+    ``sigma`` is the noise's standard deviation over the clip, ``rate`` each person's
+    chance to be in a step.
+    """
+
+    sigma: float
+    rate: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        """Refuse what is no step: no noise, no sample, or no end."""
+        _require("sigma", self.sigma, math.isfinite(self.sigma) and self.sigma > 0)
+        _require("rate", self.rate, 0 < self.rate <= 1)
+        _require("steps", self.steps, self.steps >= 1)
+
+
+Event = Gaussian | Subsampled
+
+
+def delta_of(mu: float, epsilon: float) -> float:
+    """Return the delta at which *mu*-GDP is (*epsilon*, delta)-DP.
+
+    Balle and Wang 2018, theorem 8: Phi(-e/mu + mu/2) - exp(e) Phi(-e/mu - mu/2).
+    """
+    first = log_ndtr(-epsilon / mu + mu / 2)
+    second = epsilon + log_ndtr(-epsilon / mu - mu / 2)
+    return float(math.exp(first) * -math.expm1(min(second - first, 0.0)))
+
+
+def epsilon_of(spent: Iterable[Event], delta: float) -> float:
+    """Return the epsilon that all of *spent* has together at *delta*; 0 for nothing.
+
+    Raises MachineError when steps over samples are among them and Opacus is missing.
+    """
+    _require("delta", delta, 0 < delta < 1)
+    events = tuple(spent)
+    mu = together(each for each in events if isinstance(each, Gaussian))
+    steps = [each for each in events if isinstance(each, Subsampled)]
+    if steps:
+        return _prv(mu, steps, delta)
+    return _invert(mu, delta) if mu else 0.0
+
+
+def together(spent: Iterable[Gaussian]) -> float:
+    """Return the mu that several releases have together, 0 for none."""
+    return math.sqrt(math.fsum(each.mu**2 for each in spent))
+
+
+def mu_of(epsilon: float, delta: float) -> float:
+    """Return the largest mu that is (*epsilon*, *delta*)-DP."""
+    _require("epsilon", epsilon, 0 < epsilon < LARGEST)
+    _require("delta", delta, 0 < delta < 1)
+    high = 1.0
+    while delta_of(high, epsilon) < delta:
+        high *= 2
+    low = high
+    while delta_of(low, epsilon) > delta:
+        low /= 2
+    return _root(lambda mu: delta_of(mu, epsilon) - delta, low, high)
+
+
+def shares(total: float, weights: dict[str, float]) -> dict[str, float]:
+    """Split a whole study's *total* mu by *weights* of its square, by name."""
+    whole = math.fsum(weights.values())
+    return {name: total * math.sqrt(weight / whole) for name, weight in weights.items()}
+
+
+def _invert(mu: float, wanted: float) -> float:
+    if delta_of(mu, 0.0) <= wanted:
+        return 0.0
+    if delta_of(mu, LARGEST) > wanted:
+        return math.inf
+    return _root(lambda eps: wanted - delta_of(mu, eps), 0.0, LARGEST) + SLACK
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    return float(brentq(function, low, high, xtol=1e-12, rtol=1e-12))
+
+
+def _prv(mu: float, steps: list[Subsampled], delta: float) -> float:
+    """Return an upper bound within EPS_ERROR; equal steps are merged, for speed."""
+    try:
+        from opacus.accountants import create_accountant  # noqa: PLC0415 - loads torch
+    except ImportError:
+        raise MachineError(
+            "steps over samples are accounted for by Opacus, which is not installed",
+            fix="pip install 'consilium[networks]'",
+        ) from None
+    merged: Counter[tuple[float, float]] = Counter()
+    for each in steps:
+        merged[each.sigma, each.rate] += each.steps
+    accountant = create_accountant("prv")
+    accountant.history = [(*pair, count) for pair, count in merged.items()]
+    if mu:
+        accountant.history.append((1 / mu, 1.0, 1))
+    return float(accountant.get_epsilon(delta, eps_error=EPS_ERROR))
+
+
+def _require(name: str, value: float, good: bool) -> None:  # noqa: FBT001 - a claim
+    if not good:
+        raise StudyError(f"{name} = {value} gives no privacy", likely="a wrong number")
