@@ -169,6 +169,8 @@ def why(failure: httpx.HTTPError, post: Post) -> ConsiliumError:
     """Return why the aggregator cannot be reached, in words."""
     if isinstance(failure, httpx.HTTPStatusError):
         status = failure.response.status_code
+        if refusal := handshake.turned_away(failure.response.text):
+            return refusal
         kind = IdentityError if status in {401, 403} else NetworkError
         return kind(REFUSALS.get(status, f"the aggregator answers with {status}"))
     address = urlsplit(post.url)
