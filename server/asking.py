@@ -77,10 +77,16 @@ def answers(
             yield name, asking.arrived.pop(name)
         if not news and line.clock() >= asking.until:
             raise waiting.absent(off) if off else _incomplete(asking, line)
-        if off and not news:
-            waiting.tell(f"round {place.round} of {place.task}", off)
+        if late := off or _late(asking):
+            waiting.tell(f"round {place.round} of {place.task}", late)
         if asking.waiting:
             pauses.after(news=news)
+
+
+def _late(asking: Asking) -> frozenset[str]:
+    """Return those who were asked twice, and have not been heard."""
+    twice = {name for name, count in asking.asked.items() if count > 1}
+    return frozenset(asking.waiting[:WINDOW]) & asking.missing() & twice
 
 
 def _drop_the_gone(asking: Asking, line: Line) -> None:
@@ -107,7 +113,11 @@ def _ask(asking: Asking, line: Line) -> None:
         return
     letters = lines.post(line, asking.content, wire.ROUND, due)
     asking.letters |= {number: (node, due[node]) for number, node in letters.items()}
-    for name in due.values():
+    reached = set(letters.values())
+    for node, name in due.items():
+        if node not in reached:
+            del line.nodes[node]
+            continue
         pause = min(LOST_FIRST * 2 ** asking.asked[name], LOST_LAST)
         asking.asked[name] += 1
         asking.due[name] = now + pause

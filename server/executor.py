@@ -6,10 +6,14 @@ The ServerApp is the one installed here. Flower's own executor would unpack and 
 code that came with the run, and its own Grid waits seconds where ours waits hundredths.
 """
 
+import logging
+import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 
+import httpx
 from flwr.app import Context, Message, RecordDict, UserConfig
 from flwr.common.constant import SUPERLINK_NODE_ID, SubStatus
 from flwr.common.serde import run_from_proto
@@ -24,30 +28,34 @@ from flwr.proto.runtime_pb2 import (
     PullTaskInputRequest,
     PushAppMessagesRequest,
     PushTaskOutputRequest,
+    SendTaskHeartbeatRequest,
 )
 from flwr.serverapp import Grid
 from flwr.supercore.constant import TaskType
-from flwr.supercore.heartbeat import HeartbeatSender, make_task_heartbeat_fn_http
 from flwr.supercore.interceptors import (
     RuntimeTokenHttpInterceptor,
     RuntimeVersionHttpInterceptor,
     SuperExecAuthHttpInterceptor,
 )
 from flwr.supercore.protobuf.client import ProtobufClientInterceptor
-from flwr.supercore.retry import make_simple_http_retry_invoker
 from flwr.supercore.run import Run
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
 
 from common import parcels
 from common.direct import Direct
-from common.errors import IntegrityError
+from common.errors import IntegrityError, NetworkError
 from common.parcels import Place
 from common.study import Study
 from server.app import app, outcome_of
 from server.rounds import Outcome
 from server.superlink import Link, begin, bundle, trust
 
+LOG = logging.getLogger("consilium.server")
+BEAT = 10.0
+"""Seconds between two signs of life; Flower gives a run up after a minute."""
+PAUSE_FIRST, PAUSE_LAST = 0.2, 5.0
+"""Seconds before a SuperLink that broke off is tried again."""
 ACQUIRE = "/flwr.proto.Runtime/AcquireTask"
 
 
@@ -140,33 +148,112 @@ class Wide(Grid):
 def conduct(study: Study, link: Link, settings: UserConfig) -> Outcome:
     """Run *study* over the sites that are present, as the SuperLink's executor.
 
+    A SuperLink that dies takes its run with it. Another run then goes on from the
+    journal, and asks again what was not recorded: the sites repeat their answers.
+
     Args:
         study: what to run.
         link: the SuperLink, whose secret this process can read.
         settings: what ``server.app`` is told besides: its journal, its consortium.
     """
+    config: UserConfig = {**settings, "study": study.canonical().decode()}
+    broken = Broken(link)
+    while True:
+        try:
+            return _once(link, config, broken)
+        except httpx.HTTPError as reason:
+            if "journal" not in settings:
+                raise broken.error(reason) from None
+            broken.note(reason)
+
+
+def _once(link: Link, config: UserConfig, broken: "Broken") -> Outcome:
     run = begin(link, bundle())
     with acquired(link, run) as grid:
-        config: UserConfig = {**settings, "study": study.canonical().decode()}
+        broken.over()
         context = Context(run, 0, {}, RecordDict(), config)
         app(grid, context)
     return outcome_of(context)
+
+
+class Broken:
+    """A SuperLink that does not answer: since when, said once, and how long to wait."""
+
+    def __init__(self, link: Link) -> None:
+        """Nothing is broken yet."""
+        self._link, self._since, self._pause = link, "", PAUSE_FIRST
+
+    def error(self, reason: httpx.HTTPError) -> NetworkError:
+        """Return what happened, in words."""
+        return NetworkError(
+            "Flower's SuperLink broke off",
+            where=self._link.address,
+            likely=f"it died, or does not know the run any more: {_told(reason)}",
+            fix=f"read the end of {self._link.folder / 'superlink.log'}",
+        )
+
+    def note(self, reason: httpx.HTTPError) -> None:
+        """Say so, unless it was said, and wait a little."""
+        if not self._since:
+            self._since = datetime.now(UTC).isoformat(timespec="seconds")
+            told = _told(reason)
+            LOG.warning("waiting for the SuperLink since %s: %s", self._since, told)
+        time.sleep(self._pause)
+        self._pause = min(2 * self._pause, PAUSE_LAST)
+
+    def over(self) -> None:
+        """Say that it answers again."""
+        if self._since:
+            LOG.info("the SuperLink answers again; going on from the journal")
+        self._since, self._pause = "", PAUSE_FIRST
+
+
+def _told(reason: httpx.HTTPError) -> str:
+    if isinstance(reason, httpx.HTTPStatusError):
+        return f"status {reason.response.status_code}"
+    return type(reason).__name__
 
 
 @contextmanager
 def acquired(link: Link, run: int) -> Iterator[Wide]:
     """Be the executor of *run*: alive while inside, and done or failed after."""
     auth = RuntimeTokenHttpInterceptor(_token(link, run))
-    with _runtime(link, auth) as runtime:
-        beats = HeartbeatSender(make_task_heartbeat_fn_http(runtime))
-        beats.start()
-        outcome = PushTaskOutputRequest(sub_status=SubStatus.FAILED, details="failed")
+    with _runtime(link, auth) as runtime, _alive(runtime):
         try:
             yield _begun(runtime)
-            outcome = PushTaskOutputRequest(sub_status=SubStatus.COMPLETED)
-        finally:
-            runtime.PushTaskOutput(outcome)
-            beats.stop()
+        except BaseException:
+            with suppress(httpx.HTTPError):  # it may be the SuperLink that failed
+                _end(runtime, SubStatus.FAILED)
+            raise
+        _end(runtime, SubStatus.COMPLETED)
+
+
+def _end(runtime: RuntimeHttpClient, how: str) -> None:
+    runtime.PushTaskOutput(PushTaskOutputRequest(sub_status=how, details=how))
+
+
+@contextmanager
+def _alive(runtime: RuntimeHttpClient) -> Iterator[None]:
+    """Tell the SuperLink now and then that the run is carried out.
+
+    Flower's own beats end the process when one is not heard.
+    """
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT):
+            try:
+                runtime.SendTaskHeartbeat(SendTaskHeartbeatRequest())
+            except httpx.HTTPError as reason:
+                LOG.info("a sign of life did not arrive: %s", _told(reason))
+
+    beats = threading.Thread(target=beat, daemon=True)
+    beats.start()
+    try:
+        yield
+    finally:
+        over.set()
+        beats.join()
 
 
 def _begun(runtime: RuntimeHttpClient) -> Wide:
@@ -206,7 +293,6 @@ def _runtime(
             f"https://{link.address}",
             interceptors=[version, auth, direct],
             verify=context,
-            retry_invoker=make_simple_http_retry_invoker(),
         ) as runtime,
     ):
         yield runtime

@@ -151,8 +151,8 @@ def _welcome(
     _only(line, name, node)
     if name in wanted:
         line.nodes[node] = name
+        again = name in line.sent
         line.count(name, open_.message, reply.content)
-        again = open_.tries[node] > 1 or name in line.sent
         open_.refused.pop(node, None)
         open_.again.pop(node, None)
         LOG.info("%s has opened the study%s", name, " again" if again else "")

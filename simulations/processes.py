@@ -58,7 +58,11 @@ def run(study: Study, running: Federation) -> Outcome:
     return executor.conduct(
         study,
         running.link,
-        {"consortium": str(aggregator), "submitted": str(given.folder)},
+        {
+            "consortium": str(aggregator),
+            "submitted": str(given.folder),
+            "journal": str(given.journal),
+        },
     )
 
 

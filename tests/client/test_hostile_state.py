@@ -16,6 +16,8 @@ from simulations.engine import InProcess
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 
+SITES = ("north", "south")
+
 
 @pytest.fixture
 def study() -> Study:
@@ -49,8 +51,13 @@ def answered(
     grid: InProcess, study: Study, arrays: dict[str, Array], number: int = 1
 ) -> bool:
     """Return whether the site answers a round of the fit from *arrays*."""
-    place = wire.Place(study.digest(), "run", "logistic", number, fingerprint(arrays))
-    return _send(grid, wire.ask(wire.Ask(place, State(arrays))), wire.ROUND)
+    place = wire.Place(
+        *(study.digest(), "run", "logistic", number),
+        state=fingerprint(arrays),
+        roster=wire.roster(SITES),
+        sequence=number,
+    )
+    return _send(grid, wire.ask(wire.Ask(place, State(arrays), SITES)), wire.ROUND)
 
 
 def test_an_honest_state_is_answered(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from tests import clinics
 from tests.simulations.test_engine import hospitals
 
 Ask = Callable[..., Message]
+SITES = ("north", "south")
+BEFORE = {"describe": 0, "logistic": 1, "evaluate": 2}
 
 
 @pytest.fixture
@@ -61,13 +64,21 @@ def ask(grid: InProcess, study: Study) -> Ask:
     shown = plan.find(study, "logistic").shows(study)
     weights = {name: fitted[name] for name in shown}
 
-    def round_(task: str, number: int, shift: float = 0.0, run: str = "run") -> Message:
+    def round_(
+        task: str, number: int, shift: float = 0.0, run: str = "run", **other: Any
+    ) -> Message:
         moved = {**weights, "weights": weights["weights"] + shift}
         arrays = moved if task != "describe" else {}
         if task == "describe" and shift:
             arrays = {"other": np.array([shift])}
-        place = wire.Place(study.digest(), run, task, number, fingerprint(arrays))
-        return send(grid, wire.ask(wire.Ask(place, State(arrays))), wire.ROUND)
+        sites = other.get("sites", SITES)
+        place = wire.Place(
+            *(study.digest(), run, task, number),
+            state=fingerprint(arrays),
+            roster=wire.roster(sites),
+            sequence=other.get("sequence", BEFORE.get(task, 0) + number),
+        )
+        return send(grid, wire.ask(wire.Ask(place, State(arrays), sites)), wire.ROUND)
 
     yield round_
     client.app.SHELF.held.clear()
@@ -150,6 +161,35 @@ def test_a_replay_a_reorder_and_a_fork_are_refused_and_nothing_is_computed(
     assert ask("logistic", 3).has_content()
 
 
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        ({"sequence": 4}, "round 2 does not follow round 1"),
+        ({"sequence": 2}, "round 2 does not follow round 1"),
+        ({"sites": ("north",)}, "round 2 is asked of another roster"),
+        ({"sites": ("south",)}, "asked of other sites than it may be"),
+        ({"sites": ("north", "south", "west")}, "asked of other sites"),
+        ({"sites": ("north", "north")}, "asked of other sites"),
+        ({"sites": ()}, "asked of other sites"),
+    ],
+)
+def test_a_round_out_of_sequence_or_of_another_roster_is_refused(
+    ask: Ask,
+    computed: list[str],
+    caplog: pytest.LogCaptureFixture,
+    other: dict[str, Any],
+    says: str,
+) -> None:
+    ask("describe", 1, sequence=1)
+    ask("logistic", 1, sequence=2)
+    computed.clear()
+    with caplog.at_level(logging.WARNING, "consilium.client"):
+        assert ask("logistic", 2, **{"sequence": 3, **other}).has_error()
+    assert says in caplog.text
+    assert computed == []
+    assert ask("logistic", 2, sequence=3).has_content()
+
+
 def test_the_next_task_may_follow(ask: Ask) -> None:
     for task, number in [("describe", 1), ("logistic", 1), ("evaluate", 1)]:
         assert ask(task, number).has_content()
@@ -174,8 +214,9 @@ def test_two_runs_do_not_mix(
 def test_a_state_that_is_not_what_its_hash_says_is_refused(
     ask: Ask, grid: InProcess, study: Study, computed: list[str]
 ) -> None:
-    place = wire.Place(study.digest(), "run", "describe", 1, fingerprint({}))
-    torn = wire.ask(wire.Ask(place, State({"extra": np.ones(1)})))
+    who = wire.roster(SITES)
+    place = wire.Place(study.digest(), "run", "describe", 1, fingerprint({}), who, 1)
+    torn = wire.ask(wire.Ask(place, State({"extra": np.ones(1)}), SITES))
     assert send(grid, torn, wire.ROUND).has_error()
     assert computed == []
     assert ask("describe", 1).has_content()

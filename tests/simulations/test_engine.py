@@ -166,8 +166,9 @@ def test_a_fault_at_a_site_travels_as_an_id_without_its_text(
     opened.memory.begin("run")
     fit = plan.find(study, "logistic")
     state = fit.start(study, plain.run(study, [opened.table]))
-    place = wire.Place(study.digest(), "run", "logistic", 1, fingerprint(state.arrays))
-    question = wire.ask(wire.Ask(place, state, ()))
+    who, state_ = wire.roster(("north",)), fingerprint(state.arrays)
+    place = wire.Place(study.digest(), "run", "logistic", 1, state_, who, 1)
+    question = wire.ask(wire.Ask(place, state, ("north",)))
     message = Message(question, dst_node_id=1, message_type=wire.ROUND)
     (reply,) = grid.send_and_receive([message])
     client.app.SHELF.drop(str(path), study.digest())
@@ -206,6 +207,6 @@ def test_the_poll_is_patient_but_bounded(tmp_path: Path) -> None:
         clock=lambda: float(next(ticks)),
         sleep=naps.append,
     )
-    exchange(one, RecordDict(), wire.CLOSE, {1: "north"}, one.until())
+    exchange(one, RecordDict(), wire.CLOSE, {2: "south"}, one.until())
     assert naps[0] < 0.05
     assert max(naps) <= POLL_LAST
