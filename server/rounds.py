@@ -74,7 +74,7 @@ def run(
     """
     on, book = terms or Terms(), journal or Journal(study.digest())
     begun = Line(grid, study.rounds.deadline_seconds, on.voice, on.tell)
-    door = roster.door(study, Place(book.digest, book.run), on.voice.members())
+    door = roster.door(study, Place(book.digest, book.run), on.voice.members)
     work = Work(study, begun, door, book)
     tasks = plan.tasks(study)
     begun.sent, begun.received = dict(book.traffic.sent), dict(book.traffic.received)
