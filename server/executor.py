@@ -101,7 +101,11 @@ class Wide(Grid):
 
     def _fetch(self, head: wire.Message, tree: wire.ObjectTree) -> Message:
         pull = self._runtime.PullObject
-        message = parcels.fetch(head, tree, pull, self._place.node)
+        try:
+            message = parcels.fetch(head, tree, pull, self._place.node)
+        except IntegrityError as reason:
+            LOG.warning("node %d: %s", head.metadata.src_node_id, reason)
+            message = parcels.unreadable(head)
         self._runtime.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(
                 node=self._place.node,

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from client import enrolment as hospital
-from common import private_files, tls
-from server import addresses, consortium, enrolment
+from common import certificates, private_files, tls
+from server import addresses, consortium, enrolment, papers
 from server.authority import Authority
 from server.consortium import Consortium
 
@@ -72,3 +74,10 @@ class House:
 def knocks_with(home: Path) -> tls.ssl.SSLContext:
     """Return the end of a connection that the site in *home* has."""
     return tls.site_context(home / "tls.pem", home / "ca.pem")
+
+
+def shown_key(home: Path) -> str:
+    """Return the key of the certificate in *home*, as Flower's header spells it."""
+    certificate = certificates.read((home / "tls.pem").read_bytes())
+    der = certificate.public_bytes(Encoding.DER)
+    return papers.peer(der, "").key

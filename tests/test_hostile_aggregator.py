@@ -7,6 +7,7 @@ import io
 import itertools
 import logging
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,26 +128,27 @@ def letter(content: RecordDict, kind: str) -> Message:
     return message
 
 
-def hospitals(folder: Path, study: Study = STUDY) -> list[Path]:
-    """Write the three hospitals; north has a person with a name."""
-    found = []
-    for seed, name in enumerate(SITES):
-        records = clinics.lines(60, seed)
-        records[7] = records[7].replace("p7,", f"{CANARY},")
-        path = clinics.folder(folder / name, records, approved=study.digest())
-        path.write_text(path.read_text().replace('"north"', f'"{name}"'))
-        found.append(path)
-    return found
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Found a consortium of the three hospitals; north has a person with a name."""
+    real, net = (tmp_path_factory.mktemp(name) for name in ("real", "net"))
+    paths = clinics.hospitals(real, STUDY)
+    export = real / "north" / "export.csv"
+    export.write_text(export.read_text().replace("p7,", f"{CANARY},"))
+    consortium.found(net, STUDY, paths, 9)
+    return net
 
 
 @pytest.fixture
-def ward(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Ward]:
-    """Return north, admitted and open for the study."""
+def ward(
+    founded: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> Iterator[Ward]:
+    """Return north as it was admitted, and its aggregator; a copy for each test."""
     caplog.set_level(logging.INFO)
-    paths = consortium.found(tmp_path / "net", STUDY, hospitals(tmp_path / "real"), 9)
+    shutil.copytree(founded, tmp_path / "net", symlinks=True)
     made = consortia.load(tmp_path / "net" / "aggregator")
-    north = next(path for path in paths if path.parent.name == "north")
-    yield Ward(node.resident(north), made, caplog)
+    path = tmp_path / "net" / "north" / "site.toml"
+    yield Ward(node.resident(path), made, caplog)
     client.app.SHELF.held.clear()
 
 
