@@ -6,6 +6,7 @@ ten milliseconds each. A large one goes part by part; a part may be announced be
 has arrived, upon which Flower waits a whole second, and we do not.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -35,6 +36,7 @@ from flwr.supercore.inflatable.inflatable_utils import (
 
 from common.errors import IntegrityError
 
+LOG = logging.getLogger("consilium.parcels")
 INLINE = 2**20
 """Bytes of arrays up to which a message is small."""
 PULL_SECONDS = 60.0
@@ -125,11 +127,17 @@ def fetch(head: wire.Message, tree: wire.ObjectTree, pull: Pull, node: Node) -> 
     return message
 
 
-def unreadable(head: wire.Message) -> Message:
-    """Return an error in the place of an answer that cannot be read."""
-    no = wire.Message(metadata=head.metadata)
-    no.error.reason = "its answer cannot be read"
-    return message_from_proto(no)
+def answer(
+    head: wire.Message, tree: wire.ObjectTree, pull: Pull, node: Node
+) -> Message:
+    """Return :func:`fetch`, or an error in the place of what cannot be read."""
+    try:
+        return fetch(head, tree, pull, node)
+    except IntegrityError as reason:
+        LOG.warning("the answer of node %d: %s", head.metadata.src_node_id, reason)
+        no = wire.Message(metadata=head.metadata)
+        no.error.reason = "its answer cannot be read"
+        return message_from_proto(no)
 
 
 def _assemble(tree: wire.ObjectTree, pull: Pull, place: Place) -> Message:

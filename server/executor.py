@@ -101,11 +101,7 @@ class Wide(Grid):
 
     def _fetch(self, head: wire.Message, tree: wire.ObjectTree) -> Message:
         pull = self._runtime.PullObject
-        try:
-            message = parcels.fetch(head, tree, pull, self._place.node)
-        except IntegrityError as reason:
-            LOG.warning("node %d: %s", head.metadata.src_node_id, reason)
-            message = parcels.unreadable(head)
+        message = parcels.answer(head, tree, pull, self._place.node)
         self._runtime.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(
                 node=self._place.node,

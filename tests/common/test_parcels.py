@@ -103,6 +103,6 @@ def test_what_cannot_be_read_is_said(how: str) -> None:
     head, tree = spoiled(how)
     with pytest.raises(IntegrityError, match="a message cannot be read"):
         parcels.fetch(head, tree, store.pull, PLACE.node)
-    instead = parcels.unreadable(head)
+    instead = parcels.answer(head, tree, store.pull, PLACE.node)
     assert instead.error.reason == "its answer cannot be read"
     assert instead.metadata.dst_node_id == 1
