@@ -219,6 +219,8 @@ def why(fault: Exception, post: Post) -> ConsiliumError:
         return fault
     if isinstance(fault, httpx.HTTPStatusError):
         status = fault.response.status_code
+        if refusal := handshake.turned_away(fault.response.text):
+            return refusal
         kind = IdentityError if status in {401, 403} else NetworkError
         return kind(REFUSALS.get(status, f"the aggregator answers with {status}"))
     if isinstance(fault, httpx.HTTPError):

@@ -101,7 +101,7 @@ class Wide(Grid):
 
     def _fetch(self, head: wire.Message, tree: wire.ObjectTree) -> Message:
         pull = self._runtime.PullObject
-        message = parcels.fetch(head, tree, pull, self._place.node)
+        message = parcels.answer(head, tree, pull, self._place.node)
         self._runtime.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(
                 node=self._place.node,

@@ -20,7 +20,7 @@ from common import private_files, wire
 from common import study as studies
 from common.errors import UsageError
 from common.study import Study
-from server import journal, rounds
+from server import journal, rounds, sealed
 from server.line import Tell
 from server.rounds import Outcome
 
@@ -208,6 +208,26 @@ def outcome(given: Submitted) -> Outcome:
     digest = given.study.digest()
     with journal.held(given.journal, digest, wire.PROTOCOL) as book:
         return rounds.outcome_of(book)
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """When a run was over, and how many seconds it took, pauses and all."""
+
+    end: datetime
+    seconds: float
+
+
+def took(given: Submitted) -> Took:
+    """Return how long a run took, by the times of its records on the disk."""
+    times = written(given)
+    return Took(datetime.fromtimestamp(times[-1], UTC), times[-1] - times[0])
+
+
+def written(given: Submitted) -> list[float]:
+    """Return when each record of a run came on the disk."""
+    records = sorted(given.journal.glob(f"*{sealed.ENDING}"))
+    return [path.stat().st_mtime for path in records]
 
 
 def _ended(phase: Phase) -> str:

@@ -10,7 +10,7 @@ import click
 
 from common import terminal
 from common.errors import StudyError
-from common.terminal import Terminal
+from common.terminal import FOLDER, Terminal
 from server.prompts import DIR
 
 if TYPE_CHECKING:  # help answers without loading these
@@ -109,6 +109,29 @@ def stop(terminal: Terminal, word: str, folder: Path) -> None:
     _mark(terminal, folder, word, "stop")
 
 
+@click.command()
+@STUDY
+@DIR
+@click.option(
+    "--out",
+    type=FOLDER,
+    help="Where report.json and report.html go; by default a folder STUDY-report.",
+)
+@terminal.options
+def report(terminal: Terminal, word: str, folder: Path, out: Path | None) -> None:
+    """Write the report of STUDY, which has finished, from its journal."""
+    from server import consortium, results, screen, studies  # noqa: PLC0415
+    from server import report as reports  # noqa: PLC0415
+
+    consortium.load(folder)
+    given = studies.find(folder, word)
+    outcome, took = studies.outcome(given), studies.took(given)
+    made = results.report(given.study, outcome, took.end, took.seconds)
+    page = reports.write(made, out or Path(f"{given.name}-report"))
+    text = "\n".join([*screen.lines(made), "", f"report    {page}"])
+    terminal.result(made.model_dump(mode="json"), text)
+
+
 def _mark(terminal: Terminal, folder: Path, word: str, mark: "Mark") -> None:
     from server import consortium, standing, studies  # noqa: PLC0415
 
@@ -136,4 +159,4 @@ def _known(opened: "Consortium", study: "Study") -> None:
             )
 
 
-COMMANDS = (start, submit, status, begin, stop)
+COMMANDS = (start, submit, status, begin, stop, report)
