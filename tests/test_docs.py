@@ -21,7 +21,8 @@ from common.study import (
     Rule,
     Study,
 )
-from simulations import hospitals, result, screen
+from server import screen
+from simulations import hospitals, result
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
