@@ -115,10 +115,12 @@ def stop(terminal: Terminal, word: str, folder: Path) -> None:
 @click.option(
     "--out",
     type=FOLDER,
-    help="Where report.json and report.html go; by default a folder STUDY-report.",
+    default="consilium-report",
+    show_default=True,
+    help="Where report.json and report.html are written.",
 )
 @terminal.options
-def report(terminal: Terminal, word: str, folder: Path, out: Path | None) -> None:
+def report(terminal: Terminal, word: str, folder: Path, out: Path) -> None:
     """Write the report of STUDY, which has finished, from its journal."""
     from server import consortium, results, screen, studies  # noqa: PLC0415
     from server import report as reports  # noqa: PLC0415
@@ -127,7 +129,7 @@ def report(terminal: Terminal, word: str, folder: Path, out: Path | None) -> Non
     given = studies.find(folder, word)
     outcome, took = studies.outcome(given), studies.took(given)
     made = results.report(given.study, outcome, took.end, took.seconds)
-    page = reports.write(made, out or Path(f"{given.name}-report"))
+    page = reports.write(made, out)
     text = "\n".join([*screen.lines(made), "", f"report    {page}"])
     terminal.result(made.model_dump(mode="json"), text)
 
