@@ -172,7 +172,7 @@ def test_what_an_exception_says_stays_in_nobodys_hands(place: Place) -> None:
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-c", BROKEN, "client", "start", "--site", place.site],
-            env={**processes._settings(), "PYTHONWARNINGS": "always"},
+            env={**superlink.settings(), "PYTHONWARNINGS": "always"},
             stdout=out,
             stderr=out,
             cwd=place.home,
