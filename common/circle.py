@@ -106,13 +106,14 @@ def enough(circle: Circle, sites: Collection[str], did: str, fewest: int = 0) ->
 
     Raises IntegrityError for a stranger, QuorumError when they are too few.
     """
-    if strangers := sorted(set(sites) - set(circle.sites)):
+    here = set(sites)
+    if strangers := sorted(here - set(circle.sites)):
         raise IntegrityError(f"{', '.join(strangers)} is not of this circle")
     needed = max(circle.threshold, fewest)
-    if len(sites) < needed:
-        gone = ", ".join(sorted(set(circle.sites) - set(sites)))
+    if len(here) < needed:
+        gone = ", ".join(sorted(set(circle.sites) - here))
         raise QuorumError(
-            f"{len(sites)} of {len(circle.sites)} sites {did}, {needed} are needed",
+            f"{len(here)} of {len(circle.sites)} sites {did}, {needed} are needed",
             likely=f"{gone} dropped out",
             fix="nothing was opened: the round may be asked of those who are left",
         )
@@ -150,7 +151,7 @@ def keys_hash(documents: Mapping[str, bytes]) -> str:
 
 def statement(view: View, survivors: Iterable[str]) -> signed.Payload:
     """Return the words of a list of survivors, and of its confirmation."""
-    names = sorted(survivors)
+    names = sorted(set(survivors))
     return {**view.circle.words(), "view": view.digest(), "survivors": names}
 
 
