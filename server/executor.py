@@ -6,10 +6,11 @@ The ServerApp is the one installed here. Flower's own executor would unpack and 
 code that came with the run, and its own Grid waits seconds where ours waits hundredths.
 """
 
+import fcntl
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 
@@ -22,7 +23,6 @@ from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
 from flwr.proto.node_pb2 import Node, NodeInfo
 from flwr.proto.runtime_pb2 import (
     AcquireTaskRequest,
-    AcquireTaskResponse,
     GetNodesRequest,
     PullAppMessagesRequest,
     PullTaskInputRequest,
@@ -101,7 +101,7 @@ class Wide(Grid):
 
     def _fetch(self, head: wire.Message, tree: wire.ObjectTree) -> Message:
         pull = self._runtime.PullObject
-        message = parcels.fetch(head, tree, pull, self._place.node)
+        message = parcels.answer(head, tree, pull, self._place.node)
         self._runtime.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(
                 node=self._place.node,
@@ -145,7 +145,7 @@ class Wide(Grid):
         return self._run
 
 
-def conduct(study: Study, link: Link, settings: UserConfig) -> Outcome:
+def conduct(study: Study, link: Link, settings: Mapping[str, str]) -> Outcome:
     """Run *study* over the sites that are present, as the SuperLink's executor.
 
     A SuperLink that dies takes its run with it. Another run then goes on from the
@@ -168,8 +168,8 @@ def conduct(study: Study, link: Link, settings: UserConfig) -> Outcome:
 
 
 def _once(link: Link, config: UserConfig, broken: "Broken") -> Outcome:
-    run = begin(link, bundle())
-    with acquired(link, run) as grid:
+    run, token = take(link)
+    with acquired(link, token) as grid:
         broken.over()
         context = Context(run, 0, {}, RecordDict(), config)
         app(grid, context)
@@ -214,10 +214,21 @@ def _told(reason: httpx.HTTPError) -> str:
     return type(reason).__name__
 
 
+def take(link: Link) -> tuple[int, str]:
+    """Enter a run, and be the one who carries it out: its number, and the token.
+
+    One process at a time does both, or two would be given each other's run.
+    """
+    with (link.folder / "turn").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        run = begin(link, bundle())
+        return run, _token(link, run)
+
+
 @contextmanager
-def acquired(link: Link, run: int) -> Iterator[Wide]:
-    """Be the executor of *run*: alive while inside, and done or failed after."""
-    auth = RuntimeTokenHttpInterceptor(_token(link, run))
+def acquired(link: Link, token: str) -> Iterator[Wide]:
+    """Be the executor of a run: alive while inside, and done or failed after."""
+    auth = RuntimeTokenHttpInterceptor(token)
     with _runtime(link, auth) as runtime, _alive(runtime):
         try:
             yield _begun(runtime)
@@ -265,20 +276,27 @@ def _begun(runtime: RuntimeHttpClient) -> Wide:
 
 
 def _token(link: Link, run: int) -> str:
-    """Return the token that lets this process carry out *run*, and no other run."""
+    """Return the token that lets this process carry out *run*, and no other run.
+
+    A run that was entered and never taken is one whose process died: it is ended.
+    """
     auth = SuperExecAuthHttpInterceptor(
         master_secret=link.secret.read_bytes(), protected_methods=[ACQUIRE]
     )
     wanted = AcquireTaskRequest(supported_task_types=[TaskType.SERVER_APP])
     with _runtime(link, auth) as runtime:
-        answer: AcquireTaskResponse = runtime.AcquireTask(wanted)
-    if not answer.token or answer.task.run_id != run:
-        raise IntegrityError(
-            "the SuperLink handed out another run than the one just begun",
-            likely="a second process is running studies on the same SuperLink",
-            fix="let one process run studies; wait for the other, or stop it",
-        )
-    return str(answer.token)
+        while (answer := runtime.AcquireTask(wanted)).token:
+            if answer.task.run_id == run:
+                return str(answer.token)
+            LOG.info("ending a run of Flower's that nobody carries out")
+            with _runtime(link, RuntimeTokenHttpInterceptor(answer.token)) as stale:
+                _begun(stale)
+                _end(stale, SubStatus.FAILED)
+    raise IntegrityError(
+        "the SuperLink did not hand out the run that was just begun",
+        likely="another program is running studies on the same SuperLink",
+        fix="stop it; only `consilium server start` runs studies here",
+    )
 
 
 @contextmanager

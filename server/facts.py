@@ -130,6 +130,9 @@ class Report(Part):
     rounds: int
     rounds_by_task: dict[str, int]
     seconds: float
+    seconds_per_round: float | None = None
+    seconds_to_report: float | None = None
+    rejoined: tuple[str, ...] = ()
     bytes_per_site: int
     sites: tuple[Site, ...]
     together: Totals | None = None

@@ -14,7 +14,8 @@ from common.terminal import Terminal
 from server import journal as journals
 from server import report as reports
 from server.report import Report
-from simulations import heart, hospitals, result, screen
+from simulations import engine, heart, hospitals, result, screen
+from simulations.engine import Engine
 from simulations.result import Simulation
 
 OURS = (
@@ -24,19 +25,19 @@ OURS = (
 WRITTEN = {"hospitals", "heart", "report.json", "report.html"}
 
 
-def run(terminal: Terminal, out: Path, data: Path | None) -> None:
+def run(terminal: Terminal, out: Path, data: Path | None, engine: Engine) -> None:
     """Run the demo into *out*: on our split, or on the heart files in *data*."""
     begun = time.perf_counter()
     _ours(out)
     if data is None:
         terminal.say(OURS)
         place = out / "hospitals"
-        done = _run(terminal, hospitals.write(place), place)
+        done = _run(terminal, hospitals.write(place), place, engine)
         made = _report(done, OURS, begun)
     else:
         terminal.say(heart.NOTE)
         place = out / "heart"
-        done = _run(terminal, heart.write(data, place), place)
+        done = _run(terminal, heart.write(data, place), place, engine)
         made = heart.benchmark(_report(done, heart.NOTE, begun), place)
     path, folder = quote(str(place / "study.toml")), quote(str(place))
     then = f"consilium simulate run {path} --data {folder}"
@@ -44,20 +45,23 @@ def run(terminal: Terminal, out: Path, data: Path | None) -> None:
 
 
 def study(
-    terminal: Terminal, path: Path, data: Path, out: Path, journal: Path | None
+    terminal: Terminal, path: Path, data: Path, out: Path, engine: Engine
 ) -> None:
-    """Run the study at *path* over the hospitals in *data*; report into *out*.
-
-    With a *journal* folder, a run that was cut off goes on.
-    """
+    """Run the study at *path* over the hospitals in *data*; report into *out*."""
     begun = time.perf_counter()
-    made = _report(_run(terminal, path, data, journal), "", begun)
+    made = _report(_run(terminal, path, data, engine), "", begun)
     _show(
         terminal,
         made,
         out,
         f"consilium client check --study {quote(str(path))} --site SITE.toml",
     )
+
+
+def resumed(terminal: Terminal, path: Path, folder: Path) -> Engine:
+    """Return the engine that keeps each round in *folder*, and say what is there."""
+    terminal.say(_found(studies.read(path), folder))
+    return engine.in_process(folder)
 
 
 def _ours(out: Path) -> None:
@@ -70,15 +74,11 @@ def _ours(out: Path) -> None:
         )
 
 
-def _run(
-    terminal: Terminal, path: Path, data: Path, folder: Path | None = None
-) -> Simulation:
+def _run(terminal: Terminal, path: Path, data: Path, engine: Engine) -> Simulation:
     study = studies.read(path)
     folders = result.folders(data)
-    if folder:
-        terminal.say(_found(study, folder))
     with terminal.progress(study.study.name):
-        return result.simulate(study, folders, folder)
+        return result.simulate(study, folders, engine)
 
 
 def _found(study: Study, folder: Path) -> str:

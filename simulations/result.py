@@ -18,15 +18,19 @@ from common.study import Study
 from common.task import model_of
 from server.report import Report
 from server.rounds import Outcome
-from simulations import compare, engine
+from simulations import compare
 from simulations.compare import Fitted
+from simulations.engine import Engine, Ran
 
 USED = ("flwr", "numpy", "pandas", "scikit-learn")
 LIMITS = (
     'No differential privacy: the study says privacy = "none", so sums leave exact.',
     "No secure aggregation yet: the aggregator sees each hospital's own sums.",
-    "No network: hospitals and aggregator run in one process of one machine.",
 )
+NETWORKS = {
+    "in-process": "No network: hospitals and aggregator run in one process.",
+    "processes": "One machine: separate processes, with real keys, over loopback.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,12 @@ class Simulation:
 
     study: Study
     hospitals: tuple[Opened, ...]
-    outcome: Outcome
+    ran: Ran
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the study came to."""
+        return self.ran.outcome
 
 
 def folders(data: Path) -> list[Path]:
@@ -49,10 +58,8 @@ def folders(data: Path) -> list[Path]:
     return found
 
 
-def simulate(
-    study: Study, paths: Iterable[Path], journal: Path | None = None
-) -> Simulation:
-    """Run *study* over the hospitals at *paths*, or go on with the run in *journal*.
+def simulate(study: Study, paths: Iterable[Path], engine: Engine) -> Simulation:
+    """Run *study* over the hospitals at *paths* on an *engine*.
 
     Each hospital is opened first, so that its error is raised here in full: in the
     simulation the hospital and the person at the keyboard are the same.
@@ -63,11 +70,11 @@ def simulate(
     for opened in hospitals:
         client.app.SHELF.hold(opened)
     try:
-        outcome = engine.run(study, [each.site.path for each in hospitals], journal)
+        ran = engine(study, [each.site.path for each in hospitals])
     finally:  # a run that was finished before never closes what was opened here
         for opened in hospitals:
             client.app.SHELF.drop(str(opened.site.path), opened.digest)
-    return Simulation(study, hospitals, outcome)
+    return Simulation(study, hospitals, ran)
 
 
 def report(done: Simulation, created: datetime, seconds: float, note: str) -> Report:
@@ -85,10 +92,11 @@ def report(done: Simulation, created: datetime, seconds: float, note: str) -> Re
         "note": note or None,
         "simulated": True,
         "created": created.isoformat(timespec="seconds"),
-        "engine": "in-process",
+        "engine": done.ran.engine,
         "rounds": outcome.rounds[plan.tasks(study)[-2 if study.model else 0].name],
         "rounds_by_task": outcome.rounds,
         "seconds": round(seconds, 3),
+        **_network(done.ran, seconds),
         "bytes_per_site": max(traffic.values()),
         "describe": plan.tasks(study)[0].read(study, outcome.states["describe"]),
         "left": [
@@ -96,13 +104,24 @@ def report(done: Simulation, created: datetime, seconds: float, note: str) -> Re
             for line in manifest.lines(study)
         ],
         "sentence": manifest.sentence(study, outcome.rounds),
-        "limits": list(LIMITS),
+        "limits": [*LIMITS, NETWORKS[done.ran.engine]],
         "versions": _versions(),
         "command": " ".join(["consilium", *sys.argv[1:]]),
         "sites": [_site(done, opened, pooled) for opened in done.hospitals],
         **(_model(done, pooled) if pooled else {}),
     }
     return Report.model_validate(facts)
+
+
+def _network(ran: Ran, seconds: float) -> dict[str, object]:
+    """Return what only an engine of separate processes has to say."""
+    if ran.engine == "in-process":
+        return {}
+    return {
+        "seconds_per_round": ran.seconds_per_round,
+        "seconds_to_report": round(seconds, 3),
+        "rejoined": ran.rejoined,
+    }
 
 
 def _distinct(sites: Sequence[Site]) -> None:
