@@ -27,7 +27,9 @@ class Circle:
     """The sites whose masks cancel in one round: the roster with its pinned keys.
 
     ``sites`` gives each site's Ed25519 key and ``aggregator`` the aggregator's, as
-    hexadecimal digits; ``sequence`` counts the rounds of the whole run.
+    hexadecimal digits. ``sequence`` counts the rounds of the whole run, ``attempt`` the
+    circles of one round. A later one has at least the first one's threshold, ``least``:
+    otherwise a few colluders could open both, and the difference is who is missing.
     """
 
     digest: str
@@ -35,11 +37,13 @@ class Circle:
     sequence: int
     aggregator: str
     sites: Mapping[str, str]
+    attempt: int = 1
+    least: int = FEWEST
 
     @property
     def threshold(self) -> int:
         """How many sites must survive, confirm and open: 2t > n + colluders."""
-        return max(FEWEST, 2 * len(self.sites) // 3 + 1)
+        return max(FEWEST, 2 * len(self.sites) // 3 + 1, self.least)
 
     def place(self, site: str) -> int:
         """Return where *site* has its shares: 1 for the first by name."""
@@ -53,6 +57,7 @@ class Circle:
             "digest": self.digest,
             "run": self.run,
             "sequence": self.sequence,
+            "attempt": self.attempt,
             "roster": _hash(roster),
             "threshold": self.threshold,
         }
@@ -97,6 +102,8 @@ def check(circle: Circle) -> None:
     count = len(circle.sites)
     if not FEWEST <= count <= MOST:
         raise IntegrityError(f"{FEWEST} to {MOST} sites can mask, not {count}")
+    if circle.threshold > count:
+        raise IntegrityError(f"{circle.threshold} sites must survive, of {count}")
     if len({*circle.sites.values(), circle.aggregator}) != count + 1:
         raise IntegrityError("two of a circle have the same key")
 

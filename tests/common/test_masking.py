@@ -96,6 +96,16 @@ def test_the_threshold(count: int, threshold: int) -> None:
     assert 2 * threshold > count + (2 * threshold - count - 1)
 
 
+def test_a_second_circle_has_the_threshold_of_the_first() -> None:
+    again = dataclasses.replace(play.circle(7), attempt=2, least=7)
+    assert play.circle(7).threshold == 5
+    assert again.threshold == 7
+    with pytest.raises(QuorumError, match="6 of 7 sites have survived, 7 are needed"):
+        play.total(again, play.numbers(again, 1), Gone({A: "upload"}))
+    with pytest.raises(IntegrityError, match="7 sites must survive, of 5"):
+        masking.seat(dataclasses.replace(play.circle(5), least=7), A, key_of(A))
+
+
 def test_fifty_sites_take_seconds() -> None:
     of = play.circle(50)
     vectors = play.numbers(of, 100_000)
@@ -210,6 +220,11 @@ KEY_CHEATS: dict[str, tuple[Callable[[dict], dict[str, bytes]], type, str]] = {
     ),
     "another round": (
         lambda _: {B: resigned(play.circle(5, 2), B, B)},
+        IntegrityError,
+        f"the keys of {B} are for another round",
+    ),
+    "another attempt": (
+        lambda _: {B: resigned(dataclasses.replace(play.circle(5), attempt=2), B, B)},
         IntegrityError,
         f"the keys of {B} are for another round",
     ),

@@ -261,6 +261,8 @@ def written() -> dict[str, Any]:
             "sequence": of.sequence,
             "aggregator": of.aggregator,
             "sites": dict(of.sites),
+            "attempt": of.attempt,
+            "least": of.least,
         },
         "words": of.words(),
         "signing": {
