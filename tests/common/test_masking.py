@@ -20,6 +20,7 @@ from common.errors import (
     QuorumError,
     Refusal,
 )
+from common.identity import public_text
 from common.stages import Opened, Opening, Summand
 from tests import masked as play
 from tests.masked import AGGREGATOR, CODING, LEGS, STATE, Gone, key_of
@@ -206,6 +207,12 @@ def resigned(of: Circle, site: str, signer: str, **keys: str) -> bytes:
     return signed.sign(payload, key_of(signer), circles.KEYS)
 
 
+def with_another(of: Circle) -> Circle:
+    """Return a circle of as many sites, of which one is another hospital's."""
+    pinned = {**of.sites, E: public_text(key_of("another"))}
+    return dataclasses.replace(of, sites=pinned)
+
+
 KEY_CHEATS: dict[str, tuple[Callable[[dict], dict[str, bytes]], type, str]] = {
     "made by another": (
         lambda _: {B: resigned(play.circle(5), B, "mallory")},
@@ -234,7 +241,7 @@ KEY_CHEATS: dict[str, tuple[Callable[[dict], dict[str, bytes]], type, str]] = {
         f"the keys of {B} are for another round",
     ),
     "another roster": (
-        lambda _: {B: resigned(play.circle(6), B, B)},
+        lambda _: {B: resigned(with_another(play.circle(5)), B, B)},
         IntegrityError,
         f"the keys of {B} are for another round",
     ),
@@ -572,6 +579,16 @@ def test_confirmations_that_are_none_are_refused(
         masking.unmask(sent[A], whole, good | {"mallory": good[B]})
     with pytest.raises(QuorumError, match="3 of 5 sites have confirmed"):
         masking.unmask(sent[A], whole, {name: good[name] for name in (A, B, C)})
+
+
+def test_who_has_dropped_out_confirms_nothing(sent: dict) -> None:
+    view, alive = sent[A].view, [A, B, C, D]
+    document = play.survivors(view, alive)
+    after = {name: masking.confirm(sent[name], document) for name in alive}
+    signed_by = {name: stage.reply for name, stage in after.items()}
+    signed_by[E] = circles.confirm(view, alive, key_of(E))
+    with pytest.raises(IntegrityError, match=f"{E} confirmed, and did not survive"):
+        masking.unmask(after[A], document, signed_by)
 
 
 # Opening
