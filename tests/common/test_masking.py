@@ -3,6 +3,8 @@
 import dataclasses
 import time
 from collections.abc import Callable
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,12 +91,18 @@ def test_one_loss_too_many_ends_the_round(
         play.total(of, play.numbers(of, 2), gone)
 
 
-@pytest.mark.parametrize(
-    ("count", "threshold"), [(3, 3), (4, 3), (5, 4), (10, 7), (20, 14), (50, 34)]
-)
-def test_the_threshold(count: int, threshold: int) -> None:
-    assert play.circle(count).threshold == threshold
-    assert 2 * threshold > count + (2 * threshold - count - 1)
+SIZES = {3: 3, 4: 3, 5: 4, 10: 7, 20: 14, 50: 34}
+
+
+@pytest.mark.parametrize("count", SIZES)
+def test_the_threshold(count: int) -> None:
+    assert play.circle(count).threshold == SIZES[count]
+
+
+def test_the_page_gives_thresholds_and_colluders_as_they_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "masking.md").read_text("utf-8")
+    assert ", ".join(f"{t} of {n}" for n, t in SIZES.items()) in page
+    assert ", ".join(f"{2 * t - n - 1} of {n}" for n, t in SIZES.items()) in page
 
 
 def test_a_second_circle_has_the_threshold_of_the_first() -> None:
@@ -589,6 +597,44 @@ def test_who_has_dropped_out_confirms_nothing(sent: dict) -> None:
     signed_by[E] = circles.confirm(view, alive, key_of(E))
     with pytest.raises(IntegrityError, match=f"{E} confirmed, and did not survive"):
         masking.unmask(after[A], document, signed_by)
+
+
+def opened_of(victim: str, colluders: set[str], way: dict[str, str]) -> tuple[int, int]:
+    """Return how many seed and key shares of *victim* an aggregator can get.
+
+    Each honest site is shown that all have survived, or all but the victim, as *way*
+    says, by an aggregator with as many signatures as it can find.
+    """
+    stages = play.advertised(play.circle(5))
+    sent = play.masked(play.shared(stages), VECTORS)
+    held = play.gathered(play.documents(stages), sent)
+    less = play.survivors(held.view, set(held.survivors) - {victim})
+    whole = play.survivors(held.view, held.survivors)
+    lost = {name: masking.confirm(sent[name], less) for name in way if way[name] == "lost"}
+    signed_by = {name: stage.reply for name, stage in lost.items()} | {
+        name: circles.confirm(held.view, set(held.survivors) - {victim}, key_of(name))
+        for name in colluders
+    }
+    seeds = keys = len(colluders)
+    for name in way:
+        if name not in lost:
+            done = masking.unmask(sent[name], whole, held.confirmations)
+            seeds += victim in done.reply.seeds
+        elif len(signed_by) >= held.view.circle.threshold:
+            done = masking.unmask(lost[name], less, signed_by)
+            keys += victim in done.reply.keys
+    return seeds, keys
+
+
+def test_no_two_lists_open_one_site_with_as_many_colluders_as_promised() -> None:
+    for first, second in product(["alive", "lost"], repeat=2):
+        way = {C: first, D: second, E: "alive"}
+        seeds, keys = opened_of(E, {A, B}, way)
+        assert seeds < 4 or keys < 4
+
+
+def test_one_colluder_more_could() -> None:
+    assert opened_of(E, {A, B, C}, {D: "lost", E: "alive"}) == (4, 4)
 
 
 # Opening
