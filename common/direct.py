@@ -13,7 +13,7 @@ from typing import Final
 import httpx
 from flwr.supercore.protobuf.client import ProtobufCall, ProtobufRequestContext
 
-from common.errors import MachineError
+from common.errors import IntegrityError, MachineError
 
 FLOWER: Final = "1.41.0"
 """The one version whose inside is known; see docs/flower-internals.md."""
@@ -62,12 +62,12 @@ def require(found: str) -> None:
 def _whole(answer: httpx.Response) -> httpx.Response:
     """Return *answer* read to its end: not unpacked, and not without an end."""
     if "content-encoding" in answer.headers:
-        raise httpx.DecodingError("a packed answer", request=answer.request)
+        raise IntegrityError("an answer is packed, which none of ours is")
     until, content = time.monotonic() + ANSWER_SECONDS, bytearray()
     for piece in answer.iter_raw():
         content += piece
         if len(content) > ANSWER:
-            raise httpx.DecodingError("an endless answer", request=answer.request)
+            raise IntegrityError(f"an answer is larger than {ANSWER // 2**20} MiB")
         if time.monotonic() > until:
             raise httpx.ReadTimeout("an answer does not end", request=answer.request)
     return httpx.Response(
