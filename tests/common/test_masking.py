@@ -610,7 +610,9 @@ def opened_of(victim: str, colluders: set[str], way: dict[str, str]) -> tuple[in
     held = play.gathered(play.documents(stages), sent)
     less = play.survivors(held.view, set(held.survivors) - {victim})
     whole = play.survivors(held.view, held.survivors)
-    lost = {name: masking.confirm(sent[name], less) for name in way if way[name] == "lost"}
+    lost = {
+        name: masking.confirm(sent[name], less) for name in way if way[name] == "lost"
+    }
     signed_by = {name: stage.reply for name, stage in lost.items()} | {
         name: circles.confirm(held.view, set(held.survivors) - {victim}, key_of(name))
         for name in colluders
