@@ -120,7 +120,9 @@ def mask(stage: Stage, boxes: Mapping[str, bytes], summand: Summand) -> Masked:
     shares = {peer: _unboxed(stage, peer, box) for peer, box in boxes.items()}
     shares[place.site] = stage.own
     view = View(place.circle, stage.seen, sharers, summand.state, summand.coding)
-    vector = np.array(summand.vector, np.uint64)
+    if summand.vector.ndim != 1 or summand.vector.dtype != np.uint64:
+        raise IntegrityError("only encoded numbers can be masked")
+    vector = summand.vector.copy()
     masks.add(vector, _streams(stage, view))
     reply = Upload(vector, circles.confirm(view, sharers, place.key))
     return Masked(place, view, shares, heard, reply)

@@ -450,6 +450,13 @@ def test_a_contribution_is_masked_once(given_out: dict, sent: dict) -> None:
         masking.mask(sent[A], fewer, Summand(STATE, CODING, VECTORS[A]))
 
 
+@pytest.mark.parametrize("wrong", [np.zeros(4), np.zeros((2, 2), np.uint64)])
+def test_only_encoded_numbers_are_masked(given_out: dict, wrong: np.ndarray) -> None:
+    boxes = play.boxes_of(given_out)[A]
+    with pytest.raises(IntegrityError, match="only encoded numbers"):
+        masking.mask(given_out[A], boxes, Summand(STATE, CODING, wrong))
+
+
 def test_masking_leaves_the_summand_alone_and_forgets_its_secrets(
     sent: dict,
 ) -> None:
