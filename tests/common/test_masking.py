@@ -381,6 +381,11 @@ BOX_CHEATS: dict[str, tuple[Callable[[dict, dict], dict[str, bytes]], type, str]
         IdentityError,
         f"{B}: a box does not open",
     ),
+    "my own, sent back": (
+        lambda boxes, _: {B: boxes[B][A]},
+        IdentityError,
+        f"{B}: a box does not open",
+    ),
     "cut off": (
         lambda boxes, _: {B: boxes[A][B][:5]},
         IdentityError,
