@@ -199,6 +199,24 @@ def test_different_states_do_not_cancel(given_out: dict, begun: dict) -> None:
         )
 
 
+def test_nor_do_they_when_every_self_mask_is_known(given_out: dict) -> None:
+    views = [
+        play.masked(given_out, VECTORS, state=each) for each in ("1" * 64, "2" * 64)
+    ]
+
+    def bare(stages: dict) -> np.ndarray:
+        total = sum((stage.reply.vector for stage in stages.values()), np.uint64(0))
+        for name, stage in stages.items():
+            seed = given_out[name].secrets.seed
+            key = masking.self_mask(stage.view.digest(), name, seed)
+            masks.add(total, [(key, True)])
+        return total
+
+    expected = sum(VECTORS.values(), np.uint64(0))
+    assert (bare(views[0]) == expected).all()
+    assert not (bare({**views[0], C: views[1][C]}) == expected).any()
+
+
 def test_another_coding_is_another_view(given_out: dict, sent: dict) -> None:
     boxes = play.boxes_of(given_out)
     other = Summand(STATE, "e" * 64, VECTORS[A])
@@ -713,6 +731,27 @@ def test_a_wrong_share_is_seen_and_its_holders_are_named(
     assert B in str(said.value)
 
 
+def moved(share: bytes, place: int, by: int) -> bytes:
+    """Return a share that moves the secret, of shares at 1 to 4, by a little."""
+    weight = shamir._weights((1, 2, 3, 4), shamir.PRIME)[place]
+    value = int.from_bytes(share, "big") + by * pow(weight, -1, shamir.PRIME)
+    return (value % shamir.PRIME).to_bytes(shamir.BYTES, "big")
+
+
+def test_a_share_that_moves_a_seed_by_one_is_seen(
+    sent: dict, held: unmasking.Gathered
+) -> None:
+    good = replies(held, sent)
+    for by in (0, 1):
+        seeds = dict(good[B].seeds) | {C: moved(good[B].seeds[C], 2, by)}
+        lie = {**good, B: Opening(seeds, good[B].keys)}
+        if by == 0:
+            unmasking.unmasked(held, lie)
+            continue
+        with pytest.raises(IdentityError, match=f"the shares of {C} do not fit"):
+            unmasking.unmasked(held, lie)
+
+
 def test_a_wrong_share_of_a_dropped_sites_key_is_seen(begun: dict) -> None:
     sent = play.masked(play.shared(begun), VECTORS, {E})
     held = play.gathered(play.documents(begun), sent)
@@ -721,9 +760,11 @@ def test_a_wrong_share_of_a_dropped_sites_key_is_seen(begun: dict) -> None:
         name: stage.reply
         for name, stage in play.opened(held, after, confirmations).items()
     }
-    lie = {**good, B: Opening(good[B].seeds, {E: bytes(shamir.BYTES)})}
-    with pytest.raises(IdentityError, match=f"the shares of {E} do not fit"):
-        unmasking.unmasked(held, lie)
+    # By eight, since X25519 does not look at a key's last three bits.
+    for wrong in (bytes(shamir.BYTES), moved(good[B].keys[E], 2, 8)):
+        lie = {**good, B: Opening(good[B].seeds, {E: wrong})}
+        with pytest.raises(IdentityError, match=f"the shares of {E} do not fit"):
+            unmasking.unmasked(held, lie)
 
 
 def test_other_shares_than_those_asked_for_are_refused(
