@@ -217,6 +217,14 @@ def test_nor_do_they_when_every_self_mask_is_known(given_out: dict) -> None:
     assert not (bare({**views[0], C: views[1][C]}) == expected).any()
 
 
+def test_a_seed_makes_another_mask_in_another_view_and_at_another_site() -> None:
+    seed, ours, theirs = bytes(32), "1" * 64, "2" * 64
+    made = [
+        masking.self_mask(*each, seed) for each in ((ours, A), (theirs, A), (ours, B))
+    ]
+    assert len(set(made)) == 3
+
+
 def test_another_coding_is_another_view(given_out: dict, sent: dict) -> None:
     boxes = play.boxes_of(given_out)
     other = Summand(STATE, "e" * 64, VECTORS[A])
