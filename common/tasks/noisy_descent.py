@@ -23,7 +23,7 @@ from common.task import Findings, Found, Noisy, Rows, State, Task, added
 from common.tasks import linear_models, private_describe
 
 MOMENTUM = 0.9
-STEPS, FEWEST, MOST = 20, 10, 40
+STEPS, FEWEST, MOST = 8, 5, 40
 """Steps when nothing is known of how many people there are; else between these."""
 
 WEIGHT = 0.9
@@ -77,12 +77,13 @@ def release(study: Study) -> Release:
 def rounds(study: Study) -> int:
     """Return how many steps are taken: from the study alone, whatever the data say.
 
-    Few people or much noise allow few steps: mu * people / (2 * sqrt(d)) of them.
+    Few people or much noise allow few steps: mu * people / (6 * sqrt(d)) of them, for
+    each of them has more noise the more there are.
     """
     kept, steps = promise.of(study), STEPS
     if kept.expected_people:
         noise = promise.in_total(study, 1.0 / mu_of(kept.epsilon, kept.delta))
-        told = kept.expected_people / (2 * noise * math.sqrt(len(columns(study))))
+        told = kept.expected_people / (6 * noise * math.sqrt(len(columns(study))))
         steps = min(max(round(told), FEWEST), MOST)
     return min(steps, study.rounds.maximum)
 
@@ -103,7 +104,7 @@ def _shortened(x: Array) -> Array:
     """Return each record no longer than sqrt(d): what a usual one has."""
     length = np.sqrt(np.einsum("ij,ij->i", x, x))
     most = math.sqrt(x.shape[1])
-    shorter: Array = x * np.where(length > most, most / length, 1.0)[:, None]
+    shorter: Array = x * (most / np.maximum(length, most))[:, None]
     return shorter
 
 

@@ -1,8 +1,8 @@
-"""Describe under a promise: few numbers a person, weighed, so that little noise is lost.
+"""Describe under a promise: few numbers a person, each kind with a weight of its own.
 
-Each record gives one row of numbers of length 1 at most: that it is there, which values
-it lacks, distance from mid-range and its square, a coarse bin, its levels. Each kind has
-a fixed share of the squared length, and the total is divided by its weight again. What
+A record gives one row of numbers of length 1 at most: that it is there, which values it
+lacks, distance from mid-range and its square, a coarse bin, its levels. Each kind has a
+fixed share of the squared length, and the total is divided by its weight again. What
 the noise leaves open is filled by what the study declares: see ``_leaning``.
 """
 
@@ -44,8 +44,8 @@ WEIGHT = 0.1
 """Share of mu^2 beside a model's; without a model all of it is spent here."""
 
 MEAN, VARIANCE, SHARE = (0.0, 1 / 9), (1 / 9, 0.01), (0.5, 1 / 16)
-"""What is taken for granted, and its variance: of a mean and a variance in units of half
-the range (a sixth of the range is one deviation), and of a share."""
+"""What is taken for granted, and its variance: of a mean and a variance in units of
+half the range (a sixth of the range is one deviation), and of a share."""
 
 LEAST = 0.1
 """A share is standardised as if it were no rarer: a rare level would drown the rest."""
