@@ -1,6 +1,7 @@
 """``consilium demo`` and ``consilium simulate``: many hospitals on one machine."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -62,6 +63,47 @@ def run(
     from simulations import demos  # noqa: PLC0415
 
     demos.study(terminal, study, data, out, journal)
+
+
+@simulate.command()
+@click.option(
+    "--data",
+    type=FOLDER,
+    help="Folder of the four UCI heart disease files: run on those instead.",
+)
+@click.option(
+    "--noise",
+    type=click.Choice(["shared", "site"]),
+    default="shared",
+    show_default=True,
+    help="Who keeps the promise: the sites together, or each by itself.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=2),
+    default=20,
+    show_default=True,
+    help="How often noise is drawn at each epsilon.",
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    default="consilium-curve",
+    show_default=True,
+    help="Where curve.json and curve.html are written.",
+)
+@terminal.options
+def curve(
+    terminal: Terminal,
+    data: Path | None,
+    noise: Literal["shared", "site"],
+    repeats: int,
+    out: Path,
+) -> None:
+    """Show what differential privacy costs in accuracy, for several epsilons."""
+    from simulations import demos  # noqa: PLC0415
+
+    demos.curve(terminal, data, noise, repeats, out)
 
 
 @simulate.command()

@@ -1,5 +1,6 @@
 """What ``demo`` and ``simulate run`` show: scores, what left, where the report is."""
 
+import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +12,12 @@ from common import wire
 from common.errors import UsageError
 from common.study import Study
 from common.terminal import Terminal
+from server import curve as curves
 from server import journal as journals
 from server import report as reports
 from server.report import Report
-from simulations import heart, hospitals, result, screen
+from simulations import heart, hospitals, private, result, screen
+from simulations.private import Kind
 from simulations.result import Simulation
 
 OURS = (
@@ -58,6 +61,41 @@ def study(
         out,
         f"consilium client check --study {quote(str(path))} --site SITE.toml",
     )
+
+
+def curve(
+    terminal: Terminal, data: Path | None, noise: Kind, repeats: int, out: Path
+) -> None:
+    """Draw what a promise costs in accuracy, into *out*."""
+    asked = private.opened(data)
+    points = private.curve(asked, noise, repeats)
+    measure = "average" if data else "accuracy"
+    drawn = private.drawn(asked, points, measure, noise)
+    out.mkdir(parents=True, exist_ok=True)
+    page = out / "curve.html"
+    page.write_text(curves.page(drawn), encoding="utf-8")
+    facts = {
+        "ok": True,
+        "study": asked.study.study.name,
+        "noise": noise,
+        "delta": private.DELTA,
+        "repeats": repeats,
+        "measure": measure,
+        "points": [each.facts() for each in points],
+        "notes": list(drawn.notes),
+        "page": str(page),
+    }
+    (out / "curve.json").write_text(
+        json.dumps(facts, indent=2) + "\n", encoding="utf-8"
+    )
+    rows = [
+        f"  {s.setting:<9}{s.value:.3f}  [{s.interval[0]:.3f}-{s.interval[1]:.3f}]"
+        for s in drawn.spots
+    ]
+    head = f"  {drawn.across:<9}{drawn.measure}"
+    notes = [line for note in drawn.notes for line in wrap(note, screen.WIDTH)]
+    shown = [drawn.title, "", head, *rows, "", *notes, "", f"picture   {page}"]
+    terminal.result(facts, "\n".join(shown))
 
 
 def _ours(out: Path) -> None:

@@ -22,8 +22,14 @@ from simulations import compare, engine
 from simulations.compare import Fitted
 
 USED = ("flwr", "numpy", "pandas", "scikit-learn")
+EXACT = 'No differential privacy: the study says privacy = "none", so sums leave exact.'
+PROMISED = (
+    "A promise is to each person at each site: not to a family, not to somebody who is "
+    "at several hospitals, and not about what is true of people in general.",
+    "A simulation also compares with pooled records and scores each hospital: those "
+    "numbers are exact, and exist in a simulation only.",
+)
 LIMITS = (
-    'No differential privacy: the study says privacy = "none", so sums leave exact.',
     "No secure aggregation yet: the aggregator sees each hospital's own sums.",
     "No network: hospitals and aggregator run in one process of one machine.",
 )
@@ -96,7 +102,7 @@ def report(done: Simulation, created: datetime, seconds: float, note: str) -> Re
             for line in manifest.lines(study)
         ],
         "sentence": manifest.sentence(study, outcome.rounds),
-        "limits": list(LIMITS),
+        "limits": [*([EXACT] if study.privacy == "none" else PROMISED), *LIMITS],
         "versions": _versions(),
         "command": " ".join(["consilium", *sys.argv[1:]]),
         "sites": [_site(done, opened, pooled) for opened in done.hospitals],
