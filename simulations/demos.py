@@ -17,7 +17,7 @@ from server import journal as journals
 from server import report as reports
 from server.report import Report
 from simulations import heart, hospitals, private, result, screen
-from simulations.private import Kind
+from simulations.private import Kind, Measure
 from simulations.result import Simulation
 
 OURS = (
@@ -69,7 +69,7 @@ def curve(
     """Draw what a promise costs in accuracy, into *out*."""
     asked = private.opened(data)
     points = private.curve(asked, noise, repeats)
-    measure = "average" if data else "accuracy"
+    measure: Measure = "average" if data else "accuracy"
     drawn = private.drawn(asked, points, measure, noise)
     out.mkdir(parents=True, exist_ok=True)
     page = out / "curve.html"

@@ -43,6 +43,16 @@ WHO: dict[Kind, str] = {
 }
 
 
+PAID = (
+    "For each person at each site, at delta {delta:g}: describing, fitting and testing "
+    "are all paid for. {trust}"
+)
+CHOSEN = (
+    "Steps and shares of the promise were chosen on the two data sets of this command, "
+    "which no epsilon counts."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Hospitals:
     """A study and its clean tables; whether other people test each time."""
@@ -114,10 +124,8 @@ def drawn(
         ),
         notes=(
             f"Means over repeats {again}; lines are 95 % intervals of the mean.",
-            f"For each person at each site, at delta {DELTA:g}: describing, fitting and "
-            f"testing are all paid for. {trust}",
-            "Steps and shares of the promise were chosen on these same two data sets, "
-            "which no epsilon counts.",
+            PAID.format(delta=DELTA, trust=trust),
+            CHOSEN,
         ),
     )
 

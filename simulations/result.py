@@ -24,10 +24,8 @@ from simulations.compare import Fitted
 USED = ("flwr", "numpy", "pandas", "scikit-learn")
 EXACT = 'No differential privacy: the study says privacy = "none", so sums leave exact.'
 PROMISED = (
-    "A promise is to each person at each site: not to a family, not to somebody who is "
-    "at several hospitals, and not about what is true of people in general.",
-    "A simulation also compares with pooled records and scores each hospital: those "
-    "numbers are exact, and exist in a simulation only.",
+    "The promise is to one person at one site: not to a family, nor across hospitals.",
+    "Pooled models and scores per hospital are exact: only a simulation has them.",
 )
 LIMITS = (
     "No secure aggregation yet: the aggregator sees each hospital's own sums.",
