@@ -258,4 +258,6 @@ def _keeps(study: Study) -> None:
     if MODELS[study.model.kind].private is None:
         able = ", ".join(kind for kind, entry in MODELS.items() if entry.private)
         msg = f"{study.model.kind} has no private form yet: choose {able}"
-        raise ValueError(f'{msg}, or privacy = "none"')
+        refused = ValueError(f'{msg}, or privacy = "none"')
+        refused.add_note("model.kind")
+        raise refused

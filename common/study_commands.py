@@ -65,7 +65,7 @@ quorum = 3                  # so many sites at least, or the study does not run
 [evaluation]
 test = 0.3                  # share of people who test, always the same people
 
-# [privacy]                 # instead of privacy = "none"; docs/privacy.md says what it is
+# [privacy]                 # instead of privacy = "none"; see docs/privacy.md
 # epsilon = 1.0             # what this study may cost each person, all rounds together
 # delta = 1e-5              # below 1 / expected_people
 # noise = "site"            # each site's own sums keep the promise; "shared" has less

@@ -16,7 +16,6 @@ from common import costs, plan
 from common.encoding import columns, shapes
 from common.errors import IntegrityError
 from common.release import flatten, length
-from common.study import Study
 from common.task import Rows, State, Task, check_state
 from tests import clinics
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,10 +108,8 @@ def test_one_command_draws_the_curve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(private.curve, "__defaults__", ((1.0, None),))
-    said = CliRunner().invoke(
-        build(),
-        [*"simulate curve --repeats 2 --json --out".split(), str(tmp_path / "drawn")],
-    )
+    options = ["--repeats", "2", "--json", "--out", str(tmp_path / "drawn")]
+    said = CliRunner().invoke(build(), ["simulate", "curve", *options])
     assert said.exit_code == 0, said.output
     facts = json.loads(said.stdout)
     assert facts == json.loads((tmp_path / "drawn" / "curve.json").read_text())
