@@ -44,7 +44,7 @@ def _open(message: Message, path: str) -> Message:
     study, run = wire.read_opening(message.content)
     held = SHELF.held.get((path, study.digest()))
     local = held.site if held else site.read(Path(path))
-    home.request(local.home, study, _now)
+    home.request(local.home, study, run, _now)
     if held:
         site.admit(local, study, _now().date())
     opened = held or open_study(local, study, _now().date())
@@ -84,14 +84,14 @@ def _asked(message: Message, path: str) -> Asked:
     """Return what *message* is about, as far as it can be told."""
     try:
         if message.metadata.message_type == wire.OPEN:
-            study, _ = wire.read_opening(message.content)
-            return Asked(path, study.digest(), study.study.name)
-        digest = wire.read_place(message.content).digest
+            study, run = wire.read_opening(message.content)
+            return Asked(path, study.digest(), study.study.name, run)
+        place = wire.read_place(message.content)
     except Exception:  # noqa: BLE001 - a message that is none has no subject
         return Asked(path)
-    held = SHELF.held.get((path, digest))
-    named = digest if DIGEST.fullmatch(digest) else ""
-    return Asked(path, named, held.study.study.name if held else "")
+    held = SHELF.held.get((path, place.digest))
+    named = place.digest if DIGEST.fullmatch(place.digest) else ""
+    return Asked(path, named, held.study.study.name if held else "", place.run)
 
 
 def _now() -> datetime:

@@ -38,6 +38,7 @@ class Asked:
     site: str
     digest: str = ""
     study: str = ""
+    run: str = ""
 
 
 def ready(message: Message, opened: Opened, run: str) -> Message:
@@ -133,12 +134,17 @@ def _spend(opened: Opened, task: Task, number: int, size: int, clock: Clock) -> 
 
 
 def _write_refusal(asked: Asked, number: str, reason: Exception, clock: Clock) -> None:
-    """Write a refusal into the ledger; a text that is not ours may quote a cell."""
-    facts = {"id": number, "reason": type(reason).__name__}
+    """Write a refusal into the ledger, once for each reason that a run is given.
+
+    A text that is not ours may quote a cell.
+    """
+    run = asked.run[: home.RUN]
+    facts = {"id": number, "run": run, "reason": type(reason).__name__}
     if isinstance(reason, ConsiliumError):
         facts |= {"reason": reason.what, "where": reason.hints["where"]}
     note = Note("refused", asked.digest, asked.study, facts)
-    home.note(sites.read(Path(asked.site)).home, note, clock)
+    at = sites.read(Path(asked.site)).home
+    home.once(at, note, ("run", "reason"), clock)
 
 
 def _told(reason: Exception) -> str:

@@ -9,9 +9,11 @@ docs/flower-internals.md. The bundle of code that a run may carry is never asked
 there is no call for it.
 """
 
+import json
 import logging
 import ssl
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -33,13 +35,16 @@ from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from common import identity, parcels, tls
+from common import certificates, identity, parcels, private_files, tls
 from common.direct import Direct
+from common.errors import IntegrityError
 from common.parcels import Place
 
 LOG = logging.getLogger("consilium.client.fleet")
 BEAT = 10.0
 """Seconds that the aggregator waits for a sign of life; after two it calls us gone."""
+MOST = 256 * 2**20
+"""Bytes that the parts of one question may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,22 @@ class Post:
 
     def context(self) -> ssl.SSLContext:
         """Return this hospital's end of a connection, from its papers as they are."""
-        return tls.site_context(self.home / "tls.pem", self.home / "ca.pem")
+        return tls.site_context(self.papers, self.home / "ca.pem")
+
+    @property
+    def papers(self) -> Path:
+        """The key and certificate in use, in one file: renewed in one step."""
+        return self.home / "tls.pem"
+
+    @property
+    def left(self) -> Path:
+        """Where it stands which node has not said goodbye."""
+        return self.home / "node.json"
+
+    def stamp(self) -> tuple[int, int]:
+        """Return what changes when the certificate is replaced."""
+        found = self.papers.stat()
+        return found.st_mtime_ns, found.st_ino
 
 
 class Line:
@@ -59,8 +79,11 @@ class Line:
 
     def __init__(self, post: Post) -> None:
         """Make ready to call; nothing is sent before the line is entered."""
+        self._post, self._stamp = post, post.stamp()
         context = post.context()
-        self._key = identity.read_tls_key(post.home / "tls.pem")
+        self._key = identity.read_tls_key(post.papers)
+        shown = certificates.read(private_files.read(post.papers))
+        self._shown = certificates.fingerprint(shown)
         self._direct = Direct(context)
         auth = NodeAuthHttpInterceptor(self._key, self._key.public_key())
         self.client = FleetHttpClient(
@@ -69,14 +92,21 @@ class Line:
         self.node = Node()
         self._taken: tuple[wire.Message, wire.ObjectTree] | None = None
         self._whole: Message | None = None
+        self._received = 0
         self._closed = threading.Event()
         self._beats = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> Self:
         """Tell the aggregator that this hospital is here."""
-        public = public_key_to_bytes(self._key.public_key())
-        request = ActivateNodeRequest(public_key=public, heartbeat_interval=BEAT)
-        self.node = Node(node_id=self.client.ActivateNode(request).node_id)
+        try:
+            self._say_what_was_not_said()
+            public = public_key_to_bytes(self._key.public_key())
+            request = ActivateNodeRequest(public_key=public, heartbeat_interval=BEAT)
+            self.node = Node(node_id=self.client.ActivateNode(request).node_id)
+            self._keep_number()
+        except BaseException:
+            self._hang_up()
+            raise
         self._beats.start()
         return self
 
@@ -90,20 +120,50 @@ class Line:
         self._closed.set()
         self._beats.join()
         try:
-            goodbye = DeactivateNodeRequest(node_id=self.node.node_id)
-            self.client.DeactivateNode(goodbye)
+            self._goodbye(self.node.node_id)
         except httpx.HTTPError as failure:
             LOG.info("the goodbye was not heard: %s", type(failure).__name__)
         finally:
-            self._direct.close()
-            self.client.close()
+            self._hang_up()
+
+    def outdated(self) -> bool:
+        """Tell whether the certificate in the home is another than the one in use."""
+        with suppress(FileNotFoundError):
+            return self._post.stamp() != self._stamp
+        return False
+
+    def _say_what_was_not_said(self) -> None:
+        """Say the goodbye of a process that was killed: else we must wait 20 s."""
+        try:
+            left = json.loads(self._post.left.read_bytes())
+            number, shown = int(left["node"]), left["certificate"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return  # nobody left without a goodbye
+        if shown != self._shown:
+            return  # only who has the older key could say it
+        try:
+            self._goodbye(number)
+        except httpx.HTTPStatusError:
+            LOG.debug("the aggregator had noticed by itself that this node was gone")
+
+    def _keep_number(self) -> None:
+        left = {"node": self.node.node_id, "certificate": self._shown}
+        private_files.write(self._post.left, json.dumps(left).encode())
+
+    def _goodbye(self, number: int) -> None:
+        self.client.DeactivateNode(DeactivateNodeRequest(node_id=number))
+        self._post.left.unlink(missing_ok=True)
+
+    def _hang_up(self) -> None:
+        self._direct.close()
+        self.client.close()
 
     def _beat(self) -> None:
         request = SendNodeHeartbeatRequest(node=self.node, heartbeat_interval=BEAT)
         while not self._closed.wait(BEAT / 3):
             try:
                 self.client.SendNodeHeartbeat(request)
-            except httpx.HTTPError as failure:
+            except Exception as failure:  # noqa: BLE001 - it beats on, whatever comes
                 LOG.warning("a sign of life did not arrive: %s", type(failure).__name__)
 
     def take(self) -> Message | None:
@@ -119,8 +179,8 @@ class Line:
             self._taken = answer.messages_list[0], answer.message_object_trees[0]
         head, tree = self._taken
         if self._whole is None:
-            pull = self.client.PullObject
-            self._whole = parcels.fetch(head, tree, pull, self.node)
+            self._received = 0
+            self._whole = parcels.fetch(head, tree, self._pull, self.node)
         self.client.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(
                 node=self.node,
@@ -131,6 +191,14 @@ class Line:
         message = self._whole
         self.forget()
         return message
+
+    def _pull(self, request: wire.PullObjectRequest) -> wire.PullObjectResponse:
+        """Fetch one part; raise IntegrityError when there is no end of them."""
+        part = self.client.PullObject(request)
+        self._received += len(part.object_content)
+        if self._received > MOST:
+            raise IntegrityError(f"a question is larger than {MOST // 2**20} MiB")
+        return part
 
     def forget(self) -> None:
         """Let go of the question taken last: it is answered, or cannot be read."""

@@ -1,5 +1,7 @@
 """Is this the aggregator's own word? Asked before anything else is done with it."""
 
+from dataclasses import dataclass
+
 from flwr.app import RecordDict
 
 from client.credentials import Credentials
@@ -7,7 +9,21 @@ from common import identity, seal, wire
 from common.errors import Refusal
 
 
-def heed(content: RecordDict, kind: str, home: Credentials) -> None:
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the aggregator asked: only what it signed is told of."""
+
+    kind: str = "unknown"
+    digest: str = ""
+    task: str = ""
+    round: int = 0
+
+
+NOTHING = Heard()
+"""What was heard when it was not the aggregator who spoke."""
+
+
+def heed(content: RecordDict, kind: str, home: Credentials) -> Heard:
     """Raise unless the aggregator of this site's consortium said *content*.
 
     An opening brings the consortium's roster, which is kept when it is newer; a round
@@ -17,8 +33,13 @@ def heed(content: RecordDict, kind: str, home: Credentials) -> None:
     seal.verify(content, kind, seal.AGGREGATOR, aggregator)
     if kind == wire.OPEN:
         home.accept_roster(wire.read_members(content).encode())
+        study, _ = wire.read_opening(content)
+        return Heard("open", study.digest())
+    place = wire.read_place(content)
     if kind == wire.ROUND:
         _require_members(wire.read_sites(content), home)
+        return Heard("round", place.digest, place.task, place.round)
+    return Heard("close" if kind == wire.CLOSE else "unknown", place.digest)
 
 
 def _require_members(sites: tuple[str, ...], home: Credentials) -> None:

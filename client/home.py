@@ -8,16 +8,19 @@ A study's file is named by its digest, so a changed file is seen when it is read
 """
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from client import ledger
-from client.chain import Note
+from client.chain import Entry, Note
 from client.ledger import Clock
 from common.errors import IntegrityError, Refusal
 from common.study import Study
 
 MOST = 1000
 """Studies that an inbox holds: whoever may ask must not be able to fill the disk."""
+RUN = 64
+"""Letters of a run's name that the ledger keeps."""
 
 
 def log(home: Path) -> Path:
@@ -49,11 +52,28 @@ def about(kind: str, study: Study, **facts: str | int) -> Note:
     return Note(kind, study.digest(), study.study.name, facts)
 
 
-def request(home: Path | None, study: Study, clock: Clock) -> None:
-    """Put a study that somebody asked for into the inbox, and into the ledger."""
+def once(home: Path | None, text: Note, same: Collection[str], clock: Clock) -> None:
+    """Write *text*, unless it stands there already with the *same* facts.
+
+    The aggregator asks again and again until the steward decides; once is enough.
+    """
+    if home is None:
+        return
+
+    def what(each: Note | Entry) -> tuple[object, ...]:
+        return each.kind, each.digest, *(each.facts.get(name) for name in same)
+
+    with ledger.writing(log(home)) as open_:
+        if what(text) not in map(what, reversed(open_.entries)):
+            open_.append(text, clock)
+
+
+def request(home: Path | None, study: Study, run: str, clock: Clock) -> None:
+    """Put a study that a run asked for into the inbox, and once into the ledger."""
     if home is not None:
         keep(inbox(home), study)
-        note(home, about("requested", study, contact=study.study.contact), clock)
+        facts = {"contact": study.study.contact, "run": run[:RUN]}
+        once(home, about("requested", study, **facts), ("run",), clock)
 
 
 def keep(folder: Path, study: Study) -> None:

@@ -1,28 +1,27 @@
 """The resident process of a hospital: it calls out and answers; nobody calls in.
 
-It answers with the locally installed ``client.app:app`` and nothing else, and only
-what the aggregator of its consortium has signed. It stays whatever the network does,
-and says for whom it waits, and since when.
+It stays whatever the network does, and says for whom it waits, and since when. A
+renewed certificate is used as soon as it lies in the home.
 """
 
 import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-from flwr.app import Context, Message, RecordDict, UserConfig
+from flwr.app import Message
 
-from client import credentials, egress, hearing, site
-from client.app import app
+from client import credentials, presence, site
 from client.credentials import Credentials
-from client.egress import Asked
 from client.fleet import Line, Post
-from common import handshake
+from client.presence import Board, Last
+from common import certificates, handshake
 from common.errors import ConsiliumError, IdentityError, NetworkError, StudyError
 
 LOG = logging.getLogger("consilium.client.node")
@@ -33,33 +32,47 @@ REMIND = 60.0
 REFUSALS = {
     401: "the aggregator does not know this hospital's key, or the clocks differ",
     403: "the aggregator's door does not let this hospital through",
-    412: "the aggregator still counts this hospital as present, for up to 20 s",
+    503: "the aggregator's door is open, and behind it nobody answers yet",
+    412: "the aggregator does not take this hospital in yet: it has not read the new "
+    "certificate, or counts an older connection as present, for up to 20 s",
 }
 
 
 class Wait:
     """For whom this hospital waits, and since when; said once, then now and then."""
 
-    def __init__(self, whom: str) -> None:
-        """Wait for *whom*, from now."""
-        self._whom, self._since = whom, datetime.now(UTC)
+    def __init__(self, whom: str, board: Board) -> None:
+        """Wait for *whom*, from now; *board* shows it to others."""
+        self._whom, self.board = whom, board
         self._up, self._why, self._said = False, "", 0.0
         self.pause = RETRY_FIRST
 
     def note(self, why: ConsiliumError) -> None:
         """Say that the line is down, unless that was just said; wait longer next."""
-        if self._up:
-            self._up, self._since = False, datetime.now(UTC)
+        self._up = False
+        self.board.put(state="waiting", why=why.what)
         if str(why) != self._why or time.monotonic() - self._said > REMIND:
-            since = self._since.isoformat(timespec="seconds")
-            LOG.warning("waiting for %s since %s: %s", self._whom, since, why)
+            since = self.board.since.isoformat(timespec="seconds")
+            facts = {"waiting_for": self._whom, "since": since, "why": why.what}
+            text = "waiting for %s since %s: %s"
+            LOG.warning(text, self._whom, since, why, extra={"facts": facts})
             self._why, self._said = str(why), time.monotonic()
         self.pause = min(2 * self.pause, RETRY_LAST)
 
+    def anew(self, why: str) -> None:
+        """Say that the line is made anew, though nothing is wrong."""
+        LOG.info("%s: calling anew", why)
+        self.board.put(state="waiting", why=why)
+        self._up = False
+
     def over(self) -> None:
         """Say that the line is up, unless it was."""
-        if not self._up:
-            LOG.info("connected to %s", self._whom)
+        if self._up:
+            self.board.heard()
+            return
+        facts = {"connected_to": self._whom}
+        LOG.info("connected to %s", self._whom, extra={"facts": facts})
+        self.board.put(state="connected", why="", heard=self.board.clock())
         self._up, self._why, self.pause = True, "", RETRY_FIRST
 
 
@@ -70,6 +83,34 @@ class Resident:
     site: Path
     papers: Credentials
     post: Post
+
+
+@dataclass(slots=True)
+class Shift:
+    """One stay of the resident process, from its start to its end."""
+
+    here: Resident
+    wait: Wait
+    stop: threading.Event
+    reminded: date | None = None
+
+    def remind(self) -> None:
+        """Say once a day that the certificate runs out, when it does."""
+        today = self.wait.board.clock()
+        if self.reminded == today.date():
+            return
+        self.reminded = today.date()
+        papers = self.here.papers
+        words = certificates.expiry_warning(papers.certificate(), today)
+        if words:
+            fix = f"consilium client renew --home {papers.folder}"
+            text = "the certificate of %s %s; to renew it:   %s"
+            LOG.warning(text, papers.invite.site, words, fix)
+
+    def pause(self, why: ConsiliumError) -> None:
+        """Say why the line is down, and wait a while."""
+        self.wait.note(why)
+        self.stop.wait(self.wait.pause)
 
 
 def resident(path: Path) -> Resident:
@@ -93,90 +134,109 @@ def resident(path: Path) -> Resident:
     return Resident(path, papers, Post(papers.invite.url, local.home))
 
 
-def serve(here: Resident, stop: threading.Event) -> None:
+def serve(here: Resident, stop: threading.Event, clock: Callable[[], datetime]) -> None:
     """Stay on the line until *stop* is set, whatever the network does."""
-    post = here.post
-    wait = Wait(post.url)
+    board = Board(here.post.home, here.post.url, clock)
+    shift = Shift(here, Wait(here.post.url, board), stop)
     while not stop.is_set():
         try:
-            with Line(post) as line:
-                _attend(line, here, wait, stop)
-        except httpx.HTTPError as failure:
-            wait.note(why(failure, post))
-            stop.wait(wait.pause)
+            shift.remind()
+            with Line(here.post) as line:
+                _attend(line, shift)
+        except Exception as fault:  # noqa: BLE001 - nothing that others send ends us
+            shift.pause(why(fault, here.post))
+        else:
+            if not stop.is_set():
+                shift.wait.anew("the certificate in the home was renewed")
+    board.put(state="stopped", why="it was told to", studies=())
 
 
-def _attend(line: Line, here: Resident, wait: Wait, stop: threading.Event) -> None:
-    """Answer question after question; raise when the aggregator sends us away."""
-    wait.over()
+def _attend(line: Line, shift: Shift) -> None:
+    """Answer question after question, until told to stop or to use newer papers.
+
+    Raises what sends us away; after anything else it asks again.
+    """
+    shift.wait.over()
+    # This loads slowly, and the aggregator may know already that we are here.
+    from client import answering  # noqa: F401, PLC0415
+
     pause, unsent, again = POLL_FIRST, None, False
-    while not stop.is_set():
+    while not shift.stop.is_set() and not line.outdated():
         try:
-            unsent = unsent or _next(line, here)
+            shift.remind()
+            unsent = unsent or _next(line, shift)
             if unsent is not None:
                 line.give(unsent, again=again)
                 pause, unsent = POLL_FIRST, None
             again = False
-            wait.over()
-        except httpx.HTTPError as failure:
-            if _sent_away(failure):
+            shift.wait.over()
+        except Exception as fault:
+            if _sent_away(fault):
                 raise
-            again = True
-            wait.note(why(failure, here.post))
-            stop.wait(wait.pause)
+            again = isinstance(fault, httpx.HTTPError)
+            if not again:  # what cannot be read or sent is not tried twice
+                unsent = None
+                line.forget()
+            shift.pause(why(fault, shift.here.post))
         else:
-            stop.wait(pause)
+            shift.stop.wait(pause)
             pause = min(POLL_GROWTH * pause, POLL_LAST)
 
 
-def _next(line: Line, here: Resident) -> Message | None:
+def _next(line: Line, shift: Shift) -> Message | None:
     """Return the answer to the next question, or nothing when none was asked."""
-    try:
-        question = line.take()
-    except httpx.HTTPError:
-        raise
-    except Exception as reason:  # noqa: BLE001 - whatever was sent must not end us
-        LOG.warning("a message could not be read: %s", type(reason).__name__)
-        line.forget()
+    from client import answering  # noqa: PLC0415 - loaded by now
+
+    question = line.take()
+    if question is None:
         return None
-    return None if question is None else answer(question, here)
+    board, here = shift.wait.board, shift.here
+    said = answering.answer(question, here.site, here.papers)
+    last = Last(
+        time=board.clock(),
+        kind=said.heard.kind,
+        answer="refused" if said.refused else "answered",
+        digest=said.heard.digest,
+        task=said.heard.task,
+        round=said.heard.round,
+    )
+    board.put(last=last, heard=last.time, studies=answering.studies())
+    return said.reply
 
 
-def answer(question: Message, here: Resident) -> Message:
-    """Return what the locally installed ClientApp says to *question*, signed."""
-    about, path = question.metadata, str(here.site)
-    node: UserConfig = {"site": path}
-    context = Context(about.run_id, about.dst_node_id, node, RecordDict(), {})
-    try:
-        hearing.heed(question.content, about.message_type, here.papers)
-        return egress.signed(question, app(question, context), here.papers)
-    except Exception as reason:  # noqa: BLE001 - a question that no one here can answer
-        return egress.refuse(question, Asked(path), reason, now)
-
-
-def now() -> datetime:
-    """Return the time, in UTC."""
-    return datetime.now(UTC)
-
-
-def _sent_away(failure: httpx.HTTPError) -> bool:
-    if isinstance(failure, httpx.HTTPStatusError):
-        return not failure.response.is_server_error
+def _sent_away(fault: Exception) -> bool:
+    if isinstance(fault, httpx.HTTPStatusError):
+        return not fault.response.is_server_error
     return False
 
 
-def why(failure: httpx.HTTPError, post: Post) -> ConsiliumError:
-    """Return why the aggregator cannot be reached, in words."""
-    if isinstance(failure, httpx.HTTPStatusError):
-        status = failure.response.status_code
-        kind = IdentityError if status in {401, 403} else NetworkError
-        return kind(REFUSALS.get(status, f"the aggregator answers with {status}"))
-    address = urlsplit(post.url)
-    try:
-        handshake.probe(post.context(), address.hostname or "", address.port or 443)
-    except ConsiliumError as reason:
-        return reason
-    return NetworkError("the line broke", likely=type(failure).__name__)
+def why(fault: Exception, post: Post) -> ConsiliumError:
+    """Return why there is no line to the aggregator, in words.
+
+    An exception that is not ours may quote a cell: only its type is told.
+    """
+    if isinstance(fault, ConsiliumError):
+        return fault
+    if isinstance(fault, httpx.HTTPStatusError):
+        return handshake.turned_away(fault.response.text) or _no(fault.response)
+    if isinstance(fault, httpx.HTTPError):
+        address = urlsplit(post.url)
+        try:
+            handshake.probe(post.context(), address.hostname or "", address.port or 443)
+        except ConsiliumError as reason:
+            return reason
+        if isinstance(fault, httpx.TimeoutException):
+            likely = "it hangs, or the network loses what is sent"
+            return NetworkError("the aggregator does not answer in time", likely=likely)
+        return NetworkError("the line broke", likely=type(fault).__name__)
+    what = "a message could not be read, or its answer not be sent"
+    return NetworkError(what, likely=type(fault).__name__)
+
+
+def _no(answer: httpx.Response) -> ConsiliumError:
+    status = answer.status_code
+    kind = IdentityError if status in {401, 403} else NetworkError
+    return kind(REFUSALS.get(status, f"the aggregator answers with {status}"))
 
 
 def main(path: Path) -> None:
@@ -184,5 +244,7 @@ def main(path: Path) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    serve(resident(path), stop)
+    here = resident(path)
+    with presence.alone(here.post.home):
+        serve(here, stop, lambda: datetime.now(UTC))
     LOG.info("stopped")

@@ -1,6 +1,5 @@
-"""``consilium client start``: the resident process of a hospital."""
+"""``consilium client start``, ``status`` and ``doctor``: what a hospital's IT runs."""
 
-import logging
 from pathlib import Path
 
 import click
@@ -8,17 +7,41 @@ import click
 from common import terminal
 from common.terminal import FILE, Terminal
 
+SITE = click.option("--site", "path", metavar="SITE.toml", type=FILE, required=True)
+
 
 @click.command()
-@click.option("--site", "path", metavar="SITE.toml", type=FILE, required=True)
+@SITE
 @terminal.options
 def start(terminal: Terminal, path: Path) -> None:
-    """Answer the aggregator until stopped; nothing leaves that is not approved."""
-    from client import node  # noqa: PLC0415 - pandas and Flower load here
+    """Answer the aggregator until stopped; nothing leaves that is not approved.
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("consilium").setLevel("WARNING" if terminal.quiet else "INFO")
+    The log goes to stderr; with --json it is one JSON object a line, on stdout.
+    """
+    from client import node, talk  # noqa: PLC0415 - Flower loads here
+
+    talk.begin("WARNING" if terminal.quiet else "INFO", as_json=terminal.json)
     node.main(path)
 
 
-COMMANDS = (start,)
+@click.command()
+@SITE
+@terminal.options
+def status(terminal: Terminal, path: Path) -> None:
+    """Say whether this site is connected, for whom it waits, and how studies stand."""
+    from client import status  # noqa: PLC0415
+
+    status.show(terminal, path)
+
+
+@click.command()
+@SITE
+@terminal.options
+def doctor(terminal: Terminal, path: Path) -> None:
+    """Check all that this site needs, one line each, with what mends it."""
+    from client import doctor  # noqa: PLC0415 - pandas and Flower load here
+
+    click.get_current_context().exit(doctor.show(terminal, path))
+
+
+COMMANDS = (start, status, doctor)

@@ -69,8 +69,8 @@ test = 0.3                  # share of people who test, always the same people
 # epsilon = 1.0             # what this study may cost each person, all rounds together
 # delta = 1e-5              # below 1 / expected_people
 # noise = "site"            # each site's own sums keep the promise; "shared" has less
-#                           # noise: only the sum over honest sites keeps it
-# colluders = 1             # with "shared": so many of the quorum may be dishonest
+#                           # noise: only the sum over honest sites keeps it, where
+#                           # colluders = 1 says how many of the quorum are not honest
 # expected_people = 500     # optional: about how many train, from what is public
 """
 

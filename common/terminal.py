@@ -95,7 +95,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
 def run(root: click.Group, arguments: list[str]) -> int:
     """Run the command line and return its exit code; nothing escapes as a trace."""
     try:
-        root.main(args=arguments, prog_name="consilium", standalone_mode=False)
+        code = root.main(args=arguments, prog_name="consilium", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as wanted:
         click.echo(wanted.format_message(), err=True)
         return UsageError.exit_code
@@ -105,7 +105,7 @@ def run(root: click.Group, arguments: list[str]) -> int:
     except Exception as ended:  # noqa: BLE001 - the last resort of the program
         error = _ours(ended, verbose="-v" in arguments or "--verbose" in arguments)
         return _failed(error, as_json="--json" in arguments)
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _ours(ended: Exception, *, verbose: bool) -> ConsiliumError:

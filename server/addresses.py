@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import urlsplit
 
 from common.errors import UsageError
 from server.consortium import About
@@ -33,6 +34,11 @@ def require_name(what: str, name: str) -> None:
             f"{what}'s name is made of small letters, digits and hyphens",
             fix="for example: north-hospital",
         )
+
+
+def port(url: str) -> int:
+    """Return the port in a consortium's url."""
+    return urlsplit(url).port or PORT
 
 
 def _split(written: str) -> tuple[str, int]:

@@ -44,7 +44,12 @@ def _terms(config: UserConfig, study: Study) -> Terms:
     if "submitted" not in config:
         return Terms(voice)
     given = Submitted(Path(str(config["submitted"])), study)
-    return Terms(voice, studies.waits(given), studies.tells(given))
+    return Terms(
+        voice,
+        studies.waits(given),
+        studies.tells(given),
+        lambda: studies.marked(given, "stop"),
+    )
 
 
 def _keep(context: Context, outcome: Outcome) -> None:

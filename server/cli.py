@@ -6,7 +6,7 @@ import click
 
 from common import terminal
 from common.terminal import FILE, FOLDER, OUT, Terminal
-from server import prompts
+from server import prompts, study_commands
 from server.prompts import DIR, Opening
 
 
@@ -126,3 +126,7 @@ def renew(terminal: Terminal, authority: Opening) -> None:
     root = authority.unlock(opened)
     certificate = enrolment.renew(opened, root, prompts.now())
     terminal.result(*views.renewed(certificate))
+
+
+for command in study_commands.COMMANDS:
+    server.add_command(command)

@@ -54,12 +54,12 @@ class Cleaned(Part):
 
 
 class Site(Part):
-    """One hospital: its size, its traffic, its scores and what was cleaned."""
+    """One hospital: its traffic, and what only a simulation knows of it."""
 
     name: str
-    rows: int
-    train: int
-    test: int
+    rows: int | None = None
+    train: int | None = None
+    test: int | None = None
     bytes_in: int
     bytes_out: int
     alone: Score | None = None
@@ -131,6 +131,9 @@ class Report(Part):
     rounds: int
     rounds_by_task: dict[str, int]
     seconds: float
+    seconds_per_round: float | None = None
+    seconds_to_report: float | None = None
+    rejoined: tuple[str, ...] = ()
     bytes_per_site: int
     sites: tuple[Site, ...]
     together: Totals | None = None

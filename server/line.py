@@ -8,7 +8,7 @@ from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
 from common import wire
-from common.errors import IntegrityError
+from common.errors import IntegrityError, UsageError
 from server.voice import PLAIN, Voice
 
 POLL_FIRST, POLL_LAST = 0.01, 0.2
@@ -26,6 +26,7 @@ class Line:
     deadline: float
     voice: Voice = PLAIN
     tell: Tell = lambda *_: None
+    stopped: Callable[[], bool] = lambda: False
     nodes: dict[int, str] = field(default_factory=dict)
     sent: dict[str, int] = field(default_factory=dict)
     received: dict[str, int] = field(default_factory=dict)
@@ -50,7 +51,9 @@ class Pauses:
         self._line, self._next = line, POLL_FIRST
 
     def after(self, *, news: bool) -> None:
-        """Pause, unless there was news."""
+        """Pause, unless there was news; raise UsageError when the study is stopped."""
+        if self._line.stopped():
+            raise UsageError("the operator stopped this study")
         if news:
             self._next = POLL_FIRST
             return

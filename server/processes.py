@@ -1,15 +1,22 @@
 """Starts programs, starts again what dies, and leaves nothing running.
 
-with Crew([Program("gateway", command, environment, log, ready)]) as crew:
-crew.await_ready()
-while serving:
-crew.tend()
+    with Crew([Program("gateway", command, environment, log, ready)]) as crew:
+        crew.await_ready()
+        while serving:
+            crew.tend()
+
+A crew that is killed leaves its programs behind. Each holds a lock on a file that says
+which process it is, so that whoever comes next can end them before it begins.
 """
 
+import fcntl
 import logging
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,13 +34,17 @@ STEADY_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run, the settings it sees, and how to know that it is up."""
+    """What to run, the settings it sees, and how to know that it is up.
+
+    One that ``ends`` may do so by itself, and is not started again when it did well.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     log: Path
-    ready: Callable[[], bool]
+    ready: Callable[[], bool] = lambda: True
+    ends: bool = False
 
 
 @dataclass(slots=True)
@@ -49,10 +60,14 @@ class Life:
 class Crew:
     """Programs that run together; those started last are stopped first."""
 
-    def __init__(self, programs: Iterable[Program]) -> None:
-        """Know the programs; none runs before the crew is entered."""
+    def __init__(self, programs: Iterable[Program], locks: Path | None = None) -> None:
+        """Know the programs; none runs before the crew is entered.
+
+        With a folder of *locks*, a later crew can find what this one leaves behind.
+        """
         self._programs = {each.name: each for each in programs}
         self._lives: dict[str, Life] = {}
+        self._locks = locks
 
     def __enter__(self) -> Self:
         """Start every program, one after the other."""
@@ -67,12 +82,23 @@ class Crew:
         trace: TracebackType | None,
     ) -> None:
         """Stop every program: ask first, then insist."""
-        for name in reversed(self._programs):
+        for name in reversed(list(self._lives)):
             self.stop(name)
+
+    def add(self, program: Program) -> None:
+        """Take in one more program, and start it."""
+        self._programs[program.name] = program
+        self.start(program.name)
+
+    def names(self) -> frozenset[str]:
+        """Return who is in the crew: running, or to be started again."""
+        return frozenset(self._lives)
 
     def start(self, name: str) -> None:
         """Start one program."""
         program = self._programs[name]
+        lock = _lock(self._locks / name) if self._locks else None
+        program.log.touch(mode=0o600)
         with program.log.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - the command is this package's
                 program.command,
@@ -80,7 +106,11 @@ class Crew:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                pass_fds=() if lock is None else (lock,),
             )
+        if lock is not None:
+            os.pwrite(lock, f"{process.pid}\n".encode(), 0)
+            os.close(lock)  # the program holds it now, and no one else
         self._lives[name] = Life(process, time.monotonic())
         LOG.info("started %s, process %d", name, process.pid)
 
@@ -122,13 +152,50 @@ class Crew:
         """Start again what died; wait longer each time, unless it had run for long."""
         now = time.monotonic()
         for name, life in list(self._lives.items()):
-            if life.process.poll() is None:
+            code = life.process.poll()
+            if code is None:
                 continue
-            if not life.next:
+            if code == 0 and self._programs[name].ends:
+                LOG.info("%s has ended", name)
+                del self._lives[name]
+            elif not life.next:
                 steady = now - life.begun > STEADY_SECONDS
                 life.pause = PAUSE_FIRST if steady else life.pause
                 life.next = now + life.pause
-                LOG.error("%s died (%d)", name, life.process.returncode)
+                LOG.error("%s died (%d)", name, code)
             elif now >= life.next:
                 self.start(name)
                 self._lives[name].pause = min(2 * life.pause, PAUSE_LAST)
+
+
+def end_orphans(locks: Path) -> None:
+    """End every program that outlived the crew which started it."""
+    for path in sorted(locks.iterdir()):
+        with path.open("rb+") as lock:
+            until = time.monotonic() + STOP_SECONDS
+            while not _free(lock.fileno()):
+                with suppress(ProcessLookupError, ValueError):
+                    os.kill(int(path.read_text()), signal.SIGKILL)
+                    LOG.warning("ended %s, which an earlier run left behind", path.name)
+                if time.monotonic() > until:
+                    raise MachineError(
+                        f"{path.name} still runs, and cannot be ended",
+                        where=str(path),
+                        fix=f"kill -9 $(cat {path})",
+                    )
+                time.sleep(PAUSE_FIRST / 4)
+
+
+def _lock(path: Path) -> int:
+    """Return an open file that is locked, for a program to inherit."""
+    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return number
+
+
+def _free(number: int) -> bool:
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -35,12 +35,14 @@ CLOSE_SECONDS = 10.0
 class Terms:
     """On what terms a study is run: in whose voice, how long it waits, whom it tells.
 
-    ``waits`` says whether the study still waits for sites that have not opened it.
+    ``waits`` says whether the study still waits for sites that have not opened it, and
+    ``stopped`` whether its operator ended it.
     """
 
     voice: Voice = PLAIN
     waits: Callable[[], bool] = lambda: False
     tell: Tell = lambda *_: None
+    stopped: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,9 @@ def run(
     Raises QuorumError when too few sites take part, or one of them stops answering.
     """
     on, book = terms or Terms(), journal or Journal(study.digest())
-    begun = Line(grid, study.rounds.deadline_seconds, on.voice, on.tell)
-    door = roster.door(study, Place(book.digest, book.run), on.voice.members())
+    deadline = study.rounds.deadline_seconds
+    begun = Line(grid, deadline, on.voice, on.tell, on.stopped)
+    door = roster.door(study, Place(book.digest, book.run), on.voice.members)
     work = Work(study, begun, door, book)
     tasks = plan.tasks(study)
     begun.sent, begun.received = dict(book.traffic.sent), dict(book.traffic.received)
@@ -87,14 +90,14 @@ def run(
             if not book.finished(task.name):
                 _conclude(work, task)
     except ConsiliumError:
-        if not book.folder:  # nobody will go on with it: let the sites forget it
-            dismiss(begun, book)
+        if not book.folder or on.stopped():  # nobody goes on: let the sites forget it
+            _dismiss(begun, book)
         raise
     _close(work)
     return outcome_of(book)
 
 
-def dismiss(sites: Line, book: Journal) -> None:
+def _dismiss(sites: Line, book: Journal) -> None:
     """Tell the sites that a run has failed, and wait for none of them."""
     if sites.nodes:
         content = wire.closing(book.digest, book.run)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from common import private_files, wire
+from common import study as studies
 from common.errors import UsageError
 from common.study import Study
 from server import journal, rounds
@@ -25,6 +26,9 @@ from server.rounds import Outcome
 
 HEX = 12
 Phase = Literal["submitted", "running", "finished", "failed", "stopped"]
+Mark = Literal["begin", "stop"]
+OPEN = frozenset({"submitted", "running"})
+"""The phases of a study that is not over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +61,102 @@ class Submitted:
 
 
 def submit(aggregator: Path, study: Study) -> Submitted:
-    """Lay *study* down for the aggregator in its folder; once, however often asked."""
+    """Lay *study* down for the aggregator, or take it up again where it ended.
+
+    Raises UsageError for one that has finished.
+    """
     place = aggregator / "studies" / f"{study.study.name}-{study.digest()[:HEX]}"
     given = Submitted(place, study)
-    if not (place / "study.json").exists():
-        private_files.make_folder(place)
-        note(given, Progress("submitted", since=_now()))
-        private_files.write(place / "study.json", study.canonical())
+    if (place / "study.json").exists():
+        _again(given)
+        return given
+    private_files.make_folder(place)
+    note(given, Progress("submitted", since=now()))
+    private_files.write(place / "study.json", study.canonical())
     return given
 
 
 def listed(aggregator: Path) -> tuple[Submitted, ...]:
     """Return every study that was submitted, by folder."""
-    return tuple(
-        Submitted(path.parent, Study.model_validate_json(private_files.read(path)))
-        for path in sorted((aggregator / "studies").glob("*/study.json"))
+    found = sorted((aggregator / "studies").glob("*/study.json"))
+    return tuple(at(aggregator, path.parent.name) for path in found)
+
+
+def find(aggregator: Path, word: str) -> Submitted:
+    """Return the study that *word* names: a name, the start of a digest, or a file.
+
+    Raises UsageError when it is not clear which one is meant.
+    """
+    wanted = studies.read(Path(word)).digest() if word.endswith(".toml") else word
+    every = listed(aggregator)
+    found = [each for each in every if wanted == each.name]
+    found = found or [each for each in every if each.study.digest().startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(each.folder.name for each in found or every) or "none yet"
+    raise UsageError(
+        f"{len(found) or 'no'} submitted studies are called {word}",
+        likely=f"submitted are: {known}",
+        fix="name it by the start of its digest, at the end of its folder's name",
+        then=f"consilium server status --dir {aggregator}",
     )
+
+
+def at(aggregator: Path, folder: str) -> Submitted:
+    """Return the study in the folder of that name."""
+    place = aggregator / "studies" / folder
+    text = private_files.read(place / "study.json")
+    return Submitted(place, Study.model_validate_json(text))
+
+
+def mark(given: Submitted, word: Mark) -> None:
+    """Leave the operator's word for the run of a study."""
+    now_ = progress(given)
+    if now_.phase not in OPEN:
+        raise UsageError(f"{given.name} has {now_.phase}: there is nothing to {word}")
+    private_files.write(given.folder / word, now().encode())
+
+
+def marked(given: Submitted, word: Mark) -> bool:
+    """Say whether the operator left *word* for a study."""
+    return (given.folder / word).exists()
+
+
+def _again(given: Submitted) -> None:
+    """Let a study that failed or was stopped go on; one that runs just does."""
+    phase = progress(given).phase
+    if phase == "finished":
+        raise UsageError(
+            f"{given.name} has finished already",
+            fix="change the study to run another one: its digest will be another",
+            then=f"consilium server report {given.name} --dir DIR",
+        )
+    if phase not in OPEN:
+        for word in ("begin", "stop"):
+            (given.folder / word).unlink(missing_ok=True)
+        note(given, Progress("submitted", since=now()))
 
 
 def progress(given: Submitted) -> Progress:
     """Return how far a study is."""
-    facts = json.loads(private_files.read(given.folder / "progress.json"))
+    return _progress(given.folder)
+
+
+def unfinished(aggregator: Path) -> tuple[str, ...]:
+    """Return the folders of the studies that are not over."""
+    found = sorted((aggregator / "studies").glob("*/study.json"))
+    folders = [path.parent for path in found]
+    return tuple(each.name for each in folders if _progress(each).phase in OPEN)
+
+
+def _progress(folder: Path) -> Progress:
+    facts = json.loads(private_files.read(folder / "progress.json"))
     return Progress(**{**facts, "waiting": tuple(facts["waiting"])})
 
 
-def note(given: Submitted, now: Progress) -> None:
+def note(given: Submitted, so_far: Progress) -> None:
     """Write down how far a study is."""
-    content = json.dumps(asdict(now), indent=2).encode()
+    content = json.dumps(asdict(so_far), indent=2).encode()
     private_files.write(given.folder / "progress.json", content)
 
 
@@ -91,7 +164,7 @@ def tells(given: Submitted) -> Tell:
     """Return what a run calls to say what it does, and for whom it waits."""
 
     def tell(doing: str, waiting: tuple[str, ...]) -> None:
-        note(given, Progress("running", doing, waiting, _now()))
+        note(given, Progress("running", doing, waiting, now()))
 
     return tell
 
@@ -101,8 +174,8 @@ def waits(given: Submitted) -> Callable[[], bool]:
 
     It does until every site has, its operator says begin, or it has expired.
     """
-    begin, expires = given.folder / "begin", given.study.study.expires
-    return lambda: not begin.exists() and datetime.now(UTC).date() <= expires
+    expires = given.study.study.expires
+    return lambda: not marked(given, "begin") and datetime.now(UTC).date() <= expires
 
 
 def outcome(given: Submitted) -> Outcome:
@@ -117,5 +190,13 @@ def outcome(given: Submitted) -> Outcome:
         return rounds.outcome_of(book)
 
 
-def _now() -> str:
+def seconds(given: Submitted) -> float:
+    """Return how long a study took, from its submission to the end of its journal."""
+    begun = (given.folder / "study.json").stat().st_mtime
+    ended = max(path.stat().st_mtime for path in given.journal.iterdir())
+    return ended - begun
+
+
+def now() -> str:
+    """Return the time as progress and log say it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -26,7 +26,11 @@ import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from flwr.proto.control_pb2 import RegisterNodeRequest, StartRunRequest
+from flwr.proto.control_pb2 import (
+    ListNodesRequest,
+    RegisterNodeRequest,
+    StartRunRequest,
+)
 from flwr.proto.fab_pb2 import Fab
 from flwr.supercore.control.control_http_client import ControlHttpClient
 
@@ -41,6 +45,8 @@ QUIET = {
     "FLWR_SUPERGRID_API_URL": "http://127.0.0.1:9",
 }
 """Settings that keep Flower from calling out or installing anything."""
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""The order of a sum must not depend on how many processors there are."""
 KEPT = ("PATH", "PYTHONPATH", "LANG", "TMPDIR", "VIRTUAL_ENV")
 BUNDLE = """\
 [project]
@@ -85,6 +91,11 @@ class Link:
     def secret(self) -> Path:
         """What an executor must know to be given a run."""
         return self.folder / "executor.secret"
+
+
+def link(aggregator: Path, port: int) -> Link:
+    """Return the SuperLink of the aggregator in a folder, which listens at *port*."""
+    return Link(aggregator / "superlink", port)
 
 
 def prepare(folder: Path, port: int) -> Link:
@@ -134,15 +145,26 @@ def trust(link: Link) -> ssl.SSLContext:
 
 def program(link: Link) -> Program:
     """Return the SuperLink as a program: no proxies, no secrets of this process."""
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     home = {"FLWR_HOME": str(link.folder), "HOME": str(link.folder)}
     return Program(
         name="superlink",
         command=_command(link),
-        environment={**kept, **QUIET, **home},
+        environment={**settings(), **home},
         log=link.folder / "superlink.log",
         ready=lambda: healthy(link),
     )
+
+
+def settings() -> dict[str, str]:
+    """Return what a program of ours sees of this process' environment."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {**kept, **QUIET, **ONE_THREAD}
+
+
+def forget(link: Link) -> None:
+    """Remove what an earlier SuperLink kept: the journals hold all that matters."""
+    for path in link.folder.glob("state.db*"):
+        path.unlink()
 
 
 def _command(link: Link) -> tuple[str, ...]:
@@ -174,6 +196,15 @@ def register(link: Link, site: str, certificate: x509.Certificate) -> int:
     with _control(link) as control:
         request = RegisterNodeRequest(public_key=key, name=site)
         return int(control.RegisterNode(request).node_id)
+
+
+def online(link: Link) -> dict[str, str]:
+    """Return since when each site that is connected has been, by name."""
+    with _control(link) as control:
+        nodes = control.ListNodes(ListNodesRequest()).nodes_info
+    return {
+        each.name: each.last_activated_at for each in nodes if each.status == "online"
+    }
 
 
 @contextmanager

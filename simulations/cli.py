@@ -1,12 +1,62 @@
 """``consilium demo`` and ``consilium simulate``: many hospitals on one machine."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from common import terminal
+from common.errors import UsageError
 from common.terminal import FILE, FOLDER, Terminal
+
+if TYPE_CHECKING:  # help answers without loading it
+    from simulations.engine import Engine
+
+
+ENGINES = ("in-process", "processes")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """How a study is to be run, as far as a person said."""
+
+    name: str
+    kill_one: bool
+
+    def engine(self) -> "Engine":
+        """Return the engine; raise UsageError for what it cannot do."""
+        from simulations import engine, processes  # noqa: PLC0415 - Flower loads here
+
+        if self.name == "processes":
+            return processes.engine(kill_one=self.kill_one)
+        if self.kill_one:
+            raise UsageError(
+                "in one process there is no process of a hospital to kill",
+                fix="--engine processes --kill-one",
+            )
+        return engine.in_process()
+
+
+def choosing(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that choose an engine, as one ``chosen``."""
+
+    def run(*, engine: str, kill_one: bool, **rest: object) -> None:
+        command(chosen=Chosen(engine, kill_one), **rest)
+
+    run.__doc__, run.__name__ = command.__doc__, command.__name__
+    run.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    kill = "Kill one hospital's process in the middle, and let it come back."
+    where = "All in one process, or an aggregator and hospitals over mutual TLS."
+    click.option("--kill-one", is_flag=True, help=kill)(run)
+    return click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        default=ENGINES[0],
+        show_default=True,
+        help=where,
+    )(run)
 
 
 @click.command()
@@ -22,12 +72,13 @@ from common.terminal import FILE, FOLDER, Terminal
     type=FOLDER,
     help="Folder of the four UCI heart disease files: run on those instead.",
 )
+@choosing
 @terminal.options
-def demo(terminal: Terminal, out: Path, data: Path | None) -> None:
+def demo(terminal: Terminal, out: Path, data: Path | None, chosen: Chosen) -> None:
     """Let four hospitals learn one model together, and look at what left them."""
     from simulations import demos  # noqa: PLC0415 - Flower and pandas load here
 
-    demos.run(terminal, out, data)
+    demos.run(terminal, out, data, chosen.engine())
 
 
 @click.group()
@@ -55,14 +106,26 @@ def simulate() -> None:
     type=FOLDER,
     help="Folder that keeps every round; a run that was cut off goes on from it.",
 )
+@choosing
 @terminal.options
 def run(
-    terminal: Terminal, study: Path, data: Path, out: Path, journal: Path | None
+    terminal: Terminal,
+    chosen: Chosen,
+    study: Path,
+    journal: Path | None,
+    **where: Path,
 ) -> None:
     """Run STUDY.toml over every hospital in a folder, and compare with pooled."""
     from simulations import demos  # noqa: PLC0415
 
-    demos.study(terminal, study, data, out, journal)
+    if journal and chosen.name != "in-process":
+        raise UsageError(
+            "--journal is for the engine in one process",
+            likely="with --engine processes the aggregator keeps one of its own",
+            fix="leave one of the two out",
+        )
+    engine = demos.resumed(terminal, study, journal) if journal else chosen.engine()
+    demos.study(terminal, study, where["data"], where["out"], engine)
 
 
 @simulate.command()
@@ -101,9 +164,9 @@ def curve(
     out: Path,
 ) -> None:
     """Show what differential privacy costs in accuracy, for several epsilons."""
-    from simulations import demos  # noqa: PLC0415
+    from simulations import private  # noqa: PLC0415
 
-    demos.curve(terminal, data, noise, repeats, out)
+    private.show(terminal, private.opened(data), noise, repeats, out)
 
 
 @simulate.command()

@@ -1,6 +1,5 @@
 """What ``demo`` and ``simulate run`` show: scores, what left, where the report is."""
 
-import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +11,12 @@ from common import wire
 from common.errors import UsageError
 from common.study import Study
 from common.terminal import Terminal
-from server import curve as curves
 from server import journal as journals
 from server import report as reports
+from server import screen
 from server.report import Report
-from simulations import heart, hospitals, private, result, screen
-from simulations.private import Kind, Measure
+from simulations import engine, heart, hospitals, result
+from simulations.engine import Engine
 from simulations.result import Simulation
 
 OURS = (
@@ -27,19 +26,19 @@ OURS = (
 WRITTEN = {"hospitals", "heart", "report.json", "report.html"}
 
 
-def run(terminal: Terminal, out: Path, data: Path | None) -> None:
+def run(terminal: Terminal, out: Path, data: Path | None, engine: Engine) -> None:
     """Run the demo into *out*: on our split, or on the heart files in *data*."""
     begun = time.perf_counter()
     _ours(out)
     if data is None:
         terminal.say(OURS)
         place = out / "hospitals"
-        done = _run(terminal, hospitals.write(place), place)
+        done = _run(terminal, hospitals.write(place), place, engine)
         made = _report(done, OURS, begun)
     else:
         terminal.say(heart.NOTE)
         place = out / "heart"
-        done = _run(terminal, heart.write(data, place), place)
+        done = _run(terminal, heart.write(data, place), place, engine)
         made = heart.benchmark(_report(done, heart.NOTE, begun), place)
     path, folder = quote(str(place / "study.toml")), quote(str(place))
     then = f"consilium simulate run {path} --data {folder}"
@@ -47,14 +46,11 @@ def run(terminal: Terminal, out: Path, data: Path | None) -> None:
 
 
 def study(
-    terminal: Terminal, path: Path, data: Path, out: Path, journal: Path | None
+    terminal: Terminal, path: Path, data: Path, out: Path, engine: Engine
 ) -> None:
-    """Run the study at *path* over the hospitals in *data*; report into *out*.
-
-    With a *journal* folder, a run that was cut off goes on.
-    """
+    """Run the study at *path* over the hospitals in *data*; report into *out*."""
     begun = time.perf_counter()
-    made = _report(_run(terminal, path, data, journal), "", begun)
+    made = _report(_run(terminal, path, data, engine), "", begun)
     _show(
         terminal,
         made,
@@ -63,39 +59,10 @@ def study(
     )
 
 
-def curve(
-    terminal: Terminal, data: Path | None, noise: Kind, repeats: int, out: Path
-) -> None:
-    """Draw what a promise costs in accuracy, into *out*."""
-    asked = private.opened(data)
-    points = private.curve(asked, noise, repeats)
-    measure: Measure = "average" if data else "accuracy"
-    drawn = private.drawn(asked, points, measure, noise)
-    out.mkdir(parents=True, exist_ok=True)
-    page = out / "curve.html"
-    page.write_text(curves.page(drawn), encoding="utf-8")
-    facts = {
-        "ok": True,
-        "study": asked.study.study.name,
-        "noise": noise,
-        "delta": private.DELTA,
-        "repeats": repeats,
-        "measure": measure,
-        "points": [each.facts() for each in points],
-        "notes": list(drawn.notes),
-        "page": str(page),
-    }
-    (out / "curve.json").write_text(
-        json.dumps(facts, indent=2) + "\n", encoding="utf-8"
-    )
-    rows = [
-        f"  {s.setting:<9}{s.value:.3f}  [{s.interval[0]:.3f}-{s.interval[1]:.3f}]"
-        for s in drawn.spots
-    ]
-    head = f"  {drawn.across:<9}{drawn.measure}"
-    notes = [line for note in drawn.notes for line in wrap(note, screen.WIDTH)]
-    shown = [drawn.title, "", head, *rows, "", *notes, "", f"picture   {page}"]
-    terminal.result(facts, "\n".join(shown))
+def resumed(terminal: Terminal, path: Path, folder: Path) -> Engine:
+    """Return the engine that keeps each round in *folder*, and say what is there."""
+    terminal.say(_found(studies.read(path), folder))
+    return engine.in_process(folder)
 
 
 def _ours(out: Path) -> None:
@@ -108,15 +75,11 @@ def _ours(out: Path) -> None:
         )
 
 
-def _run(
-    terminal: Terminal, path: Path, data: Path, folder: Path | None = None
-) -> Simulation:
+def _run(terminal: Terminal, path: Path, data: Path, engine: Engine) -> Simulation:
     study = studies.read(path)
     folders = result.folders(data)
-    if folder:
-        terminal.say(_found(study, folder))
     with terminal.progress(study.study.name):
-        return result.simulate(study, folders, folder)
+        return result.simulate(study, folders, engine)
 
 
 def _found(study: Study, folder: Path) -> str:

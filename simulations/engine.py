@@ -6,7 +6,8 @@ gives the same bytes every time.
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from flwr.app import Context, Message, RecordDict, UserConfig
@@ -20,6 +21,25 @@ from common.study import Study
 from server.rounds import Outcome
 
 RUN = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a study came to on an engine, and how the engine did."""
+
+    outcome: Outcome
+    engine: str = "in-process"
+    seconds_per_round: float | None = None
+    rejoined: tuple[str, ...] = ()
+
+
+Engine = Callable[[Study, Sequence[Path]], Ran]
+"""Runs a study over the ``site.toml`` of each hospital."""
+
+
+def in_process(journal: Path | None = None) -> Engine:
+    """Return the engine of this module; with a *journal*, a run in it goes on."""
+    return lambda study, sites: Ran(run(study, sites, journal))
 
 
 class InProcess(Grid):

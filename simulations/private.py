@@ -6,12 +6,14 @@ its test are calibrated together. Noise comes from a seeded generator: for a sim
 the same curve twice is worth more than noise that nobody can guess.
 """
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from tempfile import TemporaryDirectory
+from textwrap import wrap
 from typing import Literal
 
 import numpy as np
@@ -22,6 +24,9 @@ from common import study as studies
 from common.intervals import Interval, Z
 from common.study import Study
 from common.task import model_of
+from common.terminal import Terminal
+from server import curve as curves
+from server import screen
 from server.curve import Curve, Spot
 from simulations import compare, heart, hospitals, plain, result, trials
 
@@ -189,3 +194,37 @@ def _around(values: Sequence[float]) -> Interval:
     mean = fmean(values)
     half = Z * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
     return mean - half, mean + half
+
+
+def show(
+    terminal: Terminal, asked: Hospitals, noise: Kind, repeats: int, out: Path
+) -> None:
+    """Draw what a promise costs in accuracy, into *out*, and tell it."""
+    measure: Measure = "accuracy" if asked.resplit else "average"
+    points = curve(asked, noise, repeats)
+    picture, page = drawn(asked, points, measure, noise), out / "curve.html"
+    facts = {
+        "ok": True,
+        "study": asked.study.study.name,
+        "noise": noise,
+        "delta": DELTA,
+        "repeats": repeats,
+        "measure": measure,
+        "points": [each.facts() for each in points],
+        "notes": list(picture.notes),
+        "page": str(page),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    page.write_text(curves.page(picture), encoding="utf-8")
+    (out / "curve.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    terminal.result(facts, f"{_told(picture)}\n\npicture   {page}")
+
+
+def _told(picture: Curve) -> str:
+    rows = [
+        f"  {s.setting:<9}{s.value:.3f}  [{s.interval[0]:.3f}-{s.interval[1]:.3f}]"
+        for s in picture.spots
+    ]
+    head = f"  {picture.across:<9}{picture.measure}"
+    notes = [line for note in picture.notes for line in wrap(note, screen.WIDTH)]
+    return "\n".join([picture.title, "", head, *rows, "", *notes])

@@ -1,36 +1,114 @@
-"""The real thing on one machine: SuperLink, gateway and hospitals as processes.
+"""The real thing on one machine: an aggregator and its hospitals as processes.
 
-They meet on loopback over mutual TLS, with the papers of a throw-away consortium,
-exactly as on separate machines; this process is the executor that runs the study.
+They are started by the commands that a deployment runs, and meet on loopback over
+mutual TLS, with the papers of a throw-away consortium.
+
+    with federation(folder, study, hospitals) as running:
+        outcome = run(study, running)
 """
 
-import os
+import logging
+import shutil
 import socket
+import statistics
 import sys
-from collections.abc import Iterable, Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
+from client import home, ledger
+from common import private_files
+from common.errors import ConsiliumError, QuorumError
 from common.study import Study
-from server import consortium as consortia
-from server import executor, studies, superlink
+from server import sealed, service, studies, superlink
 from server.processes import Crew, Program
 from server.rounds import Outcome
+from server.studies import Submitted
 from simulations import consortium
+from simulations.engine import Engine, Ran
 
+LOG = logging.getLogger("consilium.simulations")
 LOOPBACK = "127.0.0.1"
+LOOK_SECONDS = 0.1
+AGGREGATOR = "aggregator"
+BEFORE_KILL = 3
+"""Rounds that are over before a hospital is killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Federation:
-    """A running federation: its SuperLink, its processes, and where its door is."""
+    """A running federation: its folder and processes, and where its door is."""
 
     folder: Path
-    link: superlink.Link
     crew: Crew
     port: int
     sites: tuple[Path, ...]
+
+    @property
+    def aggregator(self) -> Path:
+        """The consortium's folder."""
+        return self.folder / AGGREGATOR
+
+    @property
+    def link(self) -> superlink.Link:
+        """The SuperLink that runs now."""
+        running = service.running(self.aggregator)
+        return superlink.link(self.aggregator, running.port if running else 0)
+
+
+def engine(*, kill_one: bool) -> Engine:
+    """Return the engine that runs a study in a federation of its own.
+
+    With *kill_one* a hospital is killed after a few rounds, and comes back.
+    """
+
+    def whole(study: Study, hospitals: Sequence[Path]) -> Ran:
+        folder = Path(tempfile.mkdtemp(prefix="consilium-"))
+        try:
+            ran = _run_in(folder, study, hospitals, kill_one=kill_one)
+        except ConsiliumError as error:
+            error.hints["where"] = f"the logs in {folder}"
+            raise
+        shutil.rmtree(folder)
+        return ran
+
+    return whole
+
+
+def _run_in(
+    folder: Path, study: Study, hospitals: Sequence[Path], *, kill_one: bool
+) -> Ran:
+    victims: list[str] = []
+    with federation(folder, study, hospitals) as running:
+
+        def meanwhile(given: Submitted) -> None:
+            if kill_one and not victims and len(_rounds(given)) > BEFORE_KILL:
+                victims.append(running.sites[0].parent.name)
+                LOG.warning("killing %s, as a power cut would", victims[0])
+                running.crew.kill(victims[0])
+
+        outcome = run(study, running, meanwhile)
+        given = studies.find(running.aggregator, study.digest())
+        took = [after - before for before, after in pairwise(_rounds(given))]
+        back = tuple(name for name in victims if _opened(running, name) > 1)
+    per_round = statistics.median(took) if took else None
+    return Ran(outcome, "processes", per_round, back)
+
+
+def _rounds(given: Submitted) -> list[float]:
+    """Return when each round was on the disk, by the clock of the disk."""
+    records = sorted(given.journal.glob(f"*{sealed.ENDING}"))
+    return [path.stat().st_mtime for path in records]
+
+
+def _opened(running: Federation, name: str) -> int:
+    """Return how often a hospital has opened the study, as its own ledger says."""
+    entries = ledger.read(home.log(running.folder / name / consortium.HOME))
+    return sum(1 for each in entries if each.kind == "admitted")
 
 
 @contextmanager
@@ -38,65 +116,71 @@ def federation(
     folder: Path, study: Study, hospitals: Iterable[Path]
 ) -> Iterator[Federation]:
     """Start everything in *folder*, and leave nothing running."""
-    link, port = superlink.prepare(folder / "superlink", _free_port()), _free_port()
+    port = free_port()
     sites = consortium.found(folder, study, hospitals, port)
-    made = consortia.load(folder / "aggregator")
-    nodes = [_node(folder, path) for path in sites]
-    programs = [superlink.program(link), gateway(folder, link, port), *nodes]
-    with Crew(programs) as crew:
+    private_files.make_folder(folder / "run")
+    programs = [_aggregator(folder, port), *(_hospital(folder, each) for each in sites)]
+    with Crew(programs, folder / "run") as crew:
         crew.await_ready()
-        for path in sites:
-            name = path.parent.name
-            superlink.register(link, name, made.certificate_of(name))
-        yield Federation(folder, link, crew, port, sites)
+        yield Federation(folder, crew, port, sites)
 
 
-def run(study: Study, running: Federation) -> Outcome:
-    """Run *study* over the hospitals of *running*."""
-    aggregator = running.folder / "aggregator"
-    given = studies.submit(aggregator, study)
-    return executor.conduct(
-        study,
-        running.link,
-        {
-            "consortium": str(aggregator),
-            "submitted": str(given.folder),
-            "journal": str(given.journal),
-        },
+def run(
+    study: Study,
+    running: Federation,
+    meanwhile: Callable[[Submitted], None] = lambda _: None,
+) -> Outcome:
+    """Submit *study*, tend everything until it is over; return what it came to.
+
+    *meanwhile* is called again and again. Raises QuorumError with the reason when the
+    study fails.
+    """
+    given, told = studies.submit(running.aggregator, study), ""
+    while (now := studies.progress(given)).phase in studies.OPEN:
+        running.crew.tend()
+        if now.doing != told:
+            LOG.info("%s", now.doing)
+            told = now.doing
+        meanwhile(given)
+        time.sleep(LOOK_SECONDS)
+    if now.phase != "finished":
+        error = now.error or {}
+        what = str(error.get("what", f"{given.name} has {now.phase}"))
+        raise QuorumError(what, likely=str(error.get("likely", "")))
+    return studies.outcome(given)
+
+
+def _aggregator(folder: Path, port: int) -> Program:
+    place, listen = folder / AGGREGATOR, f"{LOOPBACK}:{port}"
+    arguments = ("server", "start", "--dir", str(place), "--listen", listen)
+    log = folder / f"{AGGREGATOR}.log"
+    return Program(
+        AGGREGATOR,
+        _consilium(*arguments),
+        superlink.settings(),
+        log,
+        lambda: listens(port),
     )
 
 
-def gateway(folder: Path, link: superlink.Link, port: int) -> Program:
-    """Return the gateway of *link* at *port*."""
-    command = (
-        *(sys.executable, "-m", "server.gateway", "--dir", str(folder / "aggregator")),
-        *("--listen", f"{LOOPBACK}:{port}", "--upstream", f"https://{link.address}"),
-        *("--upstream-cert", str(link.certificate)),
-    )
-    log = folder / "gateway.log"
-    return Program("gateway", command, _settings(), log, lambda: _listens(port))
-
-
-def _node(folder: Path, path: Path) -> Program:
+def _hospital(folder: Path, path: Path) -> Program:
     name = path.parent.name
-    consilium = str(Path(sys.executable).with_name("consilium"))
-    command = (consilium, "client", "start", "--site", str(path))
-    return Program(name, command, _settings(), folder / f"{name}.log", lambda: True)
+    command = _consilium("client", "start", "--site", str(path))
+    return Program(name, command, superlink.settings(), folder / f"{name}.log")
 
 
-def _settings() -> dict[str, str]:
-    """Return this process' settings: modules are found where they were found here."""
-    package = str(Path(superlink.__file__).parents[1])
-    one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return {**os.environ, **superlink.QUIET, **one, "PYTHONPATH": package}
+def _consilium(*arguments: str) -> tuple[str, ...]:
+    return (str(Path(sys.executable).with_name("consilium")), *arguments)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
     with socket.create_server((LOOPBACK, 0)) as found:
         return int(found.getsockname()[1])
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Say whether somebody listens on a port of loopback."""
     try:
         socket.create_connection((LOOPBACK, port), 1.0).close()
     except OSError:

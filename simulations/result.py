@@ -1,10 +1,8 @@
 """A whole simulated study: open the hospitals, run it, compare, and write it down."""
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,25 +10,20 @@ import client.app
 from client import egress, site
 from client.opened import Opened, open_study
 from client.site import Site
-from common import __version__, manifest, plan
 from common.errors import DataError, StudyError
 from common.study import Study
-from common.task import model_of
+from server import results
 from server.report import Report
 from server.rounds import Outcome
-from simulations import compare, engine
+from simulations import compare
 from simulations.compare import Fitted
+from simulations.engine import Engine, Ran
 
-USED = ("flwr", "numpy", "pandas", "scikit-learn")
-EXACT = 'No differential privacy: the study says privacy = "none", so sums leave exact.'
-PROMISED = (
-    "The promise is to one person at one site: not to a family, nor across hospitals.",
-    "Pooled models and scores per hospital are exact: only a simulation has them.",
-)
-LIMITS = (
-    "No secure aggregation yet: the aggregator sees each hospital's own sums.",
-    "No network: hospitals and aggregator run in one process of one machine.",
-)
+USED = (*results.USED, "pandas", "scikit-learn")
+NETWORKS = {
+    "in-process": "No network: hospitals and aggregator run in one process.",
+    "processes": "One machine: separate processes, with real keys, over loopback.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +32,12 @@ class Simulation:
 
     study: Study
     hospitals: tuple[Opened, ...]
-    outcome: Outcome
+    ran: Ran
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the study came to."""
+        return self.ran.outcome
 
 
 def folders(data: Path) -> list[Path]:
@@ -53,10 +51,8 @@ def folders(data: Path) -> list[Path]:
     return found
 
 
-def simulate(
-    study: Study, paths: Iterable[Path], journal: Path | None = None
-) -> Simulation:
-    """Run *study* over the hospitals at *paths*, or go on with the run in *journal*.
+def simulate(study: Study, paths: Iterable[Path], engine: Engine) -> Simulation:
+    """Run *study* over the hospitals at *paths* on an *engine*.
 
     Each hospital is opened first, so that its error is raised here in full: in the
     simulation the hospital and the person at the keyboard are the same.
@@ -67,11 +63,11 @@ def simulate(
     for opened in hospitals:
         client.app.SHELF.hold(opened)
     try:
-        outcome = engine.run(study, [each.site.path for each in hospitals], journal)
+        ran = engine(study, [each.site.path for each in hospitals])
     finally:  # a run that was finished before never closes what was opened here
         for opened in hospitals:
             client.app.SHELF.drop(str(opened.site.path), opened.digest)
-    return Simulation(study, hospitals, outcome)
+    return Simulation(study, hospitals, ran)
 
 
 def report(done: Simulation, created: datetime, seconds: float, note: str) -> Report:
@@ -79,34 +75,32 @@ def report(done: Simulation, created: datetime, seconds: float, note: str) -> Re
     study, outcome = done.study, done.outcome
     tables = [opened.table for opened in done.hospitals]
     pooled = compare.reference(study, tables) if study.model else None
-    traffic = {
-        name: outcome.sent[name] + outcome.received[name] for name in outcome.roster
-    }
+    known = results.known(study, outcome)
     facts = {
-        "format": 1,
-        "task": study.model.kind if study.model else "describe",
-        "study": _about(study),
+        **known,
         "note": note or None,
         "simulated": True,
         "created": created.isoformat(timespec="seconds"),
-        "engine": "in-process",
-        "rounds": outcome.rounds[plan.tasks(study)[-2 if study.model else 0].name],
-        "rounds_by_task": outcome.rounds,
+        "engine": done.ran.engine,
         "seconds": round(seconds, 3),
-        "bytes_per_site": max(traffic.values()),
-        "describe": plan.tasks(study)[0].read(study, outcome.states["describe"]),
-        "left": [
-            {**line.facts(), "rounds": outcome.rounds[line.task]}
-            for line in manifest.lines(study)
-        ],
-        "sentence": manifest.sentence(study, outcome.rounds),
-        "limits": [*([EXACT] if study.privacy == "none" else PROMISED), *LIMITS],
-        "versions": _versions(),
-        "command": " ".join(["consilium", *sys.argv[1:]]),
+        **_network(done.ran, seconds),
+        "limits": [*results.limits(study), NETWORKS[done.ran.engine]],
+        "versions": results.versions(*USED),
         "sites": [_site(done, opened, pooled) for opened in done.hospitals],
-        **(_model(done, pooled) if pooled else {}),
+        **(_compared(done, pooled, known) if pooled else {}),
     }
     return Report.model_validate(facts)
+
+
+def _network(ran: Ran, seconds: float) -> dict[str, object]:
+    """Return what only an engine of separate processes has to say."""
+    if ran.engine == "in-process":
+        return {}
+    return {
+        "seconds_per_round": ran.seconds_per_round,
+        "seconds_to_report": round(seconds, 3),
+        "rejoined": ran.rejoined,
+    }
 
 
 def _distinct(sites: Sequence[Site]) -> None:
@@ -134,27 +128,6 @@ def _open(study: Study, local: Site) -> Opened:
     return opened
 
 
-def _about(study: Study) -> dict[str, str]:
-    about = study.study
-    return {
-        "name": about.name,
-        "title": about.title,
-        "purpose": about.purpose,
-        "contact": about.contact,
-        "digest": study.digest(),
-        "privacy": "none" if study.privacy == "none" else manifest.privacy(study),
-    }
-
-
-def _versions() -> dict[str, str]:
-    python = ".".join(str(part) for part in sys.version_info[:3])
-    return {
-        "consilium": __version__,
-        "python": python,
-        **{name: version(name) for name in USED},
-    }
-
-
 def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, object]:
     name, table = opened.site.name, opened.table
     facts: dict[str, object] = {
@@ -162,8 +135,7 @@ def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, 
         "rows": len(table.outcome),
         "train": int(table.train.sum()),
         "test": int((~table.train).sum()),
-        "bytes_in": done.outcome.sent[name],
-        "bytes_out": done.outcome.received[name],
+        **results.traffic(done.outcome, name),
         "cleaning": [asdict(count) for count in table.report],
     }
     if pooled and done.study.outcome.kind == "binary":
@@ -177,20 +149,18 @@ def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, 
     return facts
 
 
-def _model(done: Simulation, pooled: Fitted) -> dict[str, object]:
-    study, states = done.study, done.outcome.states
-    task = model_of(study).fit
-    tables = [opened.table for opened in done.hospitals]
-    found = cast("dict[str, Any]", task.read(study, states[task.name]))
-    learned = compare.fitted(study, states).weights
-    evaluate = plan.tasks(study)[-1]
+def _compared(
+    done: Simulation, pooled: Fitted, known: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the model beside the one that pooled records give."""
+    study, tables = done.study, [opened.table for opened in done.hospitals]
+    learned = compare.fitted(study, done.outcome.states).weights
+    rows = cast("list[dict[str, Any]]", known["coefficients"])
     return {
-        "ridge": found["ridge"],
         "coefficients": [
             {**row, "pooled": float(weight)}
-            for row, weight in zip(found["coefficients"], pooled.weights, strict=True)
+            for row, weight in zip(rows, pooled.weights, strict=True)
         ],
         "max_abs_coefficient_difference": float(abs(learned - pooled.weights).max()),
-        "together": evaluate.read(study, states[evaluate.name]),
         "pooled": compare.totals(study, pooled, tables),
     }

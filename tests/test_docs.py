@@ -22,7 +22,8 @@ from common.study import (
     Rule,
     Study,
 )
-from simulations import hospitals, result, screen
+from server import screen
+from simulations import engine, hospitals, result
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,7 +51,7 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
 
 def test_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
     study = studies.read(hospitals.write(tmp_path))
-    done = result.simulate(study, result.folders(tmp_path))
+    done = result.simulate(study, result.folders(tmp_path), engine.in_process())
     created = result.datetime(2026, 1, 1, tzinfo=result.UTC)
     made = result.report(done, created, 0.3, "")
     printed = [click.unstyle(line) for line in screen.lines(made)]

@@ -28,13 +28,9 @@ def read(site: Site) -> pd.DataFrame:
     than the header: its values would stand in the wrong columns.
     """
     with _explained(site), _opened(site) as file:
-        mark = site.mapping.data.separator
-        lines = csv.reader(file, delimiter=mark, strict=True, skipinitialspace=True)
-        header = [cell.strip() for cell in next(lines, [])]
-        wanted = _wanted(site)
-        for keys, column in wanted.items():
-            _exactly_once(site, keys, column, header)
-        names = sorted(set(wanted.values()))
+        lines = _lines(site, file)
+        header = _header(site, lines)
+        names = sorted(set(_wanted(site).values()))
         places = [header.index(name) for name in names]
         found = {
             number: [cells[place] for place in places]
@@ -43,6 +39,26 @@ def read(site: Site) -> pd.DataFrame:
     columns = zip(*found.values(), strict=True) if found else [()] * len(names)
     cells = dict(zip(names, map(list, columns), strict=True))
     return pd.DataFrame(cells, index=list(found), dtype=str)
+
+
+def columns(site: Site) -> tuple[str, ...]:
+    """Return the mapped columns, once the export's header has each; read no record."""
+    with _explained(site), _opened(site) as file:
+        _header(site, _lines(site, file))
+    return tuple(sorted(set(_wanted(site).values())))
+
+
+def _lines(site: Site, file: TextIO) -> "Reader":
+    mark = site.mapping.data.separator
+    return csv.reader(file, delimiter=mark, strict=True, skipinitialspace=True)
+
+
+def _header(site: Site, lines: "Reader") -> list[str]:
+    """Return the cells of the first line; raise DataError when a column is lacking."""
+    header = [cell.strip() for cell in next(lines, [])]
+    for keys, column in _wanted(site).items():
+        _exactly_once(site, keys, column, header)
+    return header
 
 
 def _records(

@@ -20,7 +20,7 @@ from common.privacy import mu_of
 from common.release import Array, Field, Release, Summands
 from common.study import Study
 from common.task import Findings, Found, Noisy, Rows, State, Task, added
-from common.tasks import linear_models, private_describe
+from common.tasks import linear_models, noised
 
 MOMENTUM = 0.9
 STEPS, FEWEST, MOST = 8, 5, 40
@@ -110,14 +110,13 @@ def _shortened(x: Array) -> Array:
 
 def _start(loss: Loss, study: Study, found: Found) -> State:
     """Begin at no effect, with the intercept that fits the noisy share."""
-    described = found["describe"]
+    sums = found["describe"].arrays
     weights = np.zeros(len(columns(study)) + 1)
-    weights[-1] = loss.link(private_describe.outcome_share(study, described))
-    people = np.array([private_describe.people(study, described)])
+    weights[-1] = loss.link(noised.share(study, sums, len(study.variables), 1))
     return State(
-        {**Encoding.of(described.arrays).arrays(), "weights": weights},
+        {**Encoding.of(sums).arrays(), "weights": weights},
         kept={
-            "people": people,
+            "people": np.array([noised.people(study, sums)]),
             "steps": np.zeros(1),
             "last": weights,
             "tail": np.zeros_like(weights),

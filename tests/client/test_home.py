@@ -120,9 +120,9 @@ def test_a_release_that_never_left_is_counted(
     assert kinds.count("released") == 1  # the same answer sent again is no new one
 
 
-def unwritable(path: Path, note: object, clock: object) -> None:
+def unwritable(log: ledger.Log, note: object, clock: object) -> None:
     del note, clock
-    raise MachineError(f"{path} cannot be used: no space left on device")
+    raise MachineError(f"{log._path} cannot be used: no space left on device")
 
 
 def test_what_cannot_be_written_down_does_not_happen(
@@ -130,7 +130,7 @@ def test_what_cannot_be_written_down_does_not_happen(
 ) -> None:
     study, path = clinics.study(), hospital(tmp_path)
     decide(path, study)
-    monkeypatch.setattr(ledger, "append", unwritable)
+    monkeypatch.setattr(ledger.Log, "append", unwritable)
     with caplog.at_level(logging.WARNING), pytest.raises(QuorumError):
         engine.run(study, [path])
     assert "is not in the ledger" in caplog.text
@@ -180,6 +180,32 @@ def test_a_refusal_is_logged_under_its_id(
     assert f"refused, id {refused.facts['id']}" in caught.value.hints["likely"]
     assert (refused.digest, refused.study) == (study.digest(), "small")
     assert home.stored(home.inbox(path.parent / "state")) == (study,)
+
+
+def test_a_question_that_is_repeated_is_written_down_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    study, path = clinics.study(), hospital(tmp_path)
+    engine.become(12)
+    grid = InProcess([path], 12)
+
+    def ask(run: str) -> str:
+        opening = Message(wire.opening(study, run), 1, wire.OPEN)
+        (reply,) = grid.send_and_receive([opening])
+        return str(reply.error.reason)
+
+    said = [ask("first") for _ in range(5)]
+    assert len(set(said)) == 5
+    assert all(f"refused ({each[9:]})" in caplog.text for each in said)
+    assert [each.kind for each in entries(path)] == ["requested", "refused"]
+    assert [each.facts["run"] for each in entries(path)] == 2 * ["first"]
+    assert f"id {entries(path)[1].facts['id']}" in said[0]
+    ask("second")
+    assert len(entries(path)) == 4
+    decide(path, study, "denied")
+    ask("second")
+    ask("second")
+    assert [each.kind for each in entries(path)][4:] == ["denied", "refused"]
 
 
 def test_the_ledger_comes_before_the_list_in_the_file(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_what_the_template_says_of_privacy_is_valid(path: Path) -> None:
     [
         ('kind = "logistic"', 'kind = "poisson"', "", 'kind = "poisson"'),
         ("delta = 1e-5", "delta = 1e-2", "less than or equal to 0.001", "delta"),
-        ("delta = 1e-5", "delta = 9e-4", "gives away one of 500", "[privacy]"),
+        ("people = 500", "people = 500000", "gives away one of 500000", "[privacy]"),
         ("epsilon = 1.0", "epsilon = 0", "greater than 0", "epsilon = 0"),
         ('noise = "shared"', 'noise = "none"', "'site' or 'shared'", "noise ="),
         ("colluders = 1", "colluders = 3", "a quorum in which all collude", ""),

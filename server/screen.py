@@ -1,11 +1,18 @@
-"""A report as a terminal shows it: scores, coefficients, cleaning, and what left."""
+"""A report as a terminal shows it: what was found, what left, and what protects it.
+
+What a report does not hold is not shown: only a simulation looks into its hospitals.
+"""
 
 from collections import Counter
+from collections.abc import Mapping
+from itertools import zip_longest
 from textwrap import wrap
 
 import click
+from pydantic import JsonValue
 
 from server.facts import Coefficient, Report, Score, Totals
+from server.rounding import duration, figure
 
 POOLED = (
     "* pooled needs all records in one place: only a simulation can; [95 % interval]"
@@ -17,12 +24,12 @@ EXACT = 'privacy = "none": no noise is added in this study; sums leave exact'
 def lines(made: Report) -> list[str]:
     """Return the whole result of a study as lines of text, at most 88 wide."""
     return [
-        *_scores(made),
-        *_coefficients(made),
+        *(_scores(made) or _totals(made)),
+        *(_coefficients(made) or _variables(made)),
         *_cleaning(made),
         *_summary(made),
         *_folded("what left", made.sentence),
-        *_privacy(made.study.privacy),
+        *_protection(made),
     ]
 
 
@@ -40,9 +47,8 @@ def _folded(title: str, text: str) -> list[str]:
 
 
 def _scores(made: Report) -> list[str]:
-    if not any(site.together for site in made.sites):
+    if not made.together or not any(site.together for site in made.sites):
         return []
-    tested = sum(site.test for site in made.sites)
     tables = []
     for measure in ("auc", "accuracy"):
         title = "AUC" if measure == "auc" else measure
@@ -50,9 +56,11 @@ def _scores(made: Report) -> list[str]:
         for site in made.sites:
             kinds = (site.alone, site.together, site.pooled)
             cells = [_score(kind, measure) for kind in kinds]
-            tables.append(_row(f"  {site.name}", str(site.test), cells))
+            tested = "" if site.test is None else str(site.test)
+            tables.append(_row(f"  {site.name}", tested, cells))
         whole = [_score(kind, measure) for kind in (made.together, made.pooled)]
-        tables += [_row("  all", str(tested), ["", *whole]), ""]
+        tested = str(made.together.records)
+        tables += [_row("  all", tested, ["", *whole]), ""]
     return [*tables, POOLED, ""]
 
 
@@ -73,12 +81,29 @@ def _score(score: Score | Totals | None, measure: str) -> str:
     return f"{value:.3f} [{interval[0]:.2f}-{interval[1]:.2f}]"
 
 
+def _totals(made: Report) -> list[str]:
+    """Return how the joint model does on all test records, where that is all."""
+    whole = made.together
+    if not whole:
+        return []
+    numbers = {"Brier score": whole.brier, "RMSE": whole.rmse, "R²": whole.r_squared}
+    known = {
+        "AUC": _score(whole, "auc") if whole.auc_interval else "",
+        "accuracy": _score(whole, "accuracy") if whole.accuracy_interval else "",
+        **{name: f"{each:.3f}" for name, each in numbers.items() if each is not None},
+        "note": whole.note or "",
+    }
+    head = f"the joint model, tested on {whole.records:,} records; [95 % interval]"
+    return [head, *(f"  {name:<16}{said}" for name, said in known.items() if said), ""]
+
+
 def _coefficients(made: Report) -> list[str]:
     if not made.coefficients:
         return []
     head = f"{'coefficient, per SD':<30}{'value':>8}{'std err':>9}{'95 % interval':>18}"
     rows = [_coefficient(line) for line in made.coefficients]
-    return [f"{head}{'pooled':>9}", *rows, ""]
+    compared = any(line.pooled is not None for line in made.coefficients)
+    return [f"{head}{'pooled':>9}" if compared else head, *rows, ""]
 
 
 def _coefficient(line: Coefficient) -> str:
@@ -93,8 +118,28 @@ def _coefficient(line: Coefficient) -> str:
     return f"{start}{error:>9}{interval:>18}{pooled}"
 
 
+def _variables(made: Report) -> list[str]:
+    """Return what was counted and measured, where no model followed."""
+    records = made.describe.records
+    head = f"{'variable':<26}{'values':>9}{'missing':>9}  mean (SD), or levels"
+    rows = [_variable(line) for line in made.describe.variables]
+    return [f"{records:,} records of all hospitals together", "", head, *rows, ""]
+
+
+def _variable(line: Mapping[str, JsonValue]) -> str:
+    start = f"  {line['name']:<24}{line['count']:>9,}{line['missing']:>9,}"
+    levels, mean, spread = (line.get(name) for name in ("levels", "mean", "std"))
+    if isinstance(levels, dict):
+        return f"{start}  " + ", ".join(f"{k} {figure(n)}" for k, n in levels.items())
+    if not isinstance(mean, float) or not isinstance(spread, float):
+        return start
+    return f"{start}  {figure(mean, spread)} ({figure(spread, spread)}) {line['unit']}"
+
+
 def _cleaning(made: Report) -> list[str]:
     """Return how many cells or records each step of the cleaning changed, per site."""
+    if not any(site.cleaning for site in made.sites):
+        return []
     counts: dict[str, Counter[str]] = {}
     for site in made.sites:
         for line in site.cleaning:
@@ -111,11 +156,24 @@ def _cleaning(made: Report) -> list[str]:
 
 
 def _summary(made: Report) -> list[str]:
-    cost = f"{made.seconds:.1f} s, {made.bytes_per_site:,} bytes per hospital"
-    told = [f"{made.rounds} rounds of {made.task}, {cost}"]
+    cost = f"{duration(made.seconds)}, {made.bytes_per_site:,} bytes per hospital"
+    rounds = "1 round" if made.rounds == 1 else f"{made.rounds} rounds"
+    told = [f"{rounds} of {made.task}, {cost}"]
+    if made.seconds_per_round is not None:
+        told.append(f"a steady round took {made.seconds_per_round:.2f} s")
+    if made.rejoined:
+        told.append(f"cut off while it ran, and rejoined: {', '.join(made.rejoined)}")
     if made.max_abs_coefficient_difference is not None:
         told.append(
             "largest difference of a coefficient to scikit-learn on pooled rows: "
             f"{made.max_abs_coefficient_difference:.1e}"
         )
     return told
+
+
+def _protection(made: Report) -> list[str]:
+    """Say what protects the numbers; of a real study also who was part of it."""
+    if made.simulated:
+        return _privacy(made.study.privacy)
+    titled = zip_longest(["limits"], made.limits, fillvalue="")
+    return [line for title, limit in titled for line in _folded(title, limit)]

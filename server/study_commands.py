@@ -1,0 +1,155 @@
+"""``consilium server start``, and what its operator does with a study."""
+
+import logging
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from common import terminal
+from common.errors import StudyError
+from common.terminal import FILE, FOLDER, Terminal
+from server.prompts import DIR
+
+if TYPE_CHECKING:  # help answers without loading these
+    from common.study import Study
+    from server.consortium import Consortium
+
+STUDY = click.argument("word", metavar="STUDY")
+LOOK_SECONDS = 1.0
+
+
+@click.command()
+@DIR
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Where sites connect; by default the invites' port, on every address.",
+)
+@terminal.options
+def start(terminal: Terminal, folder: Path, listen: str | None) -> None:
+    """Run the aggregator in DIR until stopped (SIGTERM or Ctrl-C)."""
+    from server import addresses, consortium, prompts, service, views  # noqa: PLC0415
+
+    opened = consortium.load(folder)
+    views.warn(terminal, opened, prompts.now())
+    where = listen or f"0.0.0.0:{addresses.port(opened.about.url)}"
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("consilium").setLevel("WARNING" if terminal.quiet else "INFO")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    service.serve(folder, where, stop)
+
+
+@click.command()
+@click.argument("path", metavar="STUDY.toml", type=FILE)
+@DIR
+@terminal.options
+def submit(terminal: Terminal, path: Path, folder: Path) -> None:
+    """Give STUDY.toml to the aggregator; it begins when every site has approved it."""
+    from common import study as studies  # noqa: PLC0415
+    from server import consortium, standing  # noqa: PLC0415
+    from server import studies as given  # noqa: PLC0415
+
+    opened, study = consortium.load(folder), studies.read(path)
+    _known(opened, study)
+    laid = given.submit(folder, study)
+    terminal.result(*standing.submitted(folder, laid))
+
+
+@click.command()
+@DIR
+@click.option("--watch", is_flag=True, help="Show it again each second, until Ctrl-C.")
+@terminal.options
+def status(terminal: Terminal, folder: Path, *, watch: bool) -> None:
+    """Show what runs, which sites are connected, and how far each study is."""
+    from server import consortium, standing  # noqa: PLC0415
+
+    opened = consortium.load(folder)
+    while True:
+        facts, text = standing.everything(opened)
+        if watch and terminal.color:
+            click.clear()
+        terminal.result(facts, text)
+        if not watch:
+            return
+        time.sleep(LOOK_SECONDS)
+
+
+@click.command()
+@STUDY
+@DIR
+@terminal.options
+def begin(terminal: Terminal, word: str, folder: Path) -> None:
+    """Begin STUDY with the sites that have opened it, if they are a quorum."""
+    _mark(terminal, folder, word, "begin")
+
+
+@click.command()
+@STUDY
+@DIR
+@terminal.options
+def stop(terminal: Terminal, word: str, folder: Path) -> None:
+    """End STUDY: the sites that are connected are told, and forget it."""
+    _mark(terminal, folder, word, "stop")
+
+
+@click.command()
+@STUDY
+@DIR
+@click.option(
+    "--out",
+    type=FOLDER,
+    default="consilium-report",
+    show_default=True,
+    help="Where report.json and report.html are written.",
+)
+@terminal.options
+def report(terminal: Terminal, word: str, folder: Path, out: Path) -> None:
+    """Write the report of STUDY, once it has finished."""
+    from server import consortium, prompts, results, screen, studies  # noqa: PLC0415
+    from server import report as reports  # noqa: PLC0415
+
+    consortium.load(folder)
+    given = studies.find(folder, word)
+    outcome, took = studies.outcome(given), studies.seconds(given)
+    made = results.report(given.study, outcome, prompts.now(), took)
+    page = reports.write(made, out)
+    text = "\n".join([*screen.lines(made), "", f"report    {page}"])
+    terminal.result(made.model_dump(mode="json"), text)
+
+
+def _mark(terminal: Terminal, folder: Path, word: str, mark: str) -> None:
+    from server import consortium, studies  # noqa: PLC0415
+
+    consortium.load(folder)
+    given = studies.find(folder, word)
+    studies.mark(given, mark)  # type: ignore[arg-type]
+    then = f"consilium server status --dir {folder}"
+    text = f"{given.name} is told to {mark}\nnext   {then}"
+    terminal.result({"ok": True, "study": given.name, "told": mark}, text)
+
+
+def _known(opened: "Consortium", study: "Study") -> None:
+    """Raise StudyError unless every site that the study names is an active member."""
+    from common import toml_file  # noqa: PLC0415
+
+    members = opened.roster().members
+    active = [each.site for each in members if each.state == "active"]
+    for site in study.study.sites:
+        if site not in active:
+            state = "was revoked" if opened.roster().member(site) else "is no site"
+            near = toml_file.suggest(site, active) or ", ".join(active) or "nobody"
+            raise StudyError(
+                f"{site} {state} of this consortium",
+                likely="the study spells it differently, or it was not admitted yet",
+                fix=f"in [study], sites:   did you mean {near}?",
+                then=f"consilium server sites --dir {opened.folder}",
+            )
+
+
+COMMANDS = (start, submit, status, begin, stop, report)
