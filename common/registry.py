@@ -14,7 +14,7 @@ from typing import Literal
 class Entry:
     """Where a model is, the kind of outcome it predicts, and the lowest such value.
 
-    ``private`` is where its task is for studies that promise privacy.
+    ``private`` is where its form is for studies that promise privacy.
     """
 
     module: str
@@ -42,6 +42,6 @@ def load(kind: str) -> object:
 
 
 def load_private(kind: str) -> object:
-    """Return the private task of the model *kind*, None where there is none yet."""
+    """Return the private form of the model *kind*, None where there is none yet."""
     private = MODELS[kind].private
     return getattr(import_module(private[0]), private[1]) if private else None

@@ -13,7 +13,7 @@ TEMPLATE = """\
 # A study: the one file that the consortium agrees on. `consilium study check` reads it.
 format = 1
 privacy = "none"            # written out on purpose: sums leave exact, without noise
-                            # or promise privacy: delete this line, see [privacy] below
+                            # or promise privacy: see the end of this file
 
 [study]
 name = "{name}"

@@ -101,9 +101,11 @@ class Noisy:
     """How a task's sums become private: by one person's part in them, at most.
 
     ``each(study, state, rows)`` returns every record's part of the release as one row
-    [records, numbers], in declared order. The site adds up the rows of a person, clips
-    them together to the Euclidean length ``clip(study)``, adds up the people, and adds
-    noise. ``rounds(study)`` is how often that happens: a constant of the study.
+    [records, numbers], in declared order. A row depends on its own record and on no
+    other, to the last bit: no matrix product, whose rounding does. The site adds up the
+    rows of a person, clips them together to the Euclidean length ``clip(study)``, adds
+    up the people, and adds noise. ``rounds(study)`` is how often that happens: a
+    constant of the study.
     ``weight`` is the task's share of mu^2 among the tasks over the same people.
     """
 
@@ -172,7 +174,7 @@ class Model:
 
 
 def model_of(study: Study) -> Model:
-    """Return the model that *study* fits, by the task that keeps its promise.
+    """Return the model that *study* fits, in the form that keeps its promise.
 
     Raises StudyError when it fits none, or makes a promise that the model cannot keep.
     """
@@ -183,6 +185,6 @@ def model_of(study: Study) -> Model:
     if study.privacy == "none":
         return found
     private = load_private(kind)
-    if not isinstance(private, Task):
+    if not isinstance(private, Model):
         raise StudyError(f"{kind} has no private form yet")
-    return replace(found, fit=private)
+    return private

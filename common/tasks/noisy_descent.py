@@ -19,7 +19,7 @@ from common.encoding import Encoding, columns
 from common.privacy import mu_of
 from common.release import Array, Field, Release, Summands
 from common.study import Study
-from common.task import Findings, Found, Noisy, Rows, State, Task, added
+from common.task import Findings, Found, Model, Noisy, Rows, State, Task, added
 from common.tasks import linear_models, noised
 
 MOMENTUM = 0.9
@@ -51,7 +51,7 @@ def task(loss: Loss) -> Task:
         """Return the slope of each record's loss, intercept last."""
         del study
         weights, x = state.arrays["weights"], _shortened(rows.x)
-        slope = loss.slope(x @ weights[:-1] + weights[-1], rows.y).clip(-1.0, 1.0)
+        slope = loss.slope(_eta(weights, x), rows.y).clip(-1.0, 1.0)
         return np.column_stack([x * slope[:, None], slope])
 
     return Task(
@@ -98,6 +98,16 @@ def read(study: Study, state: State) -> Findings:
 
 def _clip(study: Study) -> float:
     return math.sqrt(len(columns(study)) + 1)
+
+
+def _eta(weights: Array, x: Array) -> Array:
+    """Return intercept + w.x of each record, added up the same way whoever is beside.
+
+    A matrix product would round it by how many records there are. With large numbers
+    that cancel out, somebody's coming or going could so change another person's part.
+    """
+    eta: Array = (x * weights[:-1]).sum(axis=1) + weights[-1]
+    return eta
 
 
 def _shortened(x: Array) -> Array:
@@ -147,6 +157,9 @@ def _logit(share: float) -> float:
     return math.log(inside / (1.0 - inside))
 
 
-PRIVATE_LOGISTIC = task(
-    Loss("logistic", slope=lambda eta, y: expit(eta) - y, bend=0.25, link=_logit)
+PRIVATE_LOGISTIC = Model(
+    fit=task(
+        Loss("logistic", slope=lambda eta, y: expit(eta) - y, bend=0.25, link=_logit)
+    ),
+    predict=lambda weights, x: np.asarray(expit(_eta(weights, x)), dtype=np.float64),
 )

@@ -24,7 +24,7 @@ from common.errors import DataError, IntegrityError
 from common.schema import Binary, Category, Number
 from common.study import Study
 from server.facts import Benchmark, Report
-from simulations import flamby, heart, heart_study, result, trials
+from simulations import engine, flamby, heart, heart_study, result, trials
 
 ROOT = Path(__file__).parents[2]
 GIVEN = os.environ.get("CONSILIUM_HEART_DATA")
@@ -59,7 +59,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Run the benchmark once, through the real apps."""
     place = tmp_path_factory.mktemp("heart")
     asked = study.read(heart.write(DATA, place))
-    done = result.simulate(asked, result.folders(place))
+    done = result.simulate(asked, result.folders(place), engine.in_process())
     plain = result.report(done, datetime.now(UTC), 0.0, heart.NOTE)
     made = heart.benchmark(plain, place)
     assert made.benchmark is not None
