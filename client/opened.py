@@ -31,10 +31,11 @@ class Opened:
 
     def step(self, task: str, number: int) -> tuple[int, int]:
         """Return where a round stands in the study; raise Refusal outside of it."""
-        names = [each.name for each in plan.tasks(self.study)]
-        if task not in names or not 1 <= number <= self.study.rounds.maximum:
+        tasks = {each.name: each for each in plan.tasks(self.study)}
+        known = tasks.get(task)
+        if known is None or not 1 <= number <= plan.rounds(self.study, known):
             raise Refusal(f"the study has no round {number} of {task!r}")
-        return names.index(task), number
+        return [*tasks].index(task), number
 
 
 def open_study(local: Site, study: Study, today: date) -> Opened:

@@ -26,8 +26,8 @@ from typing import Literal
 import numpy as np
 
 from common.errors import IntegrityError, StudyError
-from common.registry import load
-from common.release import Array, Release, Summands
+from common.registry import load, load_private
+from common.release import Array, Release, Summands, unflatten
 from common.study import Study
 
 Findings = dict[str, object]
@@ -92,6 +92,10 @@ class Rows:
         return f"<Rows of {len(self.y)} records>"
 
 
+Each = Callable[[Study, State, Rows], Array]
+Local = Callable[[Study, State, Rows], Summands]
+
+
 @dataclass(frozen=True, slots=True)
 class Noisy:
     """How a task's sums become private: by one person's part in them, at most.
@@ -103,7 +107,7 @@ class Noisy:
     ``weight`` is the task's share of mu^2 among the tasks over the same people.
     """
 
-    each: Callable[[Study, State, Rows], Array]
+    each: Each
     clip: Callable[[Study], float]
     rounds: Callable[[Study], int]
     weight: float
@@ -122,10 +126,19 @@ class Task:
     shows: Callable[[Study], Shapes]
     release: Callable[[Study], Release]
     start: Callable[[Study, Found], State]
-    local: Callable[[Study, State, Rows], Summands]
+    local: Local
     finish: Callable[[Study, State, Summands], State]
     read: Callable[[Study, State], Findings]
     noisy: Noisy | None = None
+
+
+def added(each: Each, release: Callable[[Study], Release]) -> Local:
+    """Return the formula that adds up what *each* record contributes, unclipped."""
+
+    def local(study: Study, state: State, rows: Rows) -> Summands:
+        return unflatten(release(study), each(study, state, rows).sum(axis=0))
+
+    return local
 
 
 def check_state(task: Task, study: Study, state: State) -> None:
@@ -159,8 +172,17 @@ class Model:
 
 
 def model_of(study: Study) -> Model:
-    """Return the model that *study* fits; raise StudyError when it fits none."""
-    found = load(study.model.kind) if study.model else None
+    """Return the model that *study* fits, by the task that keeps its promise.
+
+    Raises StudyError when it fits none, or makes a promise that the model cannot keep.
+    """
+    kind = study.model.kind if study.model else ""
+    found = load(kind) if kind else None
     if not isinstance(found, Model):
         raise StudyError(f"study {study.study.name} has no [model]")
-    return found
+    if study.privacy == "none":
+        return found
+    private = load_private(kind)
+    if not isinstance(private, Task):
+        raise StudyError(f"{kind} has no private form yet")
+    return replace(found, fit=private)
