@@ -7,9 +7,9 @@ Every call draws a key of its own and expands it with AES-256-CTR; no setting se
 Sums and noise are whole steps of a grid that every site knows, 2^-32 of the deviation,
 and are added as whole numbers: what the last bits of a float may tell (Mironov 2012)
 is not there. For one who adds noise, rounding the noise of a sum on the grid is the
-same as rounding the noisy sum, which costs nothing. For shares, each rounded for itself:
-a rounded Gaussian of 2^32 steps differs from a discrete one by some 2^-60 of each
-probability, and a sum of discrete ones from a discrete one by less than exp(-2^64)
+same as rounding the noisy sum, which costs nothing. For shares, each rounded for
+itself: a rounded Gaussian of 2^32 steps differs from a discrete one by some 2^-60 of
+each probability, and a sum of discrete ones from a discrete one by less than exp(-2^64)
 (Kairouz, Liu and Steinke 2021, theorem 1). Rounding the sums may move them by a step
 for a person more, and adding them up as floats by less: the noise is wider by as much.
 """
@@ -52,7 +52,7 @@ def add(
     grid = step(deviation)
     wider = deviation * (1 + STEPS * math.sqrt(sums.size) * grid / clip)
     noise = normal(sums.size, entropy) * (wider / grid)
-    total: Array = (_whole(sums / grid) + _whole(noise)).astype(np.float64) * grid
+    total: Array = np.asarray(_whole(sums / grid) + _whole(noise), np.float64) * grid
     return total
 
 
