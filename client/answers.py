@@ -10,16 +10,14 @@ anyway; one study has one file, so the folder holds no more than the ledger appr
 import hashlib
 import json
 from collections.abc import Collection
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from client.memory import Turn
+from client.memory import Turn, turn_of
 from common import private_files
 from common.errors import IntegrityError
 from common.release import Array
-from common.wire import Place
 
 ENDING = ".answer"
 
@@ -69,20 +67,14 @@ def _path(home: Path, digest: str) -> Path:
 
 def _packed(turn: Turn, answer: Array) -> bytes:
     numbers = np.asarray(answer, "<f8").tobytes()
-    facts = {
-        "step": turn.step,
-        "place": asdict(turn.place),
-        "sha256": hashlib.sha256(numbers).hexdigest(),
-    }
+    facts = {**turn.facts(), "sha256": hashlib.sha256(numbers).hexdigest()}
     return json.dumps(facts).encode() + b"\n" + numbers
 
 
 def _unpacked(content: bytes) -> tuple[Turn, Array]:
     """Return what is in *content*; raise ValueError when it is not what was written."""
     head, _, numbers = content.partition(b"\n")
-    facts = json.loads(head)
-    task, number = facts["step"]
-    turn = Turn((task, number), Place(**facts["place"]))
+    turn = turn_of(json.loads(head))
     answer = np.frombuffer(numbers, "<f8").astype(np.float64)
     if _packed(turn, answer) != content:
         raise ValueError

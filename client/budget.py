@@ -20,6 +20,7 @@ from client import answers, chain, home, ledger, spending
 from client import site as sites
 from client.chain import Entry, Facts, Note
 from client.ledger import Clock, Log
+from client.memory import Turn
 from client.opened import Opened
 from client.site import Site
 from client.spending import Ceiling
@@ -27,7 +28,6 @@ from common import costs, privacy
 from common.errors import BudgetError, Refusal
 from common.study import Study
 from common.task import Task
-from common.wire import Place
 
 
 class Loose:
@@ -78,7 +78,7 @@ def admit(opened: Opened, run: str, clock: Clock) -> None:
         _resume(opened, run, entries, clock().date())
 
 
-def afford(opened: Opened, task: Task, place: Place, clock: Clock) -> None:
+def afford(opened: Opened, task: Task, turn: Turn, clock: Clock) -> None:
     """Raise unless one release of *task* may be charged now.
 
     Raises BudgetError when it does not fit, Refusal when the ledger knows of a later or
@@ -86,16 +86,16 @@ def afford(opened: Opened, task: Task, place: Place, clock: Clock) -> None:
     """
     if costs.promise(opened.study):
         entries = opened.site.entries() or tuple(opened.book)
-        _chargeable(opened, entries, _released(opened, task, place, 0), clock)
+        _chargeable(opened, entries, _released(opened, task, turn, 0), clock)
 
 
-def charge(opened: Opened, task: Task, place: Place, size: int, clock: Clock) -> None:
+def charge(opened: Opened, task: Task, turn: Turn, size: int, clock: Clock) -> None:
     """Make a release durable before its reply exists; after a crash it still counts.
 
     Approval and budget are looked at once more while nobody else can write: a steward
     who said stop has been heard, and nothing is spent twice.
     """
-    site, note = opened.site, _released(opened, task, place, size)
+    site, note = opened.site, _released(opened, task, turn, size)
     with _writing(opened) as log:
         if site.home:
             sites.approval(site, opened.study, log.entries, clock().date())
@@ -209,9 +209,9 @@ def _admission(study: Study, run: str) -> Note:
     return home.about("admitted", study, run=run[: home.RUN], **mus)
 
 
-def _released(opened: Opened, task: Task, place: Place, size: int) -> Note:
+def _released(opened: Opened, task: Task, turn: Turn, size: int) -> Note:
     """Return the line of a release, with what it costs under a promise."""
-    study = opened.study
+    study, place = opened.study, turn.place
     facts: dict[str, str | int] = {
         "task": task.name,
         "round": place.round,
@@ -240,11 +240,13 @@ def _resume(opened: Opened, run: str, entries: Sequence[Entry], today: date) -> 
     _forget(opened, spending.accounts(entries, today))
     site = opened.site
     kept = answers.find(site.home, opened.digest) if site.home else None
-    if kept and kept[0].place.run == run and _charged(entries, kept[0].place):
+    if kept and kept[0].place.run == run and _charged(entries, kept[0]):
         opened.memory.take_up(run, *kept)
 
 
-def _charged(entries: Sequence[Entry], place: Place) -> bool:
+def _charged(entries: Sequence[Entry], turn: Turn) -> bool:
+    place = turn.place
+    wanted: dict[str, str | int]
     wanted = {"run": place.run[: home.RUN], "sequence": place.sequence}
     wanted |= {"state": place.state}
     return any(

@@ -65,7 +65,7 @@ def release(
     turn = Turn(opened.step(place.task, place.round), place)
     vector = opened.memory.recall(place.run, turn)
     if vector is None:
-        vector = _computed(question, opened, task, clock)
+        vector = _computed(question, opened, turn, clock)
         opened.memory.keep(place.run, turn, vector)
     if opened.site.home and costs.promise(study):
         answers.keep(opened.site.home, turn, vector)
@@ -112,19 +112,19 @@ def short(site: Site, study: Study, table: Table, task: Task) -> bool:
     return table.people[task.rows] < floor_of(site, study)
 
 
-def _computed(question: wire.Ask, opened: Opened, task: Task, clock: Clock) -> Array:
+def _computed(question: wire.Ask, opened: Opened, turn: Turn, clock: Clock) -> Array:
     """Return the sums of one round, with their noise, once they are in the ledger."""
-    study, place = opened.study, question.place
+    study, task = opened.study, plan.find(opened.study, turn.place.task)
     if opened.site.home:
         sites.admit(opened.site, study, clock().date())
-    budget.afford(opened, task, place, clock)
+    budget.afford(opened, task, turn, clock)
     check_state(task, study, question.state)
     summands = training.run(task, study, question.state, opened.design)
     vector = flatten(task.release(study), summands)
     if costs.promise(study):
         deviation = costs.deviation(study, task)
         vector = noise.add(vector, deviation, costs.noisy(task).clip(study))
-    budget.charge(opened, task, place, vector.size, clock)
+    budget.charge(opened, task, turn, vector.size, clock)
     return vector
 
 

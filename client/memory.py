@@ -9,7 +9,8 @@ Formulas are deterministic, so what it computes again is the same to the last bi
 is not: under a promise the last answer is on the disk as well (client/answers.py).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from common.errors import Refusal
 from common.release import Array
@@ -22,6 +23,16 @@ class Turn:
 
     step: tuple[int, int]
     place: Place
+
+    def facts(self) -> dict[str, object]:
+        """Return the turn as plain data."""
+        return asdict(self)
+
+
+def turn_of(facts: dict[str, Any]) -> Turn:
+    """Undo :meth:`Turn.facts`; raise an error of Python's own for what is no turn."""
+    task, number = facts["step"]
+    return Turn((task, number), Place(**facts["place"]))
 
 
 @dataclass(frozen=True, slots=True)

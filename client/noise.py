@@ -52,8 +52,8 @@ def add(
     grid = step(deviation)
     wider = deviation * (1 + STEPS * math.sqrt(sums.size) * grid / clip)
     noise = normal(sums.size, entropy) * (wider / grid)
-    total: Array = np.asarray(_whole(sums / grid) + _whole(noise), np.float64) * grid
-    return total
+    steps: Array = (_whole(sums / grid) + _whole(noise)).astype(np.float64)
+    return steps * np.float64(grid)
 
 
 def step(deviation: float) -> float:
@@ -74,8 +74,8 @@ def _uniform(count: int, entropy: Entropy) -> Array:
     """Return *count* numbers above 0 and up to 1."""
     stream = Cipher(AES256(entropy(KEY)), CTR(bytes(16))).encryptor()
     words = np.frombuffer(stream.update(bytes(8 * count)), "<u8")
-    drawn: Array = ((words >> np.uint64(64 - UNIFORM)) + 1.0) * 2.0**-UNIFORM
-    return drawn
+    whole = (words >> np.uint64(64 - UNIFORM)).astype(np.float64)
+    return (whole + 1.0) * np.float64(2.0**-UNIFORM)
 
 
 def _whole(steps: Array) -> NDArray[np.int64]:
