@@ -72,6 +72,10 @@ class Account:
         """Return what the run has cost and, while it runs, may still cost."""
         return _dearer([(*self._charged(each), *self._rest(each)) for each in SPLITS])
 
+    def rest(self) -> tuple[Event, ...]:
+        """Return what the run may still cost each person, at most."""
+        return _dearer([self._rest(split) for split in SPLITS])
+
     def _charged(self, split: str) -> tuple[Event, ...]:
         return tuple(each.event for each in self.charges if each.split == split)
 
@@ -152,6 +156,25 @@ def planned(study: Study) -> dict[Split, float]:
 def whole(study: Study) -> tuple[Event, ...]:
     """Return what one whole run of *study* costs each person."""
     return _dearer([(Gaussian(mu),) if mu else () for mu in planned(study).values()])
+
+
+def whole_alone(study: Study) -> tuple[Event, ...]:
+    """Return what one whole run costs by this site's noise alone: if masking failed."""
+    promised = costs.promise(study)
+    shared = promised is not None and promised.noise == "shared"
+    honest = study.rounds.quorum - promised.colluders if shared and promised else 1
+    return tuple(
+        Gaussian(each.mu * math.sqrt(honest))
+        for each in whole(study)
+        if isinstance(each, Gaussian)
+    )
+
+
+def unmasked(entry: Entry) -> Entry:
+    """Return *entry* as if masking had failed: a release by this site's noise alone."""
+    if "alone" not in entry.facts:
+        return entry
+    return replace(entry, facts={**entry.facts, "mu": entry.facts["alone"]})
 
 
 def written(event: Event) -> dict[str, str | int]:
