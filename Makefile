@@ -14,12 +14,15 @@ PYTHON := $(shell for each in python3.11 python3 python; do \
 	"$$each" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
 	&& { echo "$$each"; break; }; done)
 
-.PHONY: help demo test test-all lint bench clean
+.PHONY: help demo demo-processes test test-all lint bench clean
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
 demo: $(VENV)/.core ## Install what a study needs (40 s, once), and run one
 	@$(BIN)/consilium demo
+
+demo-processes: $(VENV)/.core ## The same over mutual TLS, one hospital killed and back
+	@$(BIN)/consilium demo --engine processes --kill-one
 
 test: $(VENV)/.everything ## Run the tests
 	@$(BIN)/python -m pytest

@@ -74,15 +74,15 @@ def _finite(part: Part, block: Rows) -> tuple[Array, int]:
         values = part.each(block)
     if values.shape != (len(block.y), part.width):
         raise IntegrityError("a formula gave other numbers than its release declares")
-    bad = ~np.isfinite(values).all(axis=1)
-    return np.where(bad[:, None], 0.0, values), int(bad.sum())
+    good = np.atleast_1d(np.isfinite(values).all(axis=1))
+    return np.where(good[:, None], values, 0.0), int((~good).sum())
 
 
 def _clip(part: Part, people: Array) -> Array:
     """Return the sum of *people*, each shortened to the clip; beyond numbers is 0."""
     with np.errstate(over="ignore", invalid="ignore"):
         length = np.sqrt(np.einsum("ij,ij->i", people, people))
-        factor = np.where(length > part.clip, part.clip / length, 1.0)
+        factor = part.clip / np.maximum(length, part.clip)
     inside = np.isfinite(length)
     total: Array = factor[inside] @ people[inside]
     return total

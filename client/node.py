@@ -218,9 +218,7 @@ def why(fault: Exception, post: Post) -> ConsiliumError:
     if isinstance(fault, ConsiliumError):
         return fault
     if isinstance(fault, httpx.HTTPStatusError):
-        status = fault.response.status_code
-        kind = IdentityError if status in {401, 403} else NetworkError
-        return kind(REFUSALS.get(status, f"the aggregator answers with {status}"))
+        return handshake.turned_away(fault.response.text) or _no(fault.response)
     if isinstance(fault, httpx.HTTPError):
         address = urlsplit(post.url)
         try:
@@ -233,6 +231,12 @@ def why(fault: Exception, post: Post) -> ConsiliumError:
         return NetworkError("the line broke", likely=type(fault).__name__)
     what = "a message could not be read, or its answer not be sent"
     return NetworkError(what, likely=type(fault).__name__)
+
+
+def _no(answer: httpx.Response) -> ConsiliumError:
+    status = answer.status_code
+    kind = IdentityError if status in {401, 403} else NetworkError
+    return kind(REFUSALS.get(status, f"the aggregator answers with {status}"))
 
 
 def main(path: Path) -> None:

@@ -33,6 +33,14 @@ VERDICTS = {
 }
 """What OpenSSL's verdict on the other side's certificate means, by its number."""
 
+TURNED_AWAY = {
+    "revoked": "this hospital was revoked",
+    "expired": "this hospital's certificate has expired",
+    "unknown": "this hospital is not on the consortium's roster",
+    "replaced": "this hospital's certificate was replaced by a newer one",
+}
+"""What the aggregator's door says to whom TLS lets pass, and what it means there."""
+
 WAIT = 5.0
 LISTEN = 1.0
 """Seconds to connect, and to listen for a refusal after the handshake."""
@@ -64,6 +72,18 @@ def _unless_connected(host: str, port: int) -> None:
         socket.create_connection((host, port), WAIT).close()
     except OSError as reason:
         raise explain(reason, f"{host}:{port}") from reason
+
+
+def turned_away(word: str) -> IdentityError | None:
+    """Return why the aggregator's door refuses this hospital, if *word* says so."""
+    if word not in TURNED_AWAY:
+        return None
+    kept = "consilium client admitted FILE --home HOME   keeps the newer one"
+    return IdentityError(
+        TURNED_AWAY[word],
+        where="at the aggregator's door",
+        fix=kept if word == "replaced" else "ask the aggregator's operator",
+    )
 
 
 def explain(reason: OSError, where: str) -> ConsiliumError:

@@ -6,6 +6,7 @@ ten milliseconds each. A large one goes part by part; a part may be announced be
 has arrived, upon which Flower waits a whole second, and we do not.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -27,15 +28,22 @@ from flwr.supercore.inflatable.inflatable_protobuf_utils import (
     make_push_object_fn_protobuf,
 )
 from flwr.supercore.inflatable.inflatable_utils import (
+    ObjectPullError,
     inflate_object_from_contents,
     pull_objects,
     push_objects,
 )
 
+from common.errors import IntegrityError
+
+LOG = logging.getLogger("consilium.parcels")
 INLINE = 2**20
 """Bytes of arrays up to which a message is small."""
 PULL_SECONDS = 60.0
 PAUSE_FIRST, PAUSE_LAST = 0.02, 0.2
+
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ObjectPullError)
+"""What Flower raises over bytes that are no message, or whose parts never come."""
 
 Pull = Callable[[wire.PullObjectRequest], wire.PullObjectResponse]
 Push = Callable[[wire.PushObjectRequest], wire.PushObjectResponse]
@@ -103,13 +111,33 @@ def complete(parcels: Iterable[Parcel], push: Push, place: Place) -> None:
 
 
 def fetch(head: wire.Message, tree: wire.ObjectTree, pull: Pull, node: Node) -> Message:
-    """Return the message that *head* and *tree* announce."""
-    message = message_from_proto(head)
-    if tree.children:
-        place = Place(node, message.metadata.run_id)
-        message = _assemble(tree, pull, place)
+    """Return the message that *head* and *tree* announce.
+
+    Raises IntegrityError for what Flower cannot read: it comes from the other side.
+    """
+    try:
+        message = message_from_proto(head)
+        if tree.children:
+            message = _assemble(tree, pull, Place(node, message.metadata.run_id))
+    except UNREADABLE as reason:
+        raise IntegrityError(
+            "a message cannot be read", likely=type(reason).__name__
+        ) from None
     message.metadata.__dict__["_message_id"] = tree.object_id
     return message
+
+
+def answer(
+    head: wire.Message, tree: wire.ObjectTree, pull: Pull, node: Node
+) -> Message:
+    """Return :func:`fetch`, or an error in the place of what cannot be read."""
+    try:
+        return fetch(head, tree, pull, node)
+    except IntegrityError as reason:
+        LOG.warning("the answer of node %d: %s", head.metadata.src_node_id, reason)
+        no = wire.Message(metadata=head.metadata)
+        no.error.reason = "its answer cannot be read"
+        return message_from_proto(no)
 
 
 def _assemble(tree: wire.ObjectTree, pull: Pull, place: Place) -> Message:

@@ -19,7 +19,7 @@ def tasks(study: Study) -> tuple[Task, ...]:
 
 
 def rounds(study: Study, task: Task) -> int:
-    """Return how often *task* may be asked: under a promise, as often as is paid for."""
+    """Return how often *task* may be asked: as often as a promise pays for."""
     return task.noisy.rounds(study) if task.noisy else study.rounds.maximum
 
 

@@ -1,7 +1,7 @@
 """How much noise a private study has in its totals, which its formulas may know.
 
-A deviation is "whole" when a single site's own release would keep the promise with it.
-With noise ``"site"`` every site adds the whole. With ``"shared"`` the quorum without its
+A deviation is "whole" when one site's own release would keep the promise with it. With
+noise ``"site"`` every site adds the whole. With ``"shared"`` the quorum without its
 colluders makes up one whole together, each with the same part of the variance.
 """
 

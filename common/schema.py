@@ -55,16 +55,6 @@ class Number(Document):
     typical: tuple[Finite, Factor] | None = None
 
     @model_validator(mode="after")
-    def _usual(self) -> Self:
-        if self.typical is None:
-            return self
-        (low, high), (mean, deviation) = self.range, self.typical
-        if not low <= mean <= high or deviation > (high - low) / 2:
-            msg = f"typical of {self.name} is a mean and a deviation within its range"
-            raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
     def _ordered(self) -> Self:
         low, high = self.range
         if not low < high:
@@ -75,6 +65,16 @@ class Number(Document):
             raise ValueError(msg)
         if self.unit in self.units:
             msg = f"{self.name} is declared in {self.unit}: it needs no conversion"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _usual(self) -> Self:
+        if self.typical is None:
+            return self
+        (low, high), (mean, deviation) = self.range, self.typical
+        if not low <= mean <= high or deviation > (high - low) / 2:
+            msg = f"typical of {self.name} is a mean and a deviation within its range"
             raise ValueError(msg)
         return self
 

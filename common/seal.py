@@ -21,7 +21,10 @@ from common.identity import SigningKey
 AGGREGATOR: Final = ""
 """The sender that is no site."""
 CONTEXT: Final = "consilium/message/1"
-_SEAL, _PARTS = "seal", {"about", "arrays"}
+_SEAL = "seal"
+_PARTS = {"about": ConfigRecord, "arrays": ArrayRecord}
+_LARGEST = 2**53 - 1
+"""The largest whole number that has one spelling in JSON (RFC 8785)."""
 
 
 def sign(content: RecordDict, kind: str, sender: str, key: SigningKey) -> RecordDict:
@@ -37,9 +40,10 @@ def verify(content: RecordDict, kind: str, sender: str, key: Ed25519PublicKey) -
     Raises IntegrityError for what is no sealed message, or says other than what was
     signed; IdentityError when somebody else signed it.
     """
-    document = content.config_records.get(_SEAL, ConfigRecord()).get("document")
-    if not isinstance(document, str):
-        raise IntegrityError("a message carries no signature")
+    beside = dict(content.config_records.get(_SEAL, ConfigRecord()).items())
+    document = beside.pop("document", None)
+    if beside or not isinstance(document, str):
+        raise IntegrityError("a message carries no signature, or more beside it")
     said = RecordDict({name: part for name, part in content.items() if name != _SEAL})
     claimed = signed.verify(document.encode(), key, CONTEXT)
     if claimed != _payload(said, kind, sender):
@@ -51,12 +55,19 @@ def verify(content: RecordDict, kind: str, sender: str, key: Ed25519PublicKey) -
 
 
 def _payload(content: RecordDict, kind: str, sender: str) -> signed.Payload:
-    if not set(content) <= _PARTS:
+    if any(type(part) is not _PARTS.get(name) for name, part in content.items()):
         raise IntegrityError("a message carries more than words and arrays")
     words = dict(content.config_records.get("about", ConfigRecord()).items())
+    if not all(_spelled(word) for word in words.values()):
+        raise IntegrityError("a message says what is neither a word nor a number")
     about = hashlib.sha256(signed.canonical(words)).hexdigest()
     arrays = _hash(content.array_records.get("arrays", ArrayRecord()))
     return {"kind": kind, "sender": sender, "about": about, "arrays": arrays}
+
+
+def _spelled(word: object) -> bool:
+    """Say whether *word* is text, or a whole number with one spelling."""
+    return type(word) is str or (type(word) is int and abs(word) <= _LARGEST)
 
 
 def _hash(arrays: ArrayRecord) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import rfc8785
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from common import toml_file
 from common.registry import MODELS
@@ -132,11 +132,23 @@ class Privacy(Document):
         return self
 
 
+def _form(value: object) -> str:
+    """Return how privacy is written: in a word or in a table."""
+    return "word" if isinstance(value, str) else "table"
+
+
+Kept = Annotated[
+    Annotated[Literal["none"], Tag("word")] | Annotated[Privacy, Tag("table")],
+    Discriminator(_form),
+]
+"""A promise of privacy, or the word that there is none."""
+
+
 class Study(Document):
     """The protocol of one study, as the consortium signed it."""
 
     format: Literal[1]
-    privacy: Literal["none"] | Privacy
+    privacy: Kept
     study: About
     variables: tuple[Variable, ...] = Field(min_length=1)
     outcome: Outcome
@@ -258,4 +270,6 @@ def _keeps(study: Study) -> None:
     if MODELS[study.model.kind].private is None:
         able = ", ".join(kind for kind, entry in MODELS.items() if entry.private)
         msg = f"{study.model.kind} has no private form yet: choose {able}"
-        raise ValueError(f'{msg}, or privacy = "none"')
+        refused = ValueError(f'{msg}, or privacy = "none"')
+        refused.add_note("model.kind")
+        raise refused

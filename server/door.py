@@ -1,59 +1,32 @@
 """Who stands at the gateway: one connection each, known by its certificate, or closed.
 
 TLS has already demanded a certificate of the consortium when a Connection begins. What
-is left: not too many at once, none that only waits, none whose certificate is revoked
-or runs out while it is connected.
+is left: not too many at once, none that only waits, none whose certificate is revoked,
+replaced or runs out while it is connected. Whoever is refused by more than TLS can say
+is first told why: every request is answered with one word of common/handshake.py.
 """
 
 import asyncio
 import logging
 import ssl
 import time
-from base64 import b64encode
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from common import tls
-from common.errors import IdentityError
+from server.papers import Papers, Peer, peer
 
 LOG = logging.getLogger("consilium.server.door")
-CONNECTIONS = 256
+CONNECTIONS, EACH = 256, 24
+"""Connections that may be open in all, and of one site."""
 QUIET_SECONDS = 15.0
 """How long a connection may be open without a whole request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who a certificate says that somebody is."""
-
-    site: str
-    serial: int
-    until: datetime
-    key: str
-    """The public key, as Flower's header spells it."""
-
-
-def peer(der: bytes) -> Peer:
-    """Return who the certificate *der* names: the site is its common name."""
-    certificate = x509.load_der_x509_certificate(der)
-    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    key = certificate.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return Peer(
-        site=str(names[0].value) if names else "",
-        serial=certificate.serial_number,
-        until=certificate.not_valid_after_utc,
-        key=b64encode(key).decode(),
-    )
+PARTING_SECONDS = 1.5
+"""How long somebody may stay who is only to be told why not."""
 
 
 class Outspoken(ssl.SSLObject):
@@ -88,16 +61,18 @@ class Connection:
         self._transport: asyncio.Transport | None = None
         self.busy, self.since = 0, time.monotonic()
         self.peer: Peer | None = None
+        self.welcome = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Let in who has a place; TLS has seen the certificate."""
-        if len(self._door.open) >= CONNECTIONS:
-            LOG.warning("refused a connection: %d are open", CONNECTIONS)
+        line: ssl.SSLObject = transport.get_extra_info("ssl_object")
+        shown = line.getpeercert(binary_form=True) or b""
+        self.peer = peer(shown, self._door.papers.name)
+        if self._door.full(self.site):
+            LOG.warning("refused a connection of %s: too many are open", self.site)
             transport.abort()
             return
-        line: ssl.SSLObject = transport.get_extra_info("ssl_object")
-        self.peer = peer(line.getpeercert(binary_form=True) or b"")
-        self._transport = transport
+        self._transport, self.welcome = transport, not self.against
         self._door.open.add(self)
         self._inner.connection_made(transport)
 
@@ -130,6 +105,13 @@ class Connection:
         """The site's name, or nothing while nobody is known."""
         return self.peer.site if self.peer else ""
 
+    @property
+    def against(self) -> str:
+        """The word of why its site may not come in, or nothing."""
+        if self.peer is None:
+            return "unknown"
+        return self._door.papers.against(self.peer, datetime.now(UTC))
+
     def turn(self, by: int) -> None:
         """Note that a request begins (1) or ends (-1)."""
         self.busy += by
@@ -142,18 +124,13 @@ class Connection:
 
 
 class Door:
-    """Everyone who is connected, and the list of those who must not be."""
+    """Everyone who is connected, and the papers that say who may be."""
 
     def __init__(self, folder: Path) -> None:
-        """Open with the certificate and the revocation list of the consortium."""
-        self.folder, self.open = folder, set[Connection]()
-        self._list = folder / "crl.pem"
-        own, ca = folder / "tls.pem", folder / "ca.pem"
-        self.context = tls.aggregator_context(own, ca, self._list)
+        """Open with the papers of the consortium in *folder*."""
+        self.papers, self.open = Papers(folder, datetime.now(UTC)), set[Connection]()
+        self.context = self.papers.context
         self.context.sslobject_class = Outspoken
-        self._read = b""
-        self.revoked = frozenset[int]()
-        self.reread()
 
     def connection(
         self,
@@ -168,12 +145,14 @@ class Door:
         state["connection"] = made
         return made
 
+    def full(self, site: str) -> bool:
+        """Say whether there is no place for one more connection of *site*."""
+        own = sum(each.site == site for each in self.open)
+        return len(self.open) >= CONNECTIONS or own >= EACH
+
     async def watch(self) -> None:
         """Close who must not be here any more; uvicorn calls this every second."""
-        try:
-            self.reread()
-        except IdentityError as refusal:
-            LOG.error("%s", refusal)  # noqa: TRY400 - the reason says all
+        self.papers.reread(datetime.now(UTC))
         now = time.monotonic()
         for each in list(self.open):
             if told := self._unwelcome(each, now):
@@ -181,39 +160,7 @@ class Door:
                 each.close()
 
     def _unwelcome(self, each: Connection, now: float) -> str:
-        if each.peer is None or each.peer.serial in self.revoked:
-            return "revoked"
-        if each.peer.until < datetime.now(UTC):
-            return "expired"
-        quiet = not each.busy and now - each.since > QUIET_SECONDS
-        return "quiet" if quiet else ""
-
-    def reread(self) -> None:
-        """Take the revocation list as it is now; raise when it is not to be trusted.
-
-        A newer list is added to those that TLS knows, and OpenSSL goes by the newest.
-        """
-        read = self._list.read_bytes()
-        if read == self._read:
-            return
-        self._read = read
-        self.revoked = serials(read, (self.folder / "ca.pem").read_bytes())
-        self.context.load_verify_locations(self._list)
-        LOG.info("revocation list read: %d revoked", len(self.revoked))
-
-
-def serials(revoked: bytes, authority: bytes) -> frozenset[int]:
-    """Return the revoked serial numbers, if *authority* signed the list."""
-    try:
-        crl = x509.load_pem_x509_crl(revoked)
-        signer: Any = x509.load_pem_x509_certificate(authority).public_key()
-        signed = crl.is_signature_valid(signer)
-    except (ValueError, TypeError):
-        signed = False
-    if not signed:
-        raise IdentityError(
-            "the list of revoked certificates is not the consortium's",
-            likely="the file is damaged, or of another consortium",
-            fix="write it again; until then the last good list holds",
-        )
-    return frozenset(each.serial_number for each in crl)
+        quiet = now - each.since
+        if (told := each.against) and (each.welcome or quiet > PARTING_SECONDS):
+            return told
+        return "quiet" if quiet > QUIET_SECONDS and not each.busy else ""

@@ -54,12 +54,12 @@ class Cleaned(Part):
 
 
 class Site(Part):
-    """One hospital: its size, its traffic, its scores and what was cleaned."""
+    """One hospital: its traffic, and what only a simulation knows of it."""
 
     name: str
-    rows: int
-    train: int
-    test: int
+    rows: int | None = None
+    train: int | None = None
+    test: int | None = None
     bytes_in: int
     bytes_out: int
     alone: Score | None = None
@@ -83,6 +83,7 @@ class Described(Part):
     """The training records of all hospitals, variable by variable."""
 
     records: int
+    records_interval: Interval | None = None
     variables: tuple[dict[str, JsonValue], ...]
 
 

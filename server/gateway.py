@@ -39,6 +39,8 @@ FLEET = frozenset(
     )
 )
 """What client/fleet.py calls, and nothing beside it."""
+PARTING = ("replaced", "/v1/fleet/deactivate-node")
+"""A site that comes back with a newer certificate may say goodbye by the older one."""
 HEADERS = (
     "accept",
     "content-type",
@@ -87,6 +89,7 @@ class Gateway:
     async def _forward(self, exchange: Exchange) -> None:
         given = {name: exchange.header(name) for name in HEADERS}
         headers = {name: value for name, value in given.items() if value}
+        headers["accept-encoding"] = "identity"
         if length := exchange.header("content-length"):
             headers["content-length"] = length
         url = self._upstream + exchange.scope["path"]
@@ -106,11 +109,16 @@ class Gateway:
 
 def _admit(exchange: Exchange) -> None:
     """Raise No unless this request may be handed on."""
-    scope, peer = exchange.scope, exchange.connection.peer
+    scope, connection = exchange.scope, exchange.connection
+    peer = connection.peer
+    if (word := connection.against) and (word, scope["path"]) != PARTING:
+        raise No(403, word)
     if scope["method"] != "POST" or scope["path"] not in FLEET:
         raise No(403, "no such way in")
     if peer is None or exchange.header("flwr-public-key") != peer.key:
         raise No(403, "the key is not the certificate's")
+    if exchange.header("content-encoding"):
+        raise No(415, "only plain bodies")
     length = exchange.header("content-length")
     if length and (not length.isdecimal() or int(length) > BODY):
         raise No(413, "too large")

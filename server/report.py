@@ -17,7 +17,7 @@ from common.intervals import Interval
 from server import charts
 from server.charts import SERIES, Mark, Row
 from server.facts import Coefficient, Report, Score, Site, Totals
-from server.rounding import decimal, figure, ratio, span
+from server.rounding import decimal, duration, figure, ratio, span
 
 __all__ = ["Report", "Score", "Site", "Totals", "headline", "page", "verdict", "write"]
 
@@ -51,7 +51,7 @@ def page(report: Report) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    shown = (decimal, span, figure, ratio)
+    shown = (decimal, duration, span, figure, ratio)
     environment.filters |= {each.__name__: each for each in shown}
     text = files("server").joinpath("report.html.jinja").read_text(encoding="utf-8")
     filled = environment.from_string(text).render(
@@ -61,6 +61,8 @@ def page(report: Report) -> str:
         measure=_measure(report),
         estimate=_estimate,
         compared=_compared(report),
+        sized=any(site.rows is not None for site in report.sites),
+        cleaned=any(site.cleaning for site in report.sites),
         scores=_scores(report),
         coefficients=_coefficients(report),
         names=AXES,
@@ -159,16 +161,20 @@ def _scores(report: Report) -> Markup | None:
     """Return the plot of every score there is, or None without any at a hospital."""
     measure = _measure(report)
     rows = [
-        Row(site.name, _marks(site, measure), f"{site.test:,} test records")
+        Row(site.name, _marks(site, measure), _tested(site.test))
         for site in report.sites
     ]
     rows = [row for row in rows if row.marks]
-    if not rows:
+    if not rows or not report.together:
         return None
-    records = sum(site.test for site in report.sites)
-    whole = Row("All hospitals", _marks(report, measure), f"{records:,} test records")
+    tested = _tested(report.together.records)
+    whole = Row("All hospitals", _marks(report, measure), tested)
     title = f"{AXES[measure]} of each model, per hospital"
     return charts.dots([whole, *rows], title, AXES[measure])
+
+
+def _tested(records: int | None) -> str:
+    return "" if records is None else f"{records:,} test records"
 
 
 def _marks(of: Site | Report, measure: str) -> tuple[Mark, ...]:

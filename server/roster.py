@@ -32,7 +32,7 @@ TELL_AGAIN = 60.0
 class Door:
     """What a site is shown to open the study in one run, and whom it was shown to."""
 
-    message: RecordDict
+    message: Callable[[], RecordDict]
     place: wire.Place
     invited: frozenset[str]
     letters: dict[str, int] = field(default_factory=dict)
@@ -41,10 +41,14 @@ class Door:
     refused: dict[int, str] = field(default_factory=dict)
 
 
-def door(study: Study, place: wire.Place, members: str) -> Door:
-    """Return the opening of *study* for the run that *place* names."""
-    message = wire.opening(study, place.run, members)
-    return Door(message, place, frozenset(study.study.sites))
+def door(study: Study, place: wire.Place, members: Callable[[], str]) -> Door:
+    """Return the opening of *study* for the run that *place* names.
+
+    *members* is the consortium's roster as it is when a site is shown the study: a site
+    that has seen a newer one refuses an older.
+    """
+    invited = frozenset(study.study.sites)
+    return Door(lambda: wire.opening(study, place.run, members()), place, invited)
 
 
 def admit(
@@ -83,7 +87,7 @@ def knock(open_: Door, line: Line, wanted: frozenset[str]) -> bool:
         if node not in line.nodes and open_.again.get(node, now) <= now
     ]
     if fresh:
-        open_.letters |= lines.post(line, open_.message, wire.OPEN, fresh)
+        open_.letters |= lines.post(line, open_.message(), wire.OPEN, fresh)
         for node in fresh:
             open_.again[node] = now + _growing(open_, node, LOST_FIRST, LOST_LAST)
     arrived = lines.pull(line, open_.letters)
@@ -152,7 +156,7 @@ def _welcome(
     if name in wanted:
         line.nodes[node] = name
         again = name in line.sent
-        line.count(name, open_.message, reply.content)
+        line.count(name, open_.message(), reply.content)
         open_.refused.pop(node, None)
         open_.again.pop(node, None)
         LOG.info("%s has opened the study%s", name, " again" if again else "")

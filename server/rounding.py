@@ -1,11 +1,14 @@
 """Numbers as a reader should see them: to the digits that their intervals support."""
 
 import math
+from itertools import pairwise
 
 from common.intervals import Interval
 
 FEW, MANY = 0.1, 10.0
 """A ratio between these has two decimals; outside, two or so digits."""
+
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def signed(value: float, places: int) -> str:
@@ -45,6 +48,15 @@ def ratio(coefficient: float) -> str:
         return ">1000"
     times = math.exp(coefficient)
     return decimal(times) if FEW <= times < MANY else figure(times, times)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in two units of which the larger is there at least twice."""
+    for (large, name), (small, rest) in pairwise(UNITS):
+        if seconds >= 2 * large:
+            part = seconds % large // small
+            return f"{seconds // large:.0f} {name} {part:.0f} {rest}"
+    return f"{seconds:.1f} s"
 
 
 def _places(interval: Interval | None) -> int:

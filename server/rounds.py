@@ -77,7 +77,7 @@ def run(
     on, book = terms or Terms(), journal or Journal(study.digest())
     deadline = study.rounds.deadline_seconds
     begun = Line(grid, deadline, on.voice, on.tell, on.stopped)
-    door = roster.door(study, Place(book.digest, book.run), on.voice.members())
+    door = roster.door(study, Place(book.digest, book.run), on.voice.members)
     work = Work(study, begun, door, book)
     tasks = plan.tasks(study)
     begun.sent, begun.received = dict(book.traffic.sent), dict(book.traffic.received)

@@ -190,6 +190,13 @@ def outcome(given: Submitted) -> Outcome:
         return rounds.outcome_of(book)
 
 
+def seconds(given: Submitted) -> float:
+    """Return how long a study took, from its submission to the end of its journal."""
+    begun = (given.folder / "study.json").stat().st_mtime
+    ended = max(path.stat().st_mtime for path in given.journal.iterdir())
+    return ended - begun
+
+
 def now() -> str:
     """Return the time as progress and log say it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -11,7 +11,7 @@ import click
 
 from common import terminal
 from common.errors import StudyError
-from common.terminal import FILE, Terminal
+from common.terminal import FILE, FOLDER, Terminal
 from server.prompts import DIR
 
 if TYPE_CHECKING:  # help answers without loading these
@@ -98,6 +98,31 @@ def stop(terminal: Terminal, word: str, folder: Path) -> None:
     _mark(terminal, folder, word, "stop")
 
 
+@click.command()
+@STUDY
+@DIR
+@click.option(
+    "--out",
+    type=FOLDER,
+    default="consilium-report",
+    show_default=True,
+    help="Where report.json and report.html are written.",
+)
+@terminal.options
+def report(terminal: Terminal, word: str, folder: Path, out: Path) -> None:
+    """Write the report of STUDY, once it has finished."""
+    from server import consortium, prompts, results, screen, studies  # noqa: PLC0415
+    from server import report as reports  # noqa: PLC0415
+
+    consortium.load(folder)
+    given = studies.find(folder, word)
+    outcome, took = studies.outcome(given), studies.seconds(given)
+    made = results.report(given.study, outcome, prompts.now(), took)
+    page = reports.write(made, out)
+    text = "\n".join([*screen.lines(made), "", f"report    {page}"])
+    terminal.result(made.model_dump(mode="json"), text)
+
+
 def _mark(terminal: Terminal, folder: Path, word: str, mark: str) -> None:
     from server import consortium, studies  # noqa: PLC0415
 
@@ -127,4 +152,4 @@ def _known(opened: "Consortium", study: "Study") -> None:
             )
 
 
-COMMANDS = (start, submit, status, begin, stop)
+COMMANDS = (start, submit, status, begin, stop, report)

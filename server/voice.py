@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flwr.app import RecordDict
 
 from common import identity, seal
-from common.errors import IdentityError
+from common.errors import IdentityError, IntegrityError
 from server.consortium import Consortium
 
 Say = Callable[[RecordDict, str], RecordDict]
@@ -49,4 +49,7 @@ def _check(consortium: Consortium, site: str, content: RecordDict, kind: str) ->
             f"an answer comes from {site!r}, which is {state}",
             fix="see   consilium server sites --dir DIR",
         )
-    seal.verify(content, kind, site, identity.public_key(member.signing_key))
+    try:
+        seal.verify(content, kind, site, identity.public_key(member.signing_key))
+    except (IdentityError, IntegrityError) as wrong:
+        raise type(wrong)(f"{site}: {wrong.what}", **wrong.hints) from None

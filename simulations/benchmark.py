@@ -27,11 +27,11 @@ from common.errors import IntegrityError
 from common.study import Study
 from common.task import State
 from server.rounds import Outcome
-from simulations import compare, engine, hospitals, plain
+from simulations import compare, engine, hospitals, plain, processes, stock
 
 REPEATS = 7
 PEOPLE, WIDTH, SITES = 200_000, 20, 10
-HELP_SECONDS, APPS_MILLISECONDS, NEWTON_RATIO = 0.3, 1.0, 1.5
+HELP_SECONDS, APPS_MILLISECONDS, NEWTON_RATIO, ROUND_SECONDS = 0.3, 1.0, 1.5, 1.0
 EQUAL = 1e-6
 TRAIN = 0.9
 
@@ -48,7 +48,7 @@ class Line:
 
 def main() -> int:
     """Measure, print the table, and return 1 when a goal is missed."""
-    lines = [help_time(), engine_cost(), newton()]
+    lines = [help_time(), engine_cost(), newton(), network()]
     click.echo(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     for line in lines:
         mark = "met   " if line.met else "MISSED"
@@ -103,6 +103,21 @@ def newton() -> Line:
     return _line(what, figure, ratio, NEWTON_RATIO)
 
 
+def network() -> Line:
+    """Measure a steady round of separate processes, and one of stock Flower."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = hospitals.write(Path(folder) / "ours")
+        study, sites = studies.read(path), sorted(path.parent.glob("*/site.toml"))
+        ran = processes.engine(kill_one=False)(study, sites)
+        equal = engine.run(study, _approved(study, sites))
+        _equal_to_the_bit(ran.outcome, equal.states)
+        ours = ran.seconds_per_round or float("inf")
+        theirs = stock.seconds_per_round(Path(folder) / "stock", len(sites))
+    what = f"a round over {len(sites)} hospitals by mutual TLS / stock Flower without"
+    figure = f"{ours:.2f} s / {theirs:.1f} s"
+    return _line(what, figure, ours, ROUND_SECONDS)
+
+
 def _line(what: str, figure: str, value: float, goal: float) -> Line:
     return Line(what, figure, f"{goal:g}", value <= goal)
 
@@ -131,14 +146,18 @@ def _seconds(call: Callable[[], object]) -> float:
 
 def _demo(folder: Path) -> tuple[Study, list[Opened]]:
     """Write the demo's hospitals, and let each approve the study."""
-    path = hospitals.write(folder)
-    study = studies.read(path)
-    opened = []
-    for place in sorted(folder.glob("*/site.toml")):
-        line = f'approved = ["{study.digest()}"]\n'
+    study = studies.read(hospitals.write(folder))
+    places = _approved(study, sorted(folder.glob("*/site.toml")))
+    expires = study.study.expires
+    return study, [open_study(site.read(each), study, expires) for each in places]
+
+
+def _approved(study: Study, places: list[Path]) -> list[Path]:
+    """Let every hospital approve *study* in its settings."""
+    line = f'approved = ["{study.digest()}"]\n'
+    for place in places:
         place.write_text(line + place.read_text(encoding="utf-8"), encoding="utf-8")
-        opened.append(open_study(site.read(place), study, study.study.expires))
-    return study, opened
+    return places
 
 
 def _apps(study: Study, opened: list[Opened]) -> Outcome:
@@ -164,7 +183,14 @@ def _wide() -> tuple[Study, list[Table]]:
     y = draw.random(PEOPLE) < 1 / (1 + np.exp(-x @ draw.normal(size=WIDTH) / 3))
     train = draw.random(PEOPLE) < TRAIN
     tables = [
-        Table(x[part], y[part].astype(float), train[part], np.arange(len(x[part])), {"train": 1, "test": 1}, ())
+        Table(
+            values=x[part],
+            outcome=y[part].astype(float),
+            train=train[part],
+            person=part,
+            people={"train": 1, "test": 1},
+            report=(),
+        )
         for part in np.array_split(np.arange(PEOPLE), SITES)
     ]
     return _wide_study(), tables

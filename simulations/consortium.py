@@ -31,6 +31,7 @@ def found(
     about = addresses.about(NAME, [f"127.0.0.1:{port}"])
     passphrase = secrets.token_hex(16).encode()
     made = enrolment.found(folder / "aggregator", about, passphrase, _now())
+    private_files.write(folder / "passphrase", passphrase)
     root = consortium.unlock(made, made.folder / "ca.key", passphrase)
     doubles = tuple(double(folder, study, sites.read(path)) for path in hospitals)
     for path in doubles:

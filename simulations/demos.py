@@ -13,8 +13,9 @@ from common.study import Study
 from common.terminal import Terminal
 from server import journal as journals
 from server import report as reports
+from server import screen
 from server.report import Report
-from simulations import engine, heart, hospitals, result, screen
+from simulations import engine, heart, hospitals, result
 from simulations.engine import Engine
 from simulations.result import Simulation
 

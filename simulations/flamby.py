@@ -148,7 +148,8 @@ def _newcomers(study: Study, tables: Sequence[Table]) -> dict[str, Line]:
 
 def _notes(made: Report) -> tuple[str, ...]:
     people, low, high = _reach(made)
-    few = next(each.test for each in made.sites if each.name == "switzerland")
+    sizes = {each.name: each.test for each in made.sites if each.test}
+    few = sizes["switzerland"]
     reach = (
         f"{people} people test: their pooled accuracy is known to "
         f"±{50 * (high - low):.1f} points (95 %). Switzerland tests {few}, so that one "

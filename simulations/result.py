@@ -1,10 +1,8 @@
 """A whole simulated study: open the hospitals, run it, compare, and write it down."""
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,21 +10,16 @@ import client.app
 from client import egress, site
 from client.opened import Opened, open_study
 from client.site import Site
-from common import __version__, manifest, plan
 from common.errors import DataError, StudyError
 from common.study import Study
-from common.task import model_of
+from server import results
 from server.report import Report
 from server.rounds import Outcome
 from simulations import compare
 from simulations.compare import Fitted
 from simulations.engine import Engine, Ran
 
-USED = ("flwr", "numpy", "pandas", "scikit-learn")
-LIMITS = (
-    'No differential privacy: the study says privacy = "none", so sums leave exact.',
-    "No secure aggregation yet: the aggregator sees each hospital's own sums.",
-)
+USED = (*results.USED, "pandas", "scikit-learn")
 NETWORKS = {
     "in-process": "No network: hospitals and aggregator run in one process.",
     "processes": "One machine: separate processes, with real keys, over loopback.",
@@ -82,33 +75,19 @@ def report(done: Simulation, created: datetime, seconds: float, note: str) -> Re
     study, outcome = done.study, done.outcome
     tables = [opened.table for opened in done.hospitals]
     pooled = compare.reference(study, tables) if study.model else None
-    traffic = {
-        name: outcome.sent[name] + outcome.received[name] for name in outcome.roster
-    }
+    known = results.known(study, outcome)
     facts = {
-        "format": 1,
-        "task": study.model.kind if study.model else "describe",
-        "study": _about(study),
+        **known,
         "note": note or None,
         "simulated": True,
         "created": created.isoformat(timespec="seconds"),
         "engine": done.ran.engine,
-        "rounds": outcome.rounds[plan.tasks(study)[-2 if study.model else 0].name],
-        "rounds_by_task": outcome.rounds,
         "seconds": round(seconds, 3),
         **_network(done.ran, seconds),
-        "bytes_per_site": max(traffic.values()),
-        "describe": plan.tasks(study)[0].read(study, outcome.states["describe"]),
-        "left": [
-            {**line.facts(), "rounds": outcome.rounds[line.task]}
-            for line in manifest.lines(study)
-        ],
-        "sentence": manifest.sentence(study, outcome.rounds),
-        "limits": [*LIMITS, NETWORKS[done.ran.engine]],
-        "versions": _versions(),
-        "command": " ".join(["consilium", *sys.argv[1:]]),
+        "limits": [*results.limits(study), NETWORKS[done.ran.engine]],
+        "versions": results.versions(*USED),
         "sites": [_site(done, opened, pooled) for opened in done.hospitals],
-        **(_model(done, pooled) if pooled else {}),
+        **(_compared(done, pooled, known) if pooled else {}),
     }
     return Report.model_validate(facts)
 
@@ -149,27 +128,6 @@ def _open(study: Study, local: Site) -> Opened:
     return opened
 
 
-def _about(study: Study) -> dict[str, str]:
-    about = study.study
-    return {
-        "name": about.name,
-        "title": about.title,
-        "purpose": about.purpose,
-        "contact": about.contact,
-        "digest": study.digest(),
-        "privacy": "none" if study.privacy == "none" else manifest.privacy(study),
-    }
-
-
-def _versions() -> dict[str, str]:
-    python = ".".join(str(part) for part in sys.version_info[:3])
-    return {
-        "consilium": __version__,
-        "python": python,
-        **{name: version(name) for name in USED},
-    }
-
-
 def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, object]:
     name, table = opened.site.name, opened.table
     facts: dict[str, object] = {
@@ -177,8 +135,7 @@ def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, 
         "rows": len(table.outcome),
         "train": int(table.train.sum()),
         "test": int((~table.train).sum()),
-        "bytes_in": done.outcome.sent[name],
-        "bytes_out": done.outcome.received[name],
+        **results.traffic(done.outcome, name),
         "cleaning": [asdict(count) for count in table.report],
     }
     if pooled and done.study.outcome.kind == "binary":
@@ -192,20 +149,18 @@ def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, 
     return facts
 
 
-def _model(done: Simulation, pooled: Fitted) -> dict[str, object]:
-    study, states = done.study, done.outcome.states
-    task = model_of(study).fit
-    tables = [opened.table for opened in done.hospitals]
-    found = cast("dict[str, Any]", task.read(study, states[task.name]))
-    learned = compare.fitted(study, states).weights
-    evaluate = plan.tasks(study)[-1]
+def _compared(
+    done: Simulation, pooled: Fitted, known: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the model beside the one that pooled records give."""
+    study, tables = done.study, [opened.table for opened in done.hospitals]
+    learned = compare.fitted(study, done.outcome.states).weights
+    rows = cast("list[dict[str, Any]]", known["coefficients"])
     return {
-        "ridge": found["ridge"],
         "coefficients": [
             {**row, "pooled": float(weight)}
-            for row, weight in zip(found["coefficients"], pooled.weights, strict=True)
+            for row, weight in zip(rows, pooled.weights, strict=True)
         ],
         "max_abs_coefficient_difference": float(abs(learned - pooled.weights).max()),
-        "together": evaluate.read(study, states[evaluate.name]),
         "pooled": compare.totals(study, pooled, tables),
     }

@@ -165,3 +165,13 @@ def folder(
     site = place / "site.toml"
     site.write_text(SITE.format(approved=line), encoding="utf-8")
     return site
+
+
+def hospitals(place: Path, study_: Study, people: int = 60) -> list[Path]:
+    """Write every hospital of a study that approves it; return their settings."""
+    found = []
+    for seed, name in enumerate(study_.study.sites):
+        path = folder(place / name, lines(people, seed), approved=study_.digest())
+        path.write_text(path.read_text().replace('"north"', f'"{name}"'))
+        found.append(path)
+    return found

@@ -3,8 +3,10 @@
 import ast
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import flwr
 import pytest
 from flwr.app import Message, RecordDict
 
-from common import parcels
+from common import direct, parcels
 from server import superlink
 from server.gateway import FLEET
 from simulations import engine
@@ -73,14 +75,11 @@ SIGNATURES = {
         "(objects, push_object_fn, *, object_ids_to_push, keep_objects, "
         "max_concurrent_pushes)"
     ),
-    "flwr.supercore.heartbeat.HeartbeatSender": "(heartbeat_fn)",
-    "flwr.supercore.heartbeat.make_task_heartbeat_fn_http": "(client)",
     "flwr.supercore.interceptors.RuntimeTokenHttpInterceptor": "(token)",
     "flwr.supercore.interceptors.RuntimeVersionHttpInterceptor": "(component_name)",
     "flwr.supercore.interceptors.SuperExecAuthHttpInterceptor": (
         "(*, master_secret, protected_methods)"
     ),
-    "flwr.supercore.retry.make_simple_http_retry_invoker": "()",
 }
 
 
@@ -99,7 +98,33 @@ def names(function: Any) -> str:
 
 
 def test_flower_is_of_the_one_version_that_is_known() -> None:
-    assert flwr.__version__ == "1.41.0"
+    assert flwr.__version__ == direct.FLOWER
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert f"flwr=={direct.FLOWER}" in wanted["project"]["dependencies"]
+    assert f"Flower {direct.FLOWER}, exactly" in PAGE
+
+
+def listed() -> list[tuple[str, str, str]]:
+    """Return (module, name, file) of every cell of the page's table."""
+    found = []
+    for row in PAGE.splitlines():
+        cells = [re.findall(r"`([^`]+)`", cell) for cell in row.split("|")[1:3]]
+        if not row.startswith("| `"):
+            continue
+        (first, *names), files = cells
+        pairs = [(first, name) for name in names] or [tuple(first.rsplit(".", 1))]
+        found += [(*pair, file) for pair in pairs for file in files]
+    return found
+
+
+@pytest.mark.parametrize(("module", "name"), sorted({row[:2] for row in listed()}))
+def test_what_is_listed_is_used(module: str, name: str) -> None:
+    files = {
+        file for each, other, file in internals() if (each, other) == (module, name)
+    }
+    assert files == {
+        file for each, other, file in listed() if (each, other) == (module, name)
+    }
 
 
 @pytest.mark.parametrize(("module", "name", "file"), sorted(internals()))

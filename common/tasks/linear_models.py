@@ -137,15 +137,15 @@ def listed(study: Study, state: State, errors: Array | None) -> list[Findings]:
     rows: list[Findings] = []
     around = np.full(len(weights), np.nan) if errors is None else errors
     for name, weight, error, spread in zip(names, weights, around, scale, strict=True):
-        known = bool(spread > 0.0)
+        known, told = bool(spread > 0.0), bool(spread > 0.0 and np.isfinite(error))
         half = Z * error
         rows.append(
             {
                 "name": name,
                 "coefficient": float(weight),
-                "standard_error": float(error) if known and errors is not None else None,
+                "standard_error": float(error) if told else None,
                 "interval": [float(weight - half), float(weight + half)]
-                if known and errors is not None
+                if told
                 else None,
                 "per_unit": float(weight / spread) if known else None,
             }

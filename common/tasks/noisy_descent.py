@@ -20,10 +20,10 @@ from common.privacy import mu_of
 from common.release import Array, Field, Release, Summands
 from common.study import Study
 from common.task import Findings, Found, Noisy, Rows, State, Task, added
-from common.tasks import linear_models, private_describe
+from common.tasks import linear_models, noised
 
 MOMENTUM = 0.9
-STEPS, FEWEST, MOST = 20, 10, 40
+STEPS, FEWEST, MOST = 8, 5, 40
 """Steps when nothing is known of how many people there are; else between these."""
 
 WEIGHT = 0.9
@@ -77,12 +77,13 @@ def release(study: Study) -> Release:
 def rounds(study: Study) -> int:
     """Return how many steps are taken: from the study alone, whatever the data say.
 
-    Few people or much noise allow few steps: mu * people / (2 * sqrt(d)) of them.
+    Few people or much noise allow few steps: mu * people / (6 * sqrt(d)) of them, for
+    each of them has more noise the more there are.
     """
     kept, steps = promise.of(study), STEPS
     if kept.expected_people:
         noise = promise.in_total(study, 1.0 / mu_of(kept.epsilon, kept.delta))
-        told = kept.expected_people / (2 * noise * math.sqrt(len(columns(study))))
+        told = kept.expected_people / (6 * noise * math.sqrt(len(columns(study))))
         steps = min(max(round(told), FEWEST), MOST)
     return min(steps, study.rounds.maximum)
 
@@ -103,20 +104,19 @@ def _shortened(x: Array) -> Array:
     """Return each record no longer than sqrt(d): what a usual one has."""
     length = np.sqrt(np.einsum("ij,ij->i", x, x))
     most = math.sqrt(x.shape[1])
-    shorter: Array = x * np.where(length > most, most / length, 1.0)[:, None]
+    shorter: Array = x * (most / np.maximum(length, most))[:, None]
     return shorter
 
 
 def _start(loss: Loss, study: Study, found: Found) -> State:
     """Begin at no effect, with the intercept that fits the noisy share."""
-    described = found["describe"]
+    sums = found["describe"].arrays
     weights = np.zeros(len(columns(study)) + 1)
-    weights[-1] = loss.link(private_describe.outcome_share(study, described))
-    people = np.array([private_describe.people(study, described)])
+    weights[-1] = loss.link(noised.share(study, sums, len(study.variables), 1))
     return State(
-        {**Encoding.of(described.arrays).arrays(), "weights": weights},
+        {**Encoding.of(sums).arrays(), "weights": weights},
         kept={
-            "people": people,
+            "people": np.array([noised.people(study, sums)]),
             "steps": np.zeros(1),
             "last": weights,
             "tail": np.zeros_like(weights),

@@ -105,7 +105,9 @@ def _area(negatives: Array, positives: Array, noise: float) -> Findings:
     below = np.cumsum(negatives) - negatives / 2
     above = having - np.cumsum(positives) + positives / 2
     area = float(positives @ below / (without * having))
-    by_cell = np.r_[(below / without - area) / having, (above / having - area) / without]
+    by_positive = (below / without - area) / having
+    by_negative = (above / having - area) / without
+    by_cell = np.r_[by_positive, by_negative]
     value = min(max(area, 0.0), 1.0)
     ties = float(positives.clip(0) @ negatives.clip(0) / 2 / (without * having))
     moved = math.hypot(intervals.Z * noise * float(np.linalg.norm(by_cell)), ties)

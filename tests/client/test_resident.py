@@ -16,12 +16,11 @@ from client import enrolment as hospital
 from common import terminal
 from common.cli import build
 from common.errors import QuorumError
-from server import addresses, enrolment, superlink
 from server import consortium as consortia
+from server import enrolment, superlink
 from server.authority import Authority
 from server.consortium import Consortium
-from server.processes import Crew
-from simulations import consortium, processes
+from simulations import processes
 from simulations.processes import Federation
 from tests import clinics
 
@@ -86,25 +85,12 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("net")
-    port, link = (
-        processes._free_port(),
-        superlink.prepare(folder / "superlink", processes._free_port()),
-    )
-    about = addresses.about("net", [f"127.0.0.1:{port}"])
-    made = enrolment.found(folder / "aggregator", about, b"a" * 20, _now())
-    root = consortia.unlock(made, made.folder / "ca.key", b"a" * 20)
-    real = consortium.sites.read(clinics.folder(folder / "real", clinics.lines(60)))
-    path = consortium.double(folder, STUDY, real)
-    consortium._enrol(made, root, "north", path.parent / "state")
-    programs = [
-        superlink.program(link),
-        processes.gateway(folder, link, port),
-        processes._node(folder, path),
-    ]
-    with Crew(programs) as crew:
-        crew.await_ready()
-        superlink.register(link, "north", made.certificate_of("north"))
-        found = Place(Federation(folder, link, crew, port, (path,)), made, root)
+    real = clinics.folder(folder / "real", clinics.lines(60))
+    with processes.federation(folder / "net", STUDY, [real]) as running:
+        made = consortia.load(running.aggregator)
+        words = (running.folder / "passphrase").read_bytes().strip()
+        root = consortia.unlock(made, made.folder / "ca.key", words)
+        found = Place(running, made, root)
         found.await_(1)
         yield found
 
@@ -141,7 +127,7 @@ def test_after_a_kill_it_is_back_at_once(
 def test_a_second_one_is_refused_and_the_first_stays(place: Place) -> None:
     ended = subprocess.run(  # noqa: S603 - our own command
         [CONSILIUM, "client", "start", "--site", place.site],
-        env=processes._settings(),
+        env=superlink.settings(),
         capture_output=True,
         text=True,
         check=False,
@@ -168,8 +154,6 @@ def test_a_renewed_certificate_is_picked_up_while_it_runs(place: Place) -> None:
     first = json.loads((place.home / "node.json").read_text())
     asked = hospital.renew(place.home, _now())
     answer = enrolment.admit(place.made, place.root, asked.request(), _now())
-    certificate = place.made.certificate_of("north")
-    superlink.register(place.running.link, "north", certificate)
     hospital.admitted(answer, place.home, _now())
     assert place.await_(before + 1, 60) < 60
     assert place.running.crew.pid("north") == number
@@ -188,7 +172,7 @@ def test_what_an_exception_says_stays_in_nobodys_hands(place: Place) -> None:
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-c", BROKEN, "client", "start", "--site", place.site],
-            env={**processes._settings(), "PYTHONWARNINGS": "always"},
+            env={**superlink.settings(), "PYTHONWARNINGS": "always"},
             stdout=out,
             stderr=out,
             cwd=place.home,

@@ -7,6 +7,7 @@ from flwr.proto import message_pb2 as wire
 from flwr.proto.node_pb2 import Node
 
 from common import parcels
+from common.errors import IntegrityError
 from common.parcels import INLINE, Place
 from simulations import engine
 
@@ -77,3 +78,31 @@ def test_the_same_message_is_the_same_bytes() -> None:
     sent = message(5)
     one, two = parcels.pack(sent), parcels.pack(sent)
     assert one.head.SerializeToString() == two.head.SerializeToString()
+
+
+def spoiled(how: str) -> tuple[wire.Message, wire.ObjectTree]:
+    """Return what a message is announced by, and cannot be read."""
+    parcel = parcels.pack(message(5))
+    if how == "nothing":
+        parcel.head.ClearField("content")
+    if how == "no kind of record":
+        parcel.head.content.items[0].ClearField("value")
+    if how == "another part":
+        parcel.tree.children.add(object_id="f" * 64)
+    if how == "no such part":
+        parcel.tree.children.add(object_id="0" * 64)
+    return parcel.head, parcel.tree
+
+
+@pytest.mark.parametrize(
+    "how", ["nothing", "no kind of record", "another part", "no such part"]
+)
+def test_what_cannot_be_read_is_said(how: str) -> None:
+    store = Store()
+    store.kept["f" * 64] = b"nonsense"
+    head, tree = spoiled(how)
+    with pytest.raises(IntegrityError, match="a message cannot be read"):
+        parcels.fetch(head, tree, store.pull, PLACE.node)
+    instead = parcels.answer(head, tree, store.pull, PLACE.node)
+    assert instead.error.reason == "its answer cannot be read"
+    assert instead.metadata.dst_node_id == 1

@@ -20,7 +20,8 @@ from server.report import Report
 HOSTILE = "<script>alert('x')</script>\"&<b>"
 NAMES = """
     format task study note simulated created engine rounds rounds_by_task seconds
-    bytes_per_site sites together pooled describe coefficients ridge left sentence
+    seconds_per_round seconds_to_report rejoined bytes_per_site sites together
+    pooled describe coefficients ridge left sentence
     max_abs_coefficient_difference benchmark limits versions command
 """
 SITES = (
@@ -185,6 +186,24 @@ NUMBER = {
     "pooled": None,
     "sites": without(*DRAWN),
 }
+UNSEEN = {
+    "simulated": False,
+    "engine": "network",
+    "benchmark": None,
+    "sites": [
+        {"name": name, "bytes_in": 12_600, "bytes_out": 11_300} for name, *_ in SITES
+    ],
+}
+"""What an aggregator knows of its sites: who they are, and what they cost."""
+NETWORK = {
+    **UNSEEN,
+    "pooled": None,
+    "coefficients": [
+        {**coefficient("age", 0.21), "pooled": None},
+        {**coefficient("(intercept)", 0.13), "pooled": None},
+    ],
+    "max_abs_coefficient_difference": None,
+}
 ALL: dict[str, dict[str, Any]] = {
     "full": {},
     "described": DESCRIBED,
@@ -195,6 +214,9 @@ ALL: dict[str, dict[str, Any]] = {
     "nothing cleaned": {"sites": [site(*SITES[0]) | {"cleaning": []}]},
     "tested on nobody": {"together": {"records": 0, "positives": 0}},
     "another model": {"task": "svm", "ridge": 0.0},
+    "network": NETWORK,
+    "network, described": {**DESCRIBED, **UNSEEN},
+    "processes": {"seconds_per_round": 0.52, "rejoined": ["north"]},
 }
 
 
@@ -369,6 +391,27 @@ def test_parts_that_a_study_lacks_are_left_out() -> None:
     assert "pooled" not in Page(
         page(**ALL["really apart"], coefficients=[])
     ).text.replace("Largest difference to pooled", "")
+
+
+def test_nothing_is_shown_that_is_not_there(any_page: str) -> None:
+    """No table without a row, no heading without a text, and nowhere "None"."""
+    for table in re.findall(r"<table.*?</table>", any_page, re.DOTALL):
+        assert re.search(r"<tbody>\s*<tr>", table)
+    assert not re.search(r"</h2>\s*</section>", any_page)
+    assert not re.search(r"\bNone\b", Page(any_page).text)
+
+
+def test_a_real_study_shows_totals_and_traffic() -> None:
+    """What only a simulation can look into is not on the page of a real study."""
+    text = Page(page(**NETWORK)).text
+    for words in ("Records Received", "What was cleaned", "its own people. ", "again"):
+        assert words not in text
+    for words in ("How good the model is", "Hospital Received Sent", "0.88", "age"):
+        assert words in text
+    assert "A steady round" not in text
+    other = Page(page(**ALL["processes"])).text
+    assert "A steady round 0.52" in other
+    assert "back before its round was over: north" in other
 
 
 def test_no_privacy_is_said_in_red_and_in_words() -> None:
@@ -556,6 +599,21 @@ def test_no_digit_more_than_the_interval_supports(
 ) -> None:
     """Two decimals, three where the interval is narrow; never a false one."""
     assert rounding.decimal(value, interval) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.26, "0.3 s"),
+        (119.9, "119.9 s"),
+        (754.0, "12 min 34 s"),
+        (7_261.0, "2 h 1 min"),
+        (200_000.0, "2 d 7 h"),
+    ],
+)
+def test_times_have_two_units(seconds: float, expected: str) -> None:
+    """A wait of days is not told in seconds."""
+    assert rounding.duration(seconds) == expected
 
 
 def test_cells_and_ratios_are_rounded_too() -> None:

@@ -1,5 +1,6 @@
-"""Any process may be killed at any moment: every study ends, to the last bit the same."""
+"""Any process may be killed at any moment: every study ends with the same bits."""
 
+import logging
 import os
 import secrets
 import signal
@@ -21,9 +22,12 @@ from simulations import engine, processes
 from simulations.processes import AGGREGATOR, Federation
 from tests import clinics
 
+LOG = logging.getLogger("consilium.tests")
 NAMES = ("east", "north", "south")
-KINDS = ("aggregator", "superlink", "gateway", "runner", "hospital", "all")
-SETTLE = 1.5
+KINDS = ("aggregator", "inside", "hospital", "all")
+INSIDE = ("superlink", "gateway", "runner")
+"""What the aggregator's process looks after."""
+SETTLE = 1.0
 """Seconds within which the next one is killed, once a round was recorded again."""
 
 
@@ -54,16 +58,16 @@ class Killer:
         self.due = time.monotonic() + self.draw.uniform(0, SETTLE)
 
     def kill(self, kind: str) -> None:
-        crew, victims = self.running.crew, {AGGREGATOR: [AGGREGATOR]}.get(kind, [])
-        if kind == "hospital":
-            victims = [str(self.draw.choice(NAMES))]
-        if kind == "all":
-            victims = [AGGREGATOR, *NAMES]
-        for name in victims:
-            crew.kill(name)
+        chosen = {
+            "aggregator": (AGGREGATOR,),
+            "inside": (str(self.draw.choice(INSIDE)),),
+            "hospital": (str(self.draw.choice(NAMES)),),
+            "all": (AGGREGATOR, *INSIDE, *NAMES),
+        }[kind]
+        for name in {AGGREGATOR, *NAMES} & set(chosen):
+            self.running.crew.kill(name)
         for lock in (self.running.aggregator / "run").iterdir():
-            own = lock.name if lock.name in KINDS else "runner"
-            if kind in {own, "all"}:
+            if (lock.name if lock.name in INSIDE else "runner") in chosen:
                 with suppress(ProcessLookupError, ValueError):  # it may be dead
                     os.kill(int(lock.read_text()), signal.SIGKILL)
 
@@ -108,7 +112,7 @@ def survive(tmp_path: Path, hospitals: list[Path], times: int) -> None:
     seed = secrets.randbits(32)
     draw = np.random.default_rng(seed)
     order = [str(kind) for kind in draw.permutation(KINDS * times)]
-    print(f"seed {seed}: {order[::-1]}")
+    LOG.info("seed %d: %s", seed, order[::-1])
     with processes.federation(tmp_path / "f", study(0), hospitals) as running:
         killer, number = Killer(running, order, draw), 0
         while killer.left:

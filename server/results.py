@@ -1,0 +1,112 @@
+"""What a study came to, as a report: all that an aggregator can know of it.
+
+It has seen totals, traffic and who answered. The size of a site, what it cleaned and
+how its own model does are known to the site alone; a simulation adds them.
+"""
+
+import sys
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any, cast
+
+from common import __version__, manifest, plan
+from common.study import Study
+from common.task import model_of
+from server.report import Report
+from server.rounds import Outcome
+
+USED = ("flwr", "numpy")
+EXACT = 'No differential privacy: the study says privacy = "none", so sums leave exact.'
+PROMISED = "The promise is to one person at one site: not to a family, or across sites."
+OPEN = "No secure aggregation yet: the aggregator sees each hospital's own sums."
+
+
+def report(study: Study, outcome: Outcome, created: datetime, seconds: float) -> Report:
+    """Return the report of a study that hospitals ran over a network."""
+    facts = {
+        **known(study, outcome),
+        "simulated": False,
+        "created": created.isoformat(timespec="seconds"),
+        "engine": "network",
+        "seconds": round(seconds, 3),
+        "sites": [{"name": name, **traffic(outcome, name)} for name in outcome.roster],
+        "limits": [*limits(study), *_presence(study, outcome)],
+        "versions": versions(*USED),
+    }
+    return Report.model_validate(facts)
+
+
+def known(study: Study, outcome: Outcome) -> dict[str, object]:
+    """Return what every aggregator knows of a study, wherever it ran."""
+    tasks = plan.tasks(study)
+    main = model_of(study).fit if study.model else tasks[0]
+    return {
+        "task": study.model.kind if study.model else main.name,
+        "study": _about(study),
+        "rounds": outcome.rounds[main.name],
+        "rounds_by_task": outcome.rounds,
+        "bytes_per_site": max(
+            sum(traffic(outcome, name).values()) for name in outcome.roster
+        ),
+        "describe": tasks[0].read(study, outcome.states[tasks[0].name]),
+        "left": [
+            {**line.facts(), "rounds": outcome.rounds[line.task]}
+            for line in manifest.lines(study)
+        ],
+        "sentence": manifest.sentence(study, outcome.rounds),
+        "command": " ".join(["consilium", *sys.argv[1:]]),
+        **(_model(study, outcome) if study.model else {}),
+    }
+
+
+def limits(study: Study) -> list[str]:
+    """Return what no report of this version may leave out."""
+    return [EXACT if study.privacy == "none" else PROMISED, OPEN]
+
+
+def traffic(outcome: Outcome, site: str) -> dict[str, int]:
+    """Return the bytes that a site was sent and that it sent."""
+    return {"bytes_in": outcome.sent[site], "bytes_out": outcome.received[site]}
+
+
+def versions(*names: str) -> dict[str, str]:
+    """Return the version of Consilium, of Python and of the packages of these names."""
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    found = {name: version(name) for name in names}
+    return {"consilium": __version__, "python": python, **found}
+
+
+def _about(study: Study) -> dict[str, str]:
+    about = study.study
+    return {
+        "name": about.name,
+        "title": about.title,
+        "purpose": about.purpose,
+        "contact": about.contact,
+        "digest": study.digest(),
+        "privacy": "none" if study.privacy == "none" else manifest.privacy(study),
+    }
+
+
+def _model(study: Study, outcome: Outcome) -> dict[str, object]:
+    """Return the model that was fitted, and how it does on all test records."""
+    fit, evaluate = model_of(study).fit, plan.tasks(study)[-1]
+    found = cast("dict[str, Any]", fit.read(study, outcome.states[fit.name]))
+    return {
+        "ridge": found["ridge"],
+        "coefficients": found["coefficients"],
+        "together": evaluate.read(study, outcome.states[evaluate.name]),
+    }
+
+
+def _presence(study: Study, outcome: Outcome) -> list[str]:
+    """Say who took part and who did not: the result is about the former only."""
+    absent = sorted(set(study.study.sites) - set(outcome.roster))
+    said = [f"Took part in every round: {', '.join(outcome.roster)}."]
+    if absent:
+        missing = ", ".join(absent)
+        said.append(f"Invited, and not in the result: {missing}.")
+    if outcome.refusals:
+        why = "the log of the hospital that refused says why"
+        said.append(f"Refusals: {'; '.join(outcome.refusals)} ({why}).")
+    return said

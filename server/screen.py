@@ -1,0 +1,179 @@
+"""A report as a terminal shows it: what was found, what left, and what protects it.
+
+What a report does not hold is not shown: only a simulation looks into its hospitals.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from itertools import zip_longest
+from textwrap import wrap
+
+import click
+from pydantic import JsonValue
+
+from server.facts import Coefficient, Report, Score, Totals
+from server.rounding import duration, figure
+
+POOLED = (
+    "* pooled needs all records in one place: only a simulation can; [95 % interval]"
+)
+WIDTH = 88
+EXACT = 'privacy = "none": no noise is added in this study; sums leave exact'
+
+
+def lines(made: Report) -> list[str]:
+    """Return the whole result of a study as lines of text, at most 88 wide."""
+    return [
+        *(_scores(made) or _totals(made)),
+        *(_coefficients(made) or _variables(made)),
+        *_cleaning(made),
+        *_summary(made),
+        *_folded("what left", made.sentence),
+        *_protection(made),
+    ]
+
+
+def _privacy(kept: str) -> list[str]:
+    """Return what is promised; that nothing is, in red."""
+    if kept != "none":
+        return _folded("privacy", kept)
+    return [click.style(line, fg="red") for line in _folded("privacy", EXACT)]
+
+
+def _folded(title: str, text: str) -> list[str]:
+    """Return *text* under its *title*, folded at the width of a terminal."""
+    indent = " " * 10
+    return wrap(text, WIDTH, initial_indent=f"{title:<10}", subsequent_indent=indent)
+
+
+def _scores(made: Report) -> list[str]:
+    if not made.together or not any(site.together for site in made.sites):
+        return []
+    tables = []
+    for measure in ("auc", "accuracy"):
+        title = "AUC" if measure == "auc" else measure
+        tables.append(_row(title, "tested", ["alone", "together", "pooled*"]))
+        for site in made.sites:
+            kinds = (site.alone, site.together, site.pooled)
+            cells = [_score(kind, measure) for kind in kinds]
+            tested = "" if site.test is None else str(site.test)
+            tables.append(_row(f"  {site.name}", tested, cells))
+        whole = [_score(kind, measure) for kind in (made.together, made.pooled)]
+        tested = str(made.together.records)
+        tables += [_row("  all", tested, ["", *whole]), ""]
+    return [*tables, POOLED, ""]
+
+
+def _row(name: str, people: str, cells: list[str]) -> str:
+    return f"{name:<18}{people:>6}  " + "".join(f"{c:<19}" for c in cells).rstrip()
+
+
+def _score(score: Score | Totals | None, measure: str) -> str:
+    if score is None:
+        return ""
+    found = {
+        "auc": (score.auc, score.auc_interval),
+        "accuracy": (score.accuracy, score.accuracy_interval),
+    }
+    value, interval = found[measure]
+    if value is None or interval is None:
+        return "one class only"
+    return f"{value:.3f} [{interval[0]:.2f}-{interval[1]:.2f}]"
+
+
+def _totals(made: Report) -> list[str]:
+    """Return how the joint model does on all test records, where that is all."""
+    whole = made.together
+    if not whole:
+        return []
+    numbers = {"Brier score": whole.brier, "RMSE": whole.rmse, "R²": whole.r_squared}
+    known = {
+        "AUC": _score(whole, "auc") if whole.auc_interval else "",
+        "accuracy": _score(whole, "accuracy") if whole.accuracy_interval else "",
+        **{name: f"{each:.3f}" for name, each in numbers.items() if each is not None},
+        "note": whole.note or "",
+    }
+    head = f"the joint model, tested on {whole.records:,} records; [95 % interval]"
+    return [head, *(f"  {name:<16}{said}" for name, said in known.items() if said), ""]
+
+
+def _coefficients(made: Report) -> list[str]:
+    if not made.coefficients:
+        return []
+    head = f"{'coefficient, per SD':<30}{'value':>8}{'std err':>9}{'95 % interval':>18}"
+    rows = [_coefficient(line) for line in made.coefficients]
+    compared = any(line.pooled is not None for line in made.coefficients)
+    return [f"{head}{'pooled':>9}" if compared else head, *rows, ""]
+
+
+def _coefficient(line: Coefficient) -> str:
+    start = f"  {line.name:<28}{line.coefficient:>8.3f}"
+    if line.per_unit is None:
+        return f"{start}   never varies"
+    error, interval = "", ""
+    if line.standard_error is not None and line.interval is not None:
+        error = f"{line.standard_error:.3f}"
+        interval = f"{line.interval[0]:.3f} to {line.interval[1]:.3f}"
+    pooled = "" if line.pooled is None else f"{line.pooled:>9.3f}"
+    return f"{start}{error:>9}{interval:>18}{pooled}"
+
+
+def _variables(made: Report) -> list[str]:
+    """Return what was counted and measured, where no model followed."""
+    records = made.describe.records
+    head = f"{'variable':<26}{'values':>9}{'missing':>9}  mean (SD), or levels"
+    rows = [_variable(line) for line in made.describe.variables]
+    return [f"{records:,} records of all hospitals together", "", head, *rows, ""]
+
+
+def _variable(line: Mapping[str, JsonValue]) -> str:
+    start = f"  {line['name']:<24}{line['count']:>9,}{line['missing']:>9,}"
+    levels, mean, spread = (line.get(name) for name in ("levels", "mean", "std"))
+    if isinstance(levels, dict):
+        return f"{start}  " + ", ".join(f"{k} {figure(n)}" for k, n in levels.items())
+    if not isinstance(mean, float) or not isinstance(spread, float):
+        return start
+    return f"{start}  {figure(mean, spread)} ({figure(spread, spread)}) {line['unit']}"
+
+
+def _cleaning(made: Report) -> list[str]:
+    """Return how many cells or records each step of the cleaning changed, per site."""
+    if not any(site.cleaning for site in made.sites):
+        return []
+    counts: dict[str, Counter[str]] = {}
+    for site in made.sites:
+        for line in site.cleaning:
+            counts.setdefault(line.step, Counter())[site.name] += line.count
+    names = [site.name for site in made.sites]
+    done = counts.pop("done", Counter())
+    counts["done"] = done  # a step that few sites needed belongs before the end
+    head = f"{'cleaning':<12}" + "".join(f"{name:>15}" for name in names)
+    rows = [
+        f"  {step:<10}" + "".join(f"{found[name]:>15,}" for name in names)
+        for step, found in counts.items()
+    ]
+    return [head, *rows, ""]
+
+
+def _summary(made: Report) -> list[str]:
+    cost = f"{duration(made.seconds)}, {made.bytes_per_site:,} bytes per hospital"
+    rounds = "1 round" if made.rounds == 1 else f"{made.rounds} rounds"
+    told = [f"{rounds} of {made.task}, {cost}"]
+    if made.seconds_per_round is not None:
+        told.append(f"a steady round took {made.seconds_per_round:.2f} s")
+    if made.rejoined:
+        told.append(f"cut off while it ran, and rejoined: {', '.join(made.rejoined)}")
+    if made.max_abs_coefficient_difference is not None:
+        told.append(
+            "largest difference of a coefficient to scikit-learn on pooled rows: "
+            f"{made.max_abs_coefficient_difference:.1e}"
+        )
+    return told
+
+
+def _protection(made: Report) -> list[str]:
+    """Say what protects the numbers; of a real study also who was part of it."""
+    if made.simulated:
+        return _privacy(made.study.privacy)
+    titled = zip_longest(["limits"], made.limits, fillvalue="")
+    return [line for title, limit in titled for line in _folded(title, limit)]

@@ -1,0 +1,166 @@
+"""The report of a real study: what an aggregator knows, and not a word more."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from common import study as studies
+from common.study import Study
+from server import report as reports
+from server import results, screen
+from server.report import Report
+from server.rounds import Outcome
+from simulations import engine, hospitals, result
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+NAMES = ("birkental", "northmere", "port-selwyn", "valclaire")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the study of four hospitals that lie beside it."""
+    return hospitals.write(tmp_path_factory.mktemp("hospitals"))
+
+
+@pytest.fixture(scope="module")
+def fitted(written: Path) -> tuple[Study, Outcome]:
+    """Return a study with a model, and what it came to."""
+    return _ran(studies.read(written), written)
+
+
+@pytest.fixture(scope="module")
+def counted(written: Path) -> tuple[Study, Outcome]:
+    """Return a study that only describes, and what it came to."""
+    plain = {"model": None, "evaluation": None}
+    return _ran(studies.read(written).model_copy(update=plain), written)
+
+
+def _ran(study: Study, written: Path) -> tuple[Study, Outcome]:
+    places = []
+    for path in result.folders(written.parent):
+        text = f'approved = ["{study.digest()}"]\n{path.read_text(encoding="utf-8")}'
+        place = path.with_name(f"site-{study.digest()[:8]}.toml")
+        place.write_text(text, encoding="utf-8")
+        places.append(place)
+    return study, engine.run(study, places)
+
+
+def _report(ran: tuple[Study, Outcome]) -> Report:
+    return results.report(*ran, NOW, 5_000.0)
+
+
+def test_a_real_report_has_the_model_of_the_simulated_one(
+    fitted: tuple[Study, Outcome], written: Path
+) -> None:
+    made = _report(fitted)
+    done = result.simulate(
+        fitted[0], result.folders(written.parent), engine.in_process()
+    )
+    same = result.report(done, NOW, 1.0, "")
+    plain = [each.model_copy(update={"pooled": None}) for each in same.coefficients]
+    assert list(made.coefficients) == plain
+    assert all(each.interval for each in made.coefficients)
+    for name in ("task", "study", "rounds", "rounds_by_task", "together", "describe"):
+        assert getattr(made, name) == getattr(same, name), name
+    for name in ("left", "sentence", "ridge"):
+        assert getattr(made, name) == getattr(same, name), name
+
+
+def test_it_claims_nothing_about_what_stays_at_a_site(
+    fitted: tuple[Study, Outcome],
+) -> None:
+    made, outcome = _report(fitted), fitted[1]
+    assert (made.engine, made.simulated, made.seconds) == ("network", False, 5_000.0)
+    for each in made.sites:
+        assert (each.bytes_in, each.bytes_out) == (
+            outcome.sent[each.name],
+            outcome.received[each.name],
+        )
+        assert each.model_dump(exclude_defaults=True).keys() == {
+            "name",
+            "bytes_in",
+            "bytes_out",
+        }
+    assert [each.name for each in made.sites] == list(NAMES)
+    assert made.bytes_per_site == max(e.bytes_in + e.bytes_out for e in made.sites)
+    assert made.pooled is None
+    assert made.max_abs_coefficient_difference is None
+
+
+def test_it_says_who_took_part_and_who_did_not(fitted: tuple[Study, Outcome]) -> None:
+    study, outcome = fitted
+    whole = _report(fitted).limits
+    assert whole[:2] == results.LIMITS
+    assert whole[2:] == (f"Took part in every round: {', '.join(NAMES)}.",)
+    fewer = replace(outcome, roster=NAMES[1:], refusals=("refused, id 1a2b",))
+    limits = _report((study, fewer)).limits
+    assert limits[2:] == (
+        f"Took part in every round: {', '.join(NAMES[1:])}.",
+        "Invited, and not in the result: birkental.",
+        "Refusals: refused, id 1a2b (the log of the hospital that refused says why).",
+    )
+
+
+def test_it_comes_back_from_its_file_and_has_a_page(
+    fitted: tuple[Study, Outcome], tmp_path: Path
+) -> None:
+    made = _report(fitted)
+    page = reports.write(made, tmp_path).read_text(encoding="utf-8")
+    text = (tmp_path / "report.json").read_text(encoding="utf-8")
+    assert Report.model_validate_json(text) == made
+    assert f"AUC of {made.together.auc:.3f}" in page if made.together else False
+    assert "What was cleaned" not in page
+
+
+def test_the_terminal_shows_totals_and_no_more(fitted: tuple[Study, Outcome]) -> None:
+    shown = screen.lines(_report(fitted))
+    text = "\n".join(shown)
+    assert max(map(len, shown)) <= screen.WIDTH
+    assert "the joint model, tested on 171 records" in text
+    assert re.search(r"^  AUC  +0\.99\d \[0\.\d\d-1\.00\]$", text, re.MULTILINE)
+    assert re.search(r"^  area_error .* 0\.431 to 1\.216$", text, re.MULTILINE)
+    assert "10 rounds of logistic, 83 min 20 s, " in text
+    assert "\n          Took part in every round: birkental, northmere" in text
+    assert "No secure aggregation yet" in text
+    for words in ("None", "pooled", "alone", "cleaning"):
+        assert words not in text
+
+
+def test_a_study_that_only_describes_shows_its_variables(
+    counted: tuple[Study, Outcome],
+) -> None:
+    made = _report(counted)
+    shown = screen.lines(made)
+    text = "\n".join(shown)
+    records = made.describe.records
+    assert made.task == "describe"
+    assert text.startswith(f"{records} records of all hospitals together\n")
+    for variable in counted[0].everything:
+        (row,) = [each for each in shown if each.startswith(f"  {variable.name} ")]
+        assert re.search(r"  -?[\d.,]+ \([\d.,]+\) \S|  \w+ [\d,]+, ", row), row
+    assert "\n1 round of describe, " in text
+    for words in ("None", "joint model", "coefficient"):
+        assert words not in text
+    assert f"counted {records} records; no model was tested" in reports.page(made)
+
+
+def test_what_separate_processes_add_is_shown(fitted: tuple[Study, Outcome]) -> None:
+    more = {"seconds_per_round": 0.523, "rejoined": ("northmere",)}
+    text = "\n".join(screen.lines(_report(fitted).model_copy(update=more)))
+    assert "\na steady round took 0.52 s\n" in text
+    assert "\ncut off while it ran, and rejoined: northmere\n" in text
+
+
+def test_a_model_of_numbers_shows_its_errors(fitted: tuple[Study, Outcome]) -> None:
+    facts = _report(fitted).model_dump()
+    facts["together"] = {"records": 171, "rmse": 2.345, "r_squared": 0.31}
+    shown = screen.lines(Report.model_validate(facts))
+    assert shown[:4] == [
+        "the joint model, tested on 171 records; [95 % interval]",
+        "  RMSE            2.345",
+        "  R²              0.310",
+        "",
+    ]
