@@ -1,6 +1,6 @@
 """The last noisy answer to each study, kept on the disk until the study closes.
 
-    answers/<digest>.answer     one line of JSON, then the numbers
+    answers/<digest>.answer     a checksum, the round as JSON, and the numbers
 
 An answer with noise was paid for. Asked again after a crash, the site sends it again:
 fresh noise would have to be paid for once more. It is no secret, for it was to leave
@@ -66,16 +66,15 @@ def _path(home: Path, digest: str) -> Path:
 
 
 def _packed(turn: Turn, answer: Array) -> bytes:
-    numbers = np.asarray(answer, "<f8").tobytes()
-    facts = {**turn.facts(), "sha256": hashlib.sha256(numbers).hexdigest()}
-    return json.dumps(facts).encode() + b"\n" + numbers
+    head = json.dumps(turn.facts()).encode()
+    body = head + b"\n" + np.asarray(answer, "<f8").tobytes()
+    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
 
 def _unpacked(content: bytes) -> tuple[Turn, Array]:
     """Return what is in *content*; raise ValueError when it is not what was written."""
-    head, _, numbers = content.partition(b"\n")
-    turn = turn_of(json.loads(head))
-    answer = np.frombuffer(numbers, "<f8").astype(np.float64)
+    _, head, numbers = content.split(b"\n", 2)
+    turn, answer = turn_of(json.loads(head)), np.frombuffer(numbers, "<f8")
     if _packed(turn, answer) != content:
         raise ValueError
-    return turn, answer
+    return turn, answer.astype(np.float64)

@@ -264,7 +264,7 @@ def test_a_hostile_study_is_refused_before_records_are_read(
     "privacy",
     [
         {**charges.PRIVACY, "epsilon": 1.4},
-        {**charges.PRIVACY, "delta": 1e-4},
+        {**charges.PRIVACY, "delta": 1e-6},
         SHARED,
         "none",
     ],
@@ -346,7 +346,8 @@ def test_two_processes_do_not_hold_the_same_budget_twice(
 ) -> None:
     """Both looked before either was let in; the second is told when it is let in."""
     other = charges.study(disclosure={"min_people": 2})
-    path = charges.site(tmp_path / "north", study, other)
+    budgeted = "epsilon = 1.2"
+    path = charges.site(tmp_path / "north", study, other, budget=budgeted)
     local, now = site.read(path), client.app._now
     one, two = (open_study(local, each, now().date()) for each in (study, other))
     for each in (study, other):
