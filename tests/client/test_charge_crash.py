@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import client.app
 from client import budget, ledger, site, spending
@@ -112,7 +112,7 @@ class Site(RuleBasedStateMachine):
     def dies_soon(self, step: int, part: float, *, loses: bool) -> None:
         self.disk.arm(step, part, loses=loses)
 
-    @rule()
+    @initialize()
     def opens(self) -> None:
         reply = self._lives(lambda: self.asked.open(STUDY, f"run {self.run}"))
         self.opened = bool(reply and reply.has_content())
@@ -120,6 +120,8 @@ class Site(RuleBasedStateMachine):
     @rule(again=st.booleans())
     def asks(self, *, again: bool) -> None:
         """Ask the next round, or the last one once more."""
+        if not self.opened:
+            self.opens()
         number = max(1, self.number - again)
         if not self.opened or number > charges.ROUNDS:
             return
@@ -133,6 +135,7 @@ class Site(RuleBasedStateMachine):
     def restarts(self) -> None:
         self.asked.restart()
         self.opened = False
+        self.opens()
 
     @rule()
     def closes_and_runs_again(self) -> None:
@@ -166,7 +169,8 @@ class Site(RuleBasedStateMachine):
         try:
             return step()
         except Crash:
-            self.restarts()
+            self.asked.restart()
+            self.opened = False
             return None
 
 
