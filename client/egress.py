@@ -15,7 +15,7 @@ from pathlib import Path
 
 from flwr.app import Error, Message
 
-from client import answers, budget, home, noise, training
+from client import answers, budget, chain, home, noise, training
 from client import site as sites
 from client.chain import Note
 from client.credentials import Credentials
@@ -69,7 +69,8 @@ def release(
         opened.memory.keep(place.run, turn, vector)
     if opened.site.home and costs.promise(study):
         answers.keep(opened.site.home, turn, vector)
-    reply = wire.Answer(place, opened.site.name, vector)
+    head = str(chain.head(opened.site.entries())) if opened.site.home else ""
+    reply = wire.Answer(place, opened.site.name, vector, head)
     return Message(wire.answer(reply), reply_to=message)
 
 
