@@ -82,6 +82,7 @@ def serve(opened: Consortium, listen: str, stop: threading.Event) -> None:
         superlink.forget(link)
         with Crew(_programs(folder, link, listen), folder / "run") as crew:
             crew.await_ready()
+            _register(opened, link)
             _announce(folder, listen, link)
             _tend(opened, link, crew, stop)
             talk.event(LOG, logging.INFO, "stopping", event="stopping")

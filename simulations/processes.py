@@ -153,7 +153,7 @@ def _aggregator(folder: Path, port: int) -> Program:
         _consilium(*arguments),
         superlink.settings(),
         log,
-        lambda: listens(port),
+        lambda: service.running(place) is not None,
     )
 
 
