@@ -82,9 +82,10 @@ def serve(opened: Consortium, listen: str, stop: threading.Event) -> None:
         superlink.forget(link)
         with Crew(_programs(folder, link, listen), folder / "run") as crew:
             crew.await_ready()
-            _register(opened, link)
+            members = Members()
+            _tell(opened, link, crew, members)
             _announce(folder, listen, link)
-            _tend(opened, link, crew, stop)
+            _tend(opened, link, crew, members, stop)
             talk.event(LOG, logging.INFO, "stopping", event="stopping")
     talk.event(LOG, logging.INFO, "stopped", event="stopped")
 
@@ -100,8 +101,14 @@ def running(folder: Path) -> Service | None:
     return Service(**json.loads(private_files.read(path)))
 
 
-def _tend(opened: Consortium, link: Link, crew: Crew, stop: threading.Event) -> None:
-    members, look = Members(), 0.0
+def _tend(
+    opened: Consortium,
+    link: Link,
+    crew: Crew,
+    members: Members,
+    stop: threading.Event,
+) -> None:
+    look = 0.0
     while not stop.wait(TEND_SECONDS):
         crew.tend()
         _tell(opened, link, crew, members)

@@ -2,14 +2,13 @@
 
 import json
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from common.study import Study
-from server import sealed, service, studies
+from server import sealed, studies
 from server.rounds import Outcome
 from server.studies import Submitted
 from simulations import engine, processes
@@ -60,8 +59,6 @@ def test_an_operators_day(
         (tmp_path / f"{each.study.name}.toml").write_text(toml(each))
     with processes.federation(tmp_path / "net", FIRST, hospitals) as running:
         where = ("--dir", running.aggregator)
-        while service.running(running.aggregator) is None:  # its door opens just before
-            time.sleep(0.05)
         facts = desk.facts("server", "submit", tmp_path / "first.toml", *where)
         assert facts["running"] is True
         same(processes.run(FIRST, running), engine.run(FIRST, hospitals))
