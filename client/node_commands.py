@@ -18,7 +18,8 @@ def start(terminal: Terminal, path: Path) -> None:
 
     The log goes to stderr; with --json it is one JSON object a line, on stdout.
     """
-    from client import node, talk  # noqa: PLC0415 - Flower loads here
+    from client import node  # noqa: PLC0415 - Flower loads here
+    from common import talk  # noqa: PLC0415
 
     talk.begin("WARNING" if terminal.quiet else "INFO", as_json=terminal.json)
     node.main(path)

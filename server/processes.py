@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from common import talk
 from common.errors import MachineError
 
 LOG = logging.getLogger("consilium.processes")
@@ -112,7 +113,10 @@ class Crew:
             os.pwrite(lock, f"{process.pid}\n".encode(), 0)
             os.close(lock)  # the program holds it now, and no one else
         self._lives[name] = Life(process, time.monotonic())
-        LOG.info("started %s, process %d", name, process.pid)
+        text = f"started {name}, process {process.pid}"
+        talk.event(
+            LOG, logging.INFO, text, event="started", program=name, pid=process.pid
+        )
 
     def stop(self, name: str) -> None:
         """Stop one program: ask first, then insist."""
@@ -156,13 +160,17 @@ class Crew:
             if code is None:
                 continue
             if code == 0 and self._programs[name].ends:
-                LOG.info("%s has ended", name)
+                talk.event(
+                    LOG, logging.INFO, f"{name} has ended", event="ended", program=name
+                )
                 del self._lives[name]
             elif not life.next:
                 steady = now - life.begun > STEADY_SECONDS
                 life.pause = PAUSE_FIRST if steady else life.pause
                 life.next = now + life.pause
-                LOG.error("%s died (%d)", name, code)
+                text = f"{name} died ({code}); started again in {life.pause:.1f} s"
+                facts = {"program": name, "code": code}
+                talk.event(LOG, logging.ERROR, text, event="died", **facts)
             elif now >= life.next:
                 self.start(name)
                 self._lives[name].pause = min(2 * life.pause, PAUSE_LAST)
@@ -174,16 +182,33 @@ def end_orphans(locks: Path) -> None:
         with path.open("rb+") as lock:
             until = time.monotonic() + STOP_SECONDS
             while not _free(lock.fileno()):
-                with suppress(ProcessLookupError, ValueError):
-                    os.kill(int(path.read_text()), signal.SIGKILL)
-                    LOG.warning("ended %s, which an earlier run left behind", path.name)
+                for pid in _holders(path):
+                    _end(path.name, pid)
                 if time.monotonic() > until:
                     raise MachineError(
                         f"{path.name} still runs, and cannot be ended",
                         where=str(path),
-                        fix=f"kill -9 $(cat {path})",
+                        fix=f"fuser -k {path}",
                     )
                 time.sleep(PAUSE_FIRST / 4)
+
+
+def _end(name: str, pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        text = f"ended {name}, which an earlier run left behind"
+        facts = {"program": name, "pid": pid}
+        talk.event(LOG, logging.WARNING, text, event="orphan", **facts)
+
+
+def _holders(path: Path) -> set[int]:
+    """Return who else has *path* open; the number in it may be of another by now."""
+    found: set[int] = set()
+    for each in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):  # not ours to look into, or gone meanwhile
+            if each.samefile(path):
+                found.add(int(each.parts[2]))
+    return found - {os.getpid()}
 
 
 def _lock(path: Path) -> int:

@@ -7,17 +7,18 @@ it is killed it is started again, and goes on from the study's journal.
 """
 
 import logging
+import traceback
 from pathlib import Path
 
 import click
 
+from common import talk
 from common.errors import ConsiliumError
 from server import executor, studies, superlink
 from server.studies import Phase, Progress, Submitted
 from server.superlink import Link
 
 LOG = logging.getLogger("consilium.server")
-TAKE_UP = "consilium server submit STUDY.toml --dir DIR   goes on from its last round"
 
 
 def carry_out(aggregator: Path, given: Submitted, link: Link) -> None:
@@ -30,12 +31,33 @@ def carry_out(aggregator: Path, given: Submitted, link: Link) -> None:
     try:
         executor.conduct(given.study, link, settings)
     except ConsiliumError as error:
-        LOG.error("%s", error)  # noqa: TRY400 - the error says all
-        phase: Phase = "stopped" if studies.marked(given, "stop") else "failed"
-        facts = {**error.facts(), "then": TAKE_UP}
-        studies.note(given, Progress(phase, since=studies.now(), error=facts))
+        _ended(given, error)
+    except Exception as fault:  # noqa: BLE001 - started again, it would do it again
+        _ended(given, _ours(fault))
     else:
         studies.note(given, Progress("finished", since=studies.now()))
+        talk.event(LOG, logging.INFO, "the study has finished", event="finished")
+
+
+def _ended(given: Submitted, error: ConsiliumError) -> None:
+    """Write down that a study has failed, or that its operator stopped it."""
+    phase: Phase = "stopped" if studies.marked(given, "stop") else "failed"
+    again = f"{given.command('submit')}   goes on from its last round"
+    facts = None if phase == "stopped" else {**error.facts(), "then": again}
+    studies.note(given, Progress(phase, since=studies.now(), error=facts))
+    level = logging.INFO if phase == "stopped" else logging.ERROR
+    talk.event(LOG, level, str(error), event=phase, **error.facts())
+
+
+def _ours(fault: Exception) -> ConsiliumError:
+    """Return a fault of ours without its message, which may quote what was sent."""
+    last = traceback.extract_tb(fault.__traceback__)[-1]
+    return ConsiliumError(
+        f"an internal fault: {type(fault).__name__}",
+        where=f"{last.filename}, line {last.lineno}",
+        likely="a mistake in Consilium, or a disk that is full",
+        fix="report it with that line: it holds no data",
+    )
 
 
 @click.command()
@@ -44,8 +66,7 @@ def carry_out(aggregator: Path, given: Submitted, link: Link) -> None:
 @click.argument("port", type=int)
 def main(folder: Path, study: str, port: int) -> None:
     """Carry out the submitted STUDY of DIR over the SuperLink at PORT."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("consilium").setLevel("INFO")
+    talk.begin("INFO", as_json=True)
     link = superlink.link(folder, port)
     carry_out(folder, studies.at(folder, study), link)
 

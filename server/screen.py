@@ -133,7 +133,8 @@ def _variable(line: Mapping[str, JsonValue]) -> str:
         return f"{start}  " + ", ".join(f"{k} {figure(n)}" for k, n in levels.items())
     if not isinstance(mean, float) or not isinstance(spread, float):
         return start
-    return f"{start}  {figure(mean, spread)} ({figure(spread, spread)}) {line['unit']}"
+    unit = "" if line["unit"] == "1" else f" {line['unit']}"
+    return f"{start}  {figure(mean, spread)} ({figure(spread, spread)}){unit}"
 
 
 def _cleaning(made: Report) -> list[str]:

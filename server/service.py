@@ -12,23 +12,30 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import httpx
 
-from common import private_files
+from common import private_files, talk
 from common.errors import MachineError, UsageError
-from server import consortium, studies, superlink
+from server import consortium, logs, studies, superlink
 from server.consortium import Consortium
 from server.processes import Crew, Program, end_orphans
 from server.superlink import Link
 
 LOG = logging.getLogger("consilium.server")
 TEND_SECONDS = 0.2
+LOOK_SECONDS = 0.5
+"""How long a lock is tried: ``server status`` may hold it for an instant."""
+LOCK = "aggregator.lock"
 LOOPBACK = "127.0.0.1"
+ANY = ("0.0.0.0", "::")  # noqa: S104 - to be recognised, not bound to
+LOG_SECONDS = 60.0
+"""How often the sizes of the logs are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,63 +51,92 @@ class Service:
 
 @dataclass(slots=True)
 class Members:
-    """Which certificate of which site the SuperLink was told of."""
+    """Which roster the SuperLink was told of, and which life of it that was."""
 
-    told: dict[str, str] = field(default_factory=dict)
-    seen: bytes = b""
+    told: tuple[bytes, int] = (b"", 0)
+    silent: bool = False
 
 
-def serve(folder: Path, listen: str, stop: threading.Event) -> None:
-    """Look after the aggregator in *folder* until *stop* is set.
+def prepare(folder: Path) -> Consortium:
+    """Return the consortium in *folder*, with the places that a service writes to.
 
-    Raises UsageError when another process does, MachineError when it cannot begin.
+    From here on this process makes nothing that other users can read.
     """
+    os.umask(0o077)
     opened = consortium.load(folder)
     for name in ("run", "logs", "studies"):
         private_files.make_folder(folder / name)
-    with _only(folder / "aggregator.lock"):
+    return opened
+
+
+def serve(opened: Consortium, listen: str, stop: threading.Event) -> None:
+    """Look after the aggregator of a prepared consortium until *stop* is set.
+
+    Raises UsageError when another process does, MachineError when it cannot begin.
+    """
+    folder = opened.folder
+    with _only(folder):
         end_orphans(folder / "run")
+        require_free(listen)
         link = superlink.prepare(folder / "superlink", _free_port())
         superlink.forget(link)
-        programs = (superlink.program(link), _gateway(folder, link, listen))
-        with Crew(programs, folder / "run") as crew:
+        with Crew(_programs(folder, link, listen), folder / "run") as crew:
             crew.await_ready()
+            _register(opened, link)
             _announce(folder, listen, link)
             _tend(opened, link, crew, stop)
+            talk.event(LOG, logging.INFO, "stopping", event="stopping")
+    talk.event(LOG, logging.INFO, "stopped", event="stopped")
 
 
 def running(folder: Path) -> Service | None:
     """Return the service that runs in *folder*, if one does."""
-    path = folder / "service.json"
-    if not path.exists() or not _held(folder / "aggregator.lock"):
+    path, lock = folder / "service.json", folder / LOCK
+    if not path.exists() or not lock.exists():
         return None
+    with lock.open("rb") as held:
+        if _locked(held.fileno(), fcntl.LOCK_SH):
+            return None
     return Service(**json.loads(private_files.read(path)))
 
 
 def _tend(opened: Consortium, link: Link, crew: Crew, stop: threading.Event) -> None:
-    members = Members()
+    members, look = Members(), 0.0
     while not stop.wait(TEND_SECONDS):
         crew.tend()
-        try:
-            _register(opened, link, members)
-        except httpx.HTTPError as reason:
-            LOG.info("the SuperLink is not up: %s", type(reason).__name__)
+        _tell(opened, link, crew, members)
         _run_studies(opened.folder, link, crew)
+        if time.monotonic() >= look:
+            logs.shorten(opened.folder / "logs")
+            look = time.monotonic() + LOG_SECONDS
 
 
-def _register(opened: Consortium, link: Link, members: Members) -> None:
-    """Tell the SuperLink of every certificate in the roster that it does not know."""
-    sealed = opened.sealed_roster()
-    if sealed == members.seen:
+def _tell(opened: Consortium, link: Link, crew: Crew, members: Members) -> None:
+    """Tell the SuperLink of every site, when the roster or the SuperLink is new."""
+    now = opened.sealed_roster(), crew.pid("superlink")
+    if now == members.told:
         return
+    try:
+        _register(opened, link)
+    except httpx.HTTPError as reason:
+        if not members.silent:
+            why = type(reason).__name__
+            text = f"the SuperLink does not answer yet ({why}); it is asked again"
+            talk.event(LOG, logging.WARNING, text, event="superlink silent", why=why)
+        members.silent = True
+        return
+    members.told, members.silent = now, False
+
+
+def _register(opened: Consortium, link: Link) -> None:
+    """Let every active member of the roster connect, by its certificate of now."""
+    known = superlink.registered(link)
     for member in opened.roster().members:
-        known = members.told.get(member.site) == member.tls_fingerprint
-        if member.state == "active" and not known:
-            certificate = opened.certificate_of(member.site)
+        certificate = opened.certificate_of(member.site)
+        if member.state == "active" and superlink.key(certificate) not in known:
             superlink.register(link, member.site, certificate)
-            members.told[member.site] = member.tls_fingerprint
-            LOG.info("%s may connect", member.site)
-    members.seen = sealed
+            facts = {"event": "registered", "site": member.site}
+            talk.event(LOG, logging.INFO, f"{member.site} may connect", **facts)
 
 
 def _run_studies(folder: Path, link: Link, crew: Crew) -> None:
@@ -115,16 +151,16 @@ def _run_studies(folder: Path, link: Link, crew: Crew) -> None:
             )
 
 
-def _gateway(folder: Path, link: Link, listen: str) -> Program:
+def _programs(folder: Path, link: Link, listen: str) -> tuple[Program, Program]:
     command = (
         *(sys.executable, "-m", "server.gateway", "--dir", str(folder)),
         *("--listen", listen, "--upstream", f"https://{link.address}"),
         *("--upstream-cert", str(link.certificate)),
     )
-    log = folder / "logs" / "gateway.log"
-    return Program(
-        "gateway", command, superlink.settings(), log, lambda: _listens(listen)
-    )
+    flower = replace(superlink.program(link), log=folder / "logs" / "superlink.log")
+    log, settings = folder / "logs" / "gateway.log", superlink.settings()
+    door = Program("gateway", command, settings, log, lambda: _listens(listen))
+    return flower, door
 
 
 def _announce(folder: Path, listen: str, link: Link) -> None:
@@ -132,34 +168,43 @@ def _announce(folder: Path, listen: str, link: Link) -> None:
     service = Service(os.getpid(), studies.now(), listen, link.port)
     content = json.dumps(asdict(service)).encode()
     private_files.write(folder / "service.json", content)
-    LOG.info("listening on %s; logs are in %s", listen, folder / "logs")
+    text = f"listening on {listen}; logs are in {folder / 'logs'}"
+    talk.event(LOG, logging.INFO, text, event="listening", listen=listen)
 
 
 @contextmanager
-def _only(path: Path) -> Iterator[None]:
-    """Hold *path* while inside; raise UsageError when another process does."""
-    number = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def _only(folder: Path) -> Iterator[None]:
+    """Hold the aggregator in *folder*; raise UsageError when another process does."""
+    number = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(number)
-        raise UsageError(
-            "this aggregator is running already",
-            where=str(path.parent),
-            then=f"consilium server status --dir {path.parent}",
-        ) from None
-    try:
+        _hold(number, folder)
+        os.ftruncate(number, 0)
+        os.pwrite(number, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(number)
 
 
-def _held(path: Path) -> bool:
+def _hold(number: int, folder: Path) -> None:
+    until = time.monotonic() + LOOK_SECONDS
+    while not _locked(number, fcntl.LOCK_EX):
+        if time.monotonic() > until:
+            pid = os.pread(number, 20, 0).decode()
+            raise UsageError(
+                f"this aggregator is running already: process {pid}",
+                where=str(folder),
+                fix=f"use the one that runs, or   kill {pid}",
+                then=f"consilium server status --dir {folder}",
+            )
+        time.sleep(TEND_SECONDS / 4)
+
+
+def _locked(number: int, how: int) -> bool:
     try:
-        with _only(path):
-            return False
-    except UsageError:
-        return True
+        fcntl.flock(number, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _free_port() -> int:
@@ -170,7 +215,7 @@ def _free_port() -> int:
 def address(listen: str) -> tuple[str, int]:
     """Return (host, port) of ``HOST:PORT``; raise UsageError for anything else."""
     host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
         raise UsageError(f"{listen} is no address", fix="--listen 0.0.0.0:9443")
     return host.strip("[]"), int(port)
 
@@ -178,20 +223,23 @@ def address(listen: str) -> tuple[str, int]:
 def require_free(listen: str) -> None:
     """Raise MachineError unless this machine lets us listen there."""
     host, port = address(listen)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, port)).close()
+        socket.create_server((host, port), family=family).close()
     except OSError as reason:
         raise MachineError(
             f"nobody can listen on {listen}: {(reason.strerror or '').lower()}",
-            likely="another program has the port, or it is below 1024",
+            likely="another program has the port, it is below 1024, or the address is "
+            "not this machine's",
             fix="--listen HOST:PORT   with another port, as the invites say",
+            then=f"ss -ltnp 'sport = :{port}'   shows who has it",
         ) from None
 
 
 def _listens(listen: str) -> bool:
     host, port = address(listen)
     try:
-        target = LOOPBACK if host == "0.0.0.0" else host  # noqa: S104 - a comparison
+        target = LOOPBACK if host in ANY else host
         socket.create_connection((target, port), 1.0).close()
     except OSError:
         return False

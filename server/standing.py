@@ -1,5 +1,6 @@
 """How things stand at an aggregator: what runs, who is connected, how far it is."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,13 +8,15 @@ from pathlib import Path
 import httpx
 
 from common import certificates
+from common.enrolment import Member
 from server import service, studies, superlink
 from server.consortium import Consortium
 from server.service import Service
-from server.studies import Submitted
+from server.studies import HEX, Submitted
+from server.superlink import Presence
 from server.views import Shown
 
-HEX = 12
+HINTS = ("what", "where", "likely", "fix", "then")
 
 
 def submitted(folder: Path, given: Submitted) -> Shown:
@@ -35,20 +38,38 @@ def submitted(folder: Path, given: Submitted) -> Shown:
         f"submitted {given.name}\n"
         f"digest    {digest}\n"
         f"sites     {', '.join(given.study.study.sites)}\n"
+        f"folder    {given.folder}\n"
         "It begins when each of them has approved this digest.\n"
         f"next      {then}"
     )
     return facts, text
 
 
+def marked(folder: Path, given: Submitted, word: studies.Mark) -> Shown:
+    """Show that the operator's word was left for a study."""
+    running = service.running(folder) is not None
+    when = "" if running else ", as soon as the aggregator runs"
+    then = (
+        f"consilium server status --dir {folder}"
+        if running
+        else f"consilium server start --dir {folder}"
+    )
+    facts: dict[str, object] = {
+        "ok": True,
+        "study": given.name,
+        "told": word,
+        "running": running,
+    }
+    return facts, f"{given.name} is told to {word}{when}\nnext   {then}"
+
+
 def everything(opened: Consortium) -> Shown:
     """Show the service, the sites and the studies."""
-    running = service.running(opened.folder)
-    connected = _connected(opened.folder, running)
-    now = datetime.now(UTC)
-    warning = certificates.expiry_warning(opened.certificate(), now)
-    rows = [_site(each.site, each.state, connected) for each in opened.roster().members]
+    running, now = service.running(opened.folder), datetime.now(UTC)
+    present = _present(opened.folder, running)
+    rows = [_site(each, present, now) for each in opened.roster().members]
     found = [_study(each) for each in studies.listed(opened.folder)]
+    warning = certificates.expiry_warning(opened.certificate(), now)
     facts: dict[str, object] = {
         "ok": True,
         "consortium": opened.about.consortium,
@@ -57,62 +78,117 @@ def everything(opened: Consortium) -> Shown:
         "sites": rows,
         "studies": found,
     }
-    head = (
-        f"{opened.about.consortium}: running since {running.since}, "
-        f"listening on {running.listen} (process {running.pid})"
+    lines = [
+        *_head(opened, running, warning),
+        *("", "sites"),
+        *([f"  {row['site']:<20}{row['words']}" for row in rows] or ["  none yet"]),
+        *("", "studies"),
+        *([each for row in found for each in _lines(row, present)] or ["  none yet"]),
+    ]
+    return facts, "\n".join(lines)
+
+
+def _head(
+    opened: Consortium, running: Service | None, warning: str | None
+) -> list[str]:
+    name, folder = opened.about.consortium, opened.folder
+    lines = [
+        f"{name}: running since {_time(running.since)}, listening on {running.listen} "
+        f"(process {running.pid})"
         if running
-        else f"{opened.about.consortium}: not running\n"
-        f"  start it   consilium server start --dir {opened.folder}"
-    )
-    warned = [f"  the aggregator's certificate {warning}"] if warning else []
-    sites = [f"  {row['site']:<20}{row['words']}" for row in rows]
-    lines = [head, *warned, "", "sites", *(sites or ["  none yet"]), "", "studies"]
-    shown = [line for each in found for line in _lines(each)]
-    return facts, "\n".join([*lines, *(shown or ["  none yet"])])
+        else f"{name}: not running\n  next    consilium server start --dir {folder}"
+    ]
+    if warning:
+        lines.append(f"  the aggregator's certificate {warning}")
+        lines.append(f"  fix     consilium server renew --dir {folder}")
+    return lines
 
 
-def _connected(folder: Path, running: Service | None) -> dict[str, str] | None:
-    """Return since when each site is connected; None when that cannot be known."""
+def _present(folder: Path, running: Service | None) -> dict[str, Presence] | None:
+    """Return whether each site is connected; None when that cannot be known."""
     if running is None:
         return None
     try:
-        return superlink.online(superlink.link(folder, running.port))
+        known = superlink.registered(superlink.link(folder, running.port))
     except httpx.HTTPError:
         return None
+    return _by_site(known.values())
 
 
-def _site(site: str, state: str, connected: dict[str, str] | None) -> dict[str, object]:
-    if state != "active":
-        words, since = state, None
-    elif connected is None:
-        words, since = "not known while the aggregator does not run", None
-    elif site in connected:
-        since = connected[site]
-        words = f"connected since {since[:19].replace('T', ' ')} UTC"
-    else:
-        words, since = "not connected", None
-    return {"site": site, "state": state, "connected_since": since, "words": words}
+def _by_site(known: Iterable[Presence]) -> dict[str, Presence]:
+    """Return how each site stands: one that renewed its key is there twice."""
+    ordered = sorted(known, key=lambda each: (each.connected, each.since))
+    return {each.site: each for each in ordered}
+
+
+def _site(
+    member: Member, present: dict[str, Presence] | None, now: datetime
+) -> dict[str, object]:
+    found = present.get(member.site) if present is not None else None
+    words = _words(member, found, known=present is not None)
+    warning = certificates.expiry_words(member.expires, now)
+    if warning and member.state == "active":
+        words += f"; its certificate {warning}"
+    return {
+        "site": member.site,
+        "state": member.state,
+        "connected": found.connected if found else None,
+        "since": found.since or None if found else None,
+        "certificate": warning,
+        "words": words,
+    }
+
+
+def _words(member: Member, found: Presence | None, *, known: bool) -> str:
+    if member.state != "active":
+        return member.state
+    if not known:
+        return "not known while the aggregator does not run"
+    if found is None or not found.since:
+        return "has not connected since the aggregator was started"
+    state = "connected" if found.connected else "not connected"
+    return f"{state} since {_time(found.since)}"
+
+
+def _time(written: str) -> str:
+    return f"{written[:19].replace('T', ' ')} UTC"
+
+
+def _whom(site: str, present: dict[str, Presence]) -> str:
+    """Return a site that is waited for: a connected one has a reason of its own."""
+    there = present.get(site)
+    return site if there and there.connected else f"{site} (not connected)"
 
 
 def _study(given: Submitted) -> dict[str, object]:
     now = asdict(studies.progress(given))
-    return {"study": given.name, "digest": given.study.digest(), **now}
+    told = [word for word in studies.MARKS if studies.marked(given, word)]
+    return {
+        "study": given.name,
+        "digest": given.study.digest(),
+        "folder": str(given.folder),
+        **now,
+        "told": told,
+    }
 
 
-def _lines(row: dict[str, object]) -> list[str]:
-    doing = f": {row['doing']}" if row["doing"] and row["phase"] == "running" else ""
-    head = f"  {row['study']} ({str(row['digest'])[:HEX]}) {row['phase']}{doing}"
-    waiting = row["waiting"]
-    lines = [head]
-    if isinstance(waiting, tuple) and waiting and row["phase"] == "running":
-        lines.append(f"    waiting for {', '.join(waiting)} since {row['since']}")
-    elif row["since"]:
-        lines[0] += f" since {row['since']}"
-    error = row["error"]
+def _lines(row: dict[str, object], present: dict[str, Presence] | None) -> list[str]:
+    """Return a study as a person reads it: how far, for whom it waits, what went wrong.
+
+    One that is cut off waits for nobody: it waits for the aggregator itself.
+    """
+    waiting, error, told = row["waiting"], row["error"], row["told"]
+    name = f"  {row['study']} ({str(row['digest'])[:HEX]})"
+    going = row["phase"] == "running"
+    doing = f": {row['doing']}" if row["doing"] and going else ""
+    lines = [f"{name} {row['phase']}{doing} since {_time(str(row['since']))}"]
+    if going and present is None:
+        lines.append("    cut off; goes on when the aggregator runs")
+    elif going and present is not None and isinstance(waiting, tuple) and waiting:
+        whom = ", ".join(_whom(each, present) for each in waiting)
+        lines.append(f"    waiting for {whom}")
+    if isinstance(told, list) and told and row["phase"] in studies.OPEN:
+        lines.append(f"    told to {' and '.join(told)}")
     if isinstance(error, dict):
-        lines += [
-            f"    {name:<8}{error[name]}"
-            for name in ("what", "likely", "fix", "then")
-            if error.get(name)
-        ]
+        lines += [f"    {hint:<8}{error[hint]}" for hint in HINTS if error.get(hint)]
     return lines

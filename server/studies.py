@@ -11,7 +11,7 @@ The folder is named by the study's name and the start of its digest.
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -20,13 +20,14 @@ from common import private_files, wire
 from common import study as studies
 from common.errors import UsageError
 from common.study import Study
-from server import journal, rounds
+from server import journal, rounds, sealed
 from server.line import Tell
 from server.rounds import Outcome
 
 HEX = 12
 Phase = Literal["submitted", "running", "finished", "failed", "stopped"]
 Mark = Literal["begin", "stop"]
+MARKS: tuple[Mark, ...] = ("begin", "stop")
 OPEN = frozenset({"submitted", "running"})
 """The phases of a study that is not over."""
 
@@ -55,6 +56,16 @@ class Submitted:
         return self.study.study.name
 
     @property
+    def aggregator(self) -> Path:
+        """The folder of the aggregator that it was given to."""
+        return self.folder.parent.parent
+
+    def command(self, name: str) -> str:
+        """Return what an operator types to do *name* with this very study."""
+        word = self.study.digest()[:HEX]
+        return f"consilium server {name} {word} --dir {self.aggregator}"
+
+    @property
     def journal(self) -> Path:
         """Where its rounds are kept."""
         return self.folder / "journal"
@@ -70,7 +81,8 @@ def submit(aggregator: Path, study: Study) -> Submitted:
     if (place / "study.json").exists():
         _again(given)
         return given
-    private_files.make_folder(place)
+    for folder in (place.parent, place):
+        private_files.make_folder(folder)
     note(given, Progress("submitted", since=now()))
     private_files.write(place / "study.json", study.canonical())
     return given
@@ -111,9 +123,12 @@ def at(aggregator: Path, folder: str) -> Submitted:
 
 def mark(given: Submitted, word: Mark) -> None:
     """Leave the operator's word for the run of a study."""
-    now_ = progress(given)
-    if now_.phase not in OPEN:
-        raise UsageError(f"{given.name} has {now_.phase}: there is nothing to {word}")
+    phase = progress(given).phase
+    if phase not in OPEN:
+        raise UsageError(
+            f"{given.name} {_ended(phase)}: there is nothing to {word}",
+            then=f"consilium server status --dir {given.aggregator}",
+        )
     private_files.write(given.folder / word, now().encode())
 
 
@@ -129,10 +144,10 @@ def _again(given: Submitted) -> None:
         raise UsageError(
             f"{given.name} has finished already",
             fix="change the study to run another one: its digest will be another",
-            then=f"consilium server report {given.name} --dir DIR",
+            then=given.command("report"),
         )
     if phase not in OPEN:
-        for word in ("begin", "stop"):
+        for word in MARKS:
             (given.folder / word).unlink(missing_ok=True)
         note(given, Progress("submitted", since=now()))
 
@@ -164,7 +179,11 @@ def tells(given: Submitted) -> Tell:
     """Return what a run calls to say what it does, and for whom it waits."""
 
     def tell(doing: str, waiting: tuple[str, ...]) -> None:
-        note(given, Progress("running", doing, waiting, now()))
+        before, after = progress(given), Progress("running", doing, waiting, now())
+        if before.doing == doing and set(waiting) <= set(before.waiting):
+            after = replace(after, since=before.since)  # they were waited for before
+        if after != before:
+            note(given, after)
 
     return tell
 
@@ -180,21 +199,40 @@ def waits(given: Submitted) -> Callable[[], bool]:
 
 def outcome(given: Submitted) -> Outcome:
     """Return what a finished study came to; raise UsageError for another."""
+    phase = progress(given).phase
+    if phase != "finished":
+        raise UsageError(
+            f"{given.name} has not finished: it {_ended(phase)}",
+            then=f"consilium server status --dir {given.aggregator}",
+        )
     digest = given.study.digest()
     with journal.held(given.journal, digest, wire.PROTOCOL) as book:
-        if not book.closed:
-            raise UsageError(
-                f"{given.name} has not finished: {book.words()}",
-                then="consilium server status --dir DIR",
-            )
         return rounds.outcome_of(book)
 
 
-def seconds(given: Submitted) -> float:
-    """Return how long a study took, from its submission to the end of its journal."""
-    begun = (given.folder / "study.json").stat().st_mtime
-    ended = max(path.stat().st_mtime for path in given.journal.iterdir())
-    return ended - begun
+@dataclass(frozen=True, slots=True)
+class Took:
+    """When a run was over, and how many seconds it took, pauses and all."""
+
+    end: datetime
+    seconds: float
+
+
+def took(given: Submitted) -> Took:
+    """Return how long a run took, by the times of its records on the disk."""
+    times = written(given)
+    return Took(datetime.fromtimestamp(times[-1], UTC), times[-1] - times[0])
+
+
+def written(given: Submitted) -> list[float]:
+    """Return when each record of a run came on the disk."""
+    records = sorted(given.journal.glob(f"*{sealed.ENDING}"))
+    return [path.stat().st_mtime for path in records]
+
+
+def _ended(phase: Phase) -> str:
+    words = {"submitted": "is submitted", "running": "runs", "stopped": "was stopped"}
+    return words.get(phase, f"has {phase}")
 
 
 def now() -> str:

@@ -1,6 +1,5 @@
 """``consilium server start``, and what its operator does with a study."""
 
-import logging
 import signal
 import threading
 import time
@@ -11,12 +10,13 @@ import click
 
 from common import terminal
 from common.errors import StudyError
-from common.terminal import FILE, FOLDER, Terminal
+from common.terminal import FOLDER, Terminal
 from server.prompts import DIR
 
 if TYPE_CHECKING:  # help answers without loading these
     from common.study import Study
     from server.consortium import Consortium
+    from server.studies import Mark
 
 STUDY = click.argument("word", metavar="STUDY")
 LOOK_SECONDS = 1.0
@@ -31,34 +31,45 @@ LOOK_SECONDS = 1.0
 )
 @terminal.options
 def start(terminal: Terminal, folder: Path, listen: str | None) -> None:
-    """Run the aggregator in DIR until stopped (SIGTERM or Ctrl-C)."""
-    from server import addresses, consortium, prompts, service, views  # noqa: PLC0415
+    """Run the aggregator in DIR until stopped (SIGTERM or Ctrl-C).
 
-    opened = consortium.load(folder)
-    views.warn(terminal, opened, prompts.now())
+    Its log goes to stderr for people and, as one JSON object a line, to
+    DIR/logs/aggregator.log; with --json it goes to stdout like that too.
+    """
+    from common import talk  # noqa: PLC0415
+    from server import addresses, prompts, service, views  # noqa: PLC0415
+
+    opened = service.prepare(folder)
     where = listen or f"0.0.0.0:{addresses.port(opened.about.url)}"
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("consilium").setLevel("WARNING" if terminal.quiet else "INFO")
+    service.address(where)
+    level = "WARNING" if terminal.quiet else "INFO"
+    talk.begin(level, as_json=terminal.json, file=folder / "logs" / "aggregator.log")
+    views.warn(terminal, opened, prompts.now())
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    service.serve(folder, where, stop)
+    service.serve(opened, where, stop)
 
 
 @click.command()
-@click.argument("path", metavar="STUDY.toml", type=FILE)
+@STUDY
 @DIR
 @terminal.options
-def submit(terminal: Terminal, path: Path, folder: Path) -> None:
-    """Give STUDY.toml to the aggregator; it begins when every site has approved it."""
+def submit(terminal: Terminal, word: str, folder: Path) -> None:
+    """Give STUDY to the aggregator; it begins when every site has approved it.
+
+    STUDY is a file, STUDY.toml. One that was stopped or has failed goes on from its
+    last round; it may be named like elsewhere, by its name or its digest.
+    """
     from common import study as studies  # noqa: PLC0415
     from server import consortium, standing  # noqa: PLC0415
     from server import studies as given  # noqa: PLC0415
 
-    opened, study = consortium.load(folder), studies.read(path)
+    opened, path = consortium.load(folder), Path(word)
+    is_file = path.suffix == ".toml" or path.exists()
+    study = studies.read(path) if is_file else given.find(folder, word).study
     _known(opened, study)
-    laid = given.submit(folder, study)
-    terminal.result(*standing.submitted(folder, laid))
+    terminal.result(*standing.submitted(folder, given.submit(folder, study)))
 
 
 @click.command()
@@ -110,28 +121,26 @@ def stop(terminal: Terminal, word: str, folder: Path) -> None:
 )
 @terminal.options
 def report(terminal: Terminal, word: str, folder: Path, out: Path) -> None:
-    """Write the report of STUDY, once it has finished."""
-    from server import consortium, prompts, results, screen, studies  # noqa: PLC0415
+    """Write the report of STUDY, which has finished, from its journal."""
+    from server import consortium, results, screen, studies  # noqa: PLC0415
     from server import report as reports  # noqa: PLC0415
 
     consortium.load(folder)
     given = studies.find(folder, word)
-    outcome, took = studies.outcome(given), studies.seconds(given)
-    made = results.report(given.study, outcome, prompts.now(), took)
+    outcome, took = studies.outcome(given), studies.took(given)
+    made = results.report(given.study, outcome, took.end, took.seconds)
     page = reports.write(made, out)
     text = "\n".join([*screen.lines(made), "", f"report    {page}"])
     terminal.result(made.model_dump(mode="json"), text)
 
 
-def _mark(terminal: Terminal, folder: Path, word: str, mark: str) -> None:
-    from server import consortium, studies  # noqa: PLC0415
+def _mark(terminal: Terminal, folder: Path, word: str, mark: "Mark") -> None:
+    from server import consortium, standing, studies  # noqa: PLC0415
 
     consortium.load(folder)
     given = studies.find(folder, word)
-    studies.mark(given, mark)  # type: ignore[arg-type]
-    then = f"consilium server status --dir {folder}"
-    text = f"{given.name} is told to {mark}\nnext   {then}"
-    terminal.result({"ok": True, "study": given.name, "told": mark}, text)
+    studies.mark(given, mark)
+    terminal.result(*standing.marked(folder, given, mark))
 
 
 def _known(opened: "Consortium", study: "Study") -> None:

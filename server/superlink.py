@@ -32,6 +32,8 @@ from flwr.proto.control_pb2 import (
     StartRunRequest,
 )
 from flwr.proto.fab_pb2 import Fab
+from flwr.proto.node_pb2 import NodeInfo
+from flwr.supercore.constant import NodeStatus
 from flwr.supercore.control.control_http_client import ControlHttpClient
 
 from common.direct import Direct
@@ -91,6 +93,16 @@ class Link:
     def secret(self) -> Path:
         """What an executor must know to be given a run."""
         return self.folder / "executor.secret"
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Whether a site is connected, and since when it is or is not."""
+
+    site: str
+    connected: bool
+    since: str
+    """Empty when it never was."""
 
 
 def link(aggregator: Path, port: int) -> Link:
@@ -188,23 +200,35 @@ def healthy(link: Link) -> bool:
         return False
 
 
-def register(link: Link, site: str, certificate: x509.Certificate) -> int:
-    """Let the site with this certificate take part; return its number."""
+def key(certificate: x509.Certificate) -> bytes:
+    """Return the key of a certificate, as the SuperLink knows sites by it."""
     pem = serialization.Encoding.PEM
     shape = serialization.PublicFormat.SubjectPublicKeyInfo
-    key = certificate.public_key().public_bytes(pem, shape)
+    return certificate.public_key().public_bytes(pem, shape)
+
+
+def register(link: Link, site: str, certificate: x509.Certificate) -> int:
+    """Let the site with this certificate take part; return its number."""
     with _control(link) as control:
-        request = RegisterNodeRequest(public_key=key, name=site)
+        request = RegisterNodeRequest(public_key=key(certificate), name=site)
         return int(control.RegisterNode(request).node_id)
 
 
-def online(link: Link) -> dict[str, str]:
-    """Return since when each site that is connected has been, by name."""
+def registered(link: Link) -> dict[bytes, Presence]:
+    """Return who may take part, by key, and whether each is connected."""
     with _control(link) as control:
         nodes = control.ListNodes(ListNodesRequest()).nodes_info
     return {
-        each.name: each.last_activated_at for each in nodes if each.status == "online"
+        each.public_key: _presence(each)
+        for each in nodes
+        if each.status != NodeStatus.UNREGISTERED
     }
+
+
+def _presence(node: NodeInfo) -> Presence:
+    if node.status == NodeStatus.ONLINE:
+        return Presence(node.name, connected=True, since=node.last_activated_at)
+    return Presence(node.name, connected=False, since=node.last_deactivated_at)
 
 
 @contextmanager

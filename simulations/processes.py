@@ -24,7 +24,7 @@ from client import home, ledger
 from common import private_files
 from common.errors import ConsiliumError, QuorumError
 from common.study import Study
-from server import sealed, service, studies, superlink
+from server import service, studies, superlink
 from server.processes import Crew, Program
 from server.rounds import Outcome
 from server.studies import Submitted
@@ -86,23 +86,17 @@ def _run_in(
     with federation(folder, study, hospitals) as running:
 
         def meanwhile(given: Submitted) -> None:
-            if kill_one and not victims and len(_rounds(given)) > BEFORE_KILL:
+            if kill_one and not victims and len(studies.written(given)) > BEFORE_KILL:
                 victims.append(running.sites[0].parent.name)
                 LOG.warning("killing %s, as a power cut would", victims[0])
                 running.crew.kill(victims[0])
 
         outcome = run(study, running, meanwhile)
         given = studies.find(running.aggregator, study.digest())
-        took = [after - before for before, after in pairwise(_rounds(given))]
+        took = [after - before for before, after in pairwise(studies.written(given))]
         back = tuple(name for name in victims if _opened(running, name) > 1)
     per_round = statistics.median(took) if took else None
     return Ran(outcome, "processes", per_round, back)
-
-
-def _rounds(given: Submitted) -> list[float]:
-    """Return when each round was on the disk, by the clock of the disk."""
-    records = sorted(given.journal.glob(f"*{sealed.ENDING}"))
-    return [path.stat().st_mtime for path in records]
 
 
 def _opened(running: Federation, name: str) -> int:
@@ -159,7 +153,7 @@ def _aggregator(folder: Path, port: int) -> Program:
         _consilium(*arguments),
         superlink.settings(),
         log,
-        lambda: listens(port),
+        lambda: service.running(place) is not None,
     )
 
 

@@ -26,7 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import client.app
-from client import home, ledger, node
+from client import answering, home, ledger, node
 from client.chain import Entry
 from client.node import Resident
 from common import identity, plan, seal, wire
@@ -55,6 +55,13 @@ def changed(**changes: Any) -> Study:
 
 STUDY = changed()
 RUN = "run"
+
+
+def replied(question: Message, here: Resident) -> Message:
+    """Return what the true ClientApp says."""
+    reply = answering.answer(question, here.site, here.papers).reply
+    assert reply is not None
+    return reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,7 @@ class Ward:
 
     def ask(self, content: RecordDict, kind: str) -> Message:
         """Return what the hospital answers to *content*."""
-        return node.answer(self.say(content, kind), self.here)
+        return replied(self.say(content, kind), self.here)
 
     def open(self, study: Study = STUDY, run: str = RUN) -> None:
         """Open *study* as an honest aggregator would."""
@@ -99,7 +106,7 @@ class Ward:
         """Return why *message* is refused, having seen that nothing else happens."""
         before = self.entries()
         self.log.clear()
-        reply = node.answer(message, self.here)
+        reply = replied(message, self.here)
         return self.refused(reply, before)
 
     def refused(self, reply: Message, before: tuple[Entry, ...]) -> str:
@@ -186,7 +193,7 @@ def words(content: RecordDict, **changes: Any) -> RecordDict:
 def test_an_honest_round_is_answered_and_released_once(ward: Ward) -> None:
     ward.open()
     asked = ward.say(question(), wire.ROUND)
-    first, again = (node.answer(asked, ward.here) for _ in range(2))
+    first, again = (replied(asked, ward.here) for _ in range(2))
     assert first.has_content()
     one, two = (
         recorddict_to_proto(each.content).SerializeToString(deterministic=True)
@@ -257,9 +264,9 @@ def test_a_replay_a_reorder_and_a_fork_are_refused(ward: Ward) -> None:
     ward.open()
     shown = fitted()
     old = ward.say(question(), wire.ROUND)
-    assert node.answer(old, ward.here).has_content()
+    assert replied(old, ward.here).has_content()
     first = ward.say(question("logistic", 1, shown), wire.ROUND)
-    assert node.answer(first, ward.here).has_content()
+    assert replied(first, ward.here).has_content()
     assert ward.released() == 2
     moved = {**shown, "weights": shown["weights"] + 1e-12}
     cases = [
@@ -291,7 +298,7 @@ def test_the_message_of_an_older_run_is_worth_nothing_in_a_newer_one(
     ward.open()
     assert ward.ask(question(), wire.ROUND).has_content()
     closing = ward.say(wire.closing(STUDY.digest(), RUN), wire.CLOSE)
-    assert node.answer(closing, ward.here).has_content()
+    assert replied(closing, ward.here).has_content()
     old = ward.say(question(), wire.ROUND)
     assert "not open here" in ward.refuses(old)
     ward.open(run="second")

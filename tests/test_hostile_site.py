@@ -22,7 +22,7 @@ from flwr.proto.fleet_pb2 import PullMessagesRequest, PushMessagesRequest
 from flwr.proto.node_pb2 import Node
 
 import client.app
-from client import egress, node
+from client import answering, egress, node
 from client.credentials import Credentials
 from client.fleet import Line
 from client.node import Resident
@@ -71,11 +71,18 @@ class South:
             while not stop.wait(0.05):
                 if (question := self.line.take()) is None:
                     continue
-                for reply in self.twist(question, node.answer(question, self.here)):
+                for reply in self.twist(question, replied(question, self.here)):
                     try:
                         self.line.give(reply)
                     except httpx.HTTPError as refused:
                         self.broken.append(str(refused))
+
+
+def replied(question: Message, here: Resident) -> Message:
+    """Return what the true ClientApp says."""
+    reply = answering.answer(question, here.site, here.papers).reply
+    assert reply is not None
+    return reply
 
 
 @pytest.fixture(scope="module")

@@ -25,11 +25,11 @@ from flwr.proto.fleet_pb2 import (
 from flwr.supernode.fleet_http_client import FleetHttpClient
 
 import client.app
-from client import answering, node, presence, talk
+from client import answering, node, presence
 from client.answering import Said
 from client.node import Resident, Shift, Wait
 from client.presence import Board
-from common import direct, identity, seal, tls, wire
+from common import direct, identity, seal, talk, tls, wire
 from common.direct import Direct
 from common.errors import IdentityError, IntegrityError, MachineError, NetworkError
 from common.identity import SigningKey

@@ -16,6 +16,8 @@ from server.rounds import Outcome
 from simulations import engine, hospitals, result
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
+SHOWN = re.compile(r"  -?[\d.,]+ \([\d.,]+\)( [a-z]\S*)?$|  \w+ [\d,]+, ")
+"""A variable's mean and deviation with its unit, or its levels."""
 NAMES = ("birkental", "northmere", "port-selwyn", "valclaire")
 
 
@@ -140,7 +142,7 @@ def test_a_study_that_only_describes_shows_its_variables(
     assert text.startswith(f"{records} records of all hospitals together\n")
     for variable in counted[0].everything:
         (row,) = [each for each in shown if each.startswith(f"  {variable.name} ")]
-        assert re.search(r"  -?[\d.,]+ \([\d.,]+\) \S|  \w+ [\d,]+, ", row), row
+        assert SHOWN.search(row), row
     assert "\n1 round of describe, " in text
     for words in ("None", "joint model", "coefficient"):
         assert words not in text
