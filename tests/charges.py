@@ -114,10 +114,14 @@ def seal(reply: Message) -> str:
 
 
 def answer_forever(path: str, run: int, sequence: int) -> None:
-    """Answer round after round and run after run; say each answer that was sent.
+    """Answer round after round and run after run; say each question and its answer.
 
-    Whoever was killed goes on from the answer that was said last.
+    Whoever was killed goes on from the question that was asked last.
     """
+
+    def say(*words: object) -> None:
+        sys.stdout.write(" ".join(map(str, words)) + "\n")
+        sys.stdout.flush()
 
     def slowly(file: int, data: bytes) -> None:
         for place in range(0, len(data), 16):
@@ -130,9 +134,9 @@ def answer_forever(path: str, run: int, sequence: int) -> None:
         while True:
             opened = asked.open(own, f"run-{run}")
             for number in range(sequence, ROUNDS + 1):
+                say(run, number, "asked", opened.has_content())
                 reply = asked.ask(own, number, run=f"run-{run}")
                 said = seal(reply) if reply.has_content() else "no"
-                sys.stdout.write(f"{run} {number} {said} {opened.has_content()}\n")
-                sys.stdout.flush()
+                say(run, number, said, opened.has_content())
             asked.close(own, f"run-{run}")
             run, sequence = run + 1, 1

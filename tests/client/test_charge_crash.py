@@ -236,6 +236,8 @@ def test_killed_at_any_moment_what_was_sent_was_charged(tmp_path: Path) -> None:
             at, which, answer, _ = line.split()
             run, number = int(at), int(which)
             assert answer != "no", line
+            if answer == "asked":
+                continue
             heard[f"run-{run}", number].add(answer)
         if number == charges.ROUNDS:
             run, number = run + 1, 1

@@ -1,7 +1,9 @@
 """Noise: normal, independent, on its grid, and of a key that is never used again."""
 
+import ast
 import hashlib
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,3 +113,15 @@ def test_the_tail_ends_where_it_is_said() -> None:
     assert (zeros > 0).all()
     assert (zeros <= 1).all()
     assert math.sqrt(-2 * math.log(2.0**-noise.UNIFORM)) > 8.5
+
+
+def test_nobody_but_the_door_adds_noise_and_nothing_seeds_it() -> None:
+    root = Path(__file__).parents[2]
+    calls = [
+        (path.name, len(node.args), node.keywords)
+        for package in ("client", "common", "server")
+        for path in (root / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "noise.add"
+    ]
+    assert calls == [("egress.py", 3, [])], "sums, deviation, clip: no entropy"
