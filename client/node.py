@@ -31,7 +31,8 @@ REMIND = 60.0
 """Seconds between two lines of the log that say the same."""
 REFUSALS = {
     401: "the aggregator does not know this hospital's key, or the clocks differ",
-    403: "the aggregator's door does not let this hospital through",
+    403: "the aggregator's door does not let this hospital through, or what it was "
+    "asked belongs to a study that is over by now",
     503: "the aggregator's door is open, and behind it nobody answers yet",
     412: "the aggregator does not take this hospital in yet: it has not read the new "
     "certificate, or counts an older connection as present, for up to 20 s",
