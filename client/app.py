@@ -12,7 +12,7 @@ from pathlib import Path
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from client import egress, home, site
+from client import budget, egress, home, site
 from client.egress import Asked
 from client.opened import Opened, Shelf, open_study
 from common import wire
@@ -45,13 +45,12 @@ def _open(message: Message, path: str) -> Message:
     held = SHELF.held.get((path, study.digest()))
     local = held.site if held else site.read(Path(path))
     home.request(local.home, study, run, _now)
-    if held:
-        site.admit(local, study, _now().date())
+    site.admit(local, study, _now().date())
+    budget.expect(local, study, run, held, _now)
     opened = held or open_study(local, study, _now().date())
     egress.enough(opened)
-    home.note(local.home, home.about("admitted", study), _now)
+    budget.admit(opened, run, _now)
     reply = egress.ready(message, opened, run)
-    opened.memory.begin(run)
     SHELF.hold(opened)
     return reply
 
@@ -66,6 +65,7 @@ def _close(message: Message, path: str) -> Message:
     place = wire.read_place(message.content)
     opened: Opened = SHELF.find(path, place.digest)
     opened.memory.known(place.run)
+    budget.close(opened, place.run, _now)
     SHELF.drop(path, place.digest)
     return egress.ready(message, opened, place.run)
 

@@ -24,8 +24,8 @@ import rfc8785
 from common.errors import IntegrityError
 
 KINDS = (
-    *("requested", "refused", "admitted", "released"),
-    *("approved", "denied", "paused", "resumed", "revoked"),
+    *("requested", "refused", "admitted", "released", "closed"),
+    *("approved", "denied", "paused", "resumed", "revoked", "granted"),
 )
 GENESIS = "0" * 64
 """What the first entry names as the hash before it."""

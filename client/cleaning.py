@@ -155,6 +155,7 @@ def _table(site: Site, study: Study, work: Work) -> Table:
         values=np.ascontiguousarray(values.to_numpy(dtype=np.float64)),
         outcome=work.frame[study.outcome.name].to_numpy(dtype=np.float64),
         train=train,
+        person=pd.factorize(person)[0].astype(np.int64),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
     )

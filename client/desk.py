@@ -54,7 +54,12 @@ def sit(path: Path) -> Desk:
             fix='at the top of site.toml:   home = "state"',
             then=f"consilium client inbox --site {path}",
         )
-    return Desk(local, local.home, _user(), lambda: datetime.now(UTC))
+    return Desk(local, local.home, _user(), now)
+
+
+def now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(UTC)
 
 
 def find(desk: Desk, word: str, sensible: Collection[str]) -> Study:

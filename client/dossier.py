@@ -7,7 +7,7 @@ run by the code that a round runs.
 from dataclasses import dataclass
 from pathlib import Path
 
-from client import approvals, changes, desk, home, review
+from client import approvals, balance, changes, desk, home, review
 from client.approvals import HEX, Standing
 from client.changes import Change
 from client.desk import Desk
@@ -27,6 +27,7 @@ class Dossier:
     stands: Standing
     before: Study | None
     dry_run: Review | ConsiliumError
+    budget: tuple[str, ...]
 
     def facts(self) -> dict[str, object]:
         """Return the dossier as plain data."""
@@ -42,6 +43,7 @@ class Dossier:
             "leaves": [line.facts() for line in manifest.lines(self.study)],
             "since": self.before.digest() if self.before else None,
             "changes": [each.facts() for each in self.changes],
+            "budget": list(self.budget),
             "dry_run": _outcome(self.dry_run),
         }
 
@@ -63,6 +65,9 @@ class Dossier:
                 *(f"  {line}" for line in _variables(self.study)),
                 "",
                 *self._differences(),
+                "",
+                "Privacy budget of the people here:",
+                *(f"  {line}" for line in self.budget),
                 "",
                 "Dry run on the records here; nothing was sent:",
                 *(f"  {line}".rstrip() for line in _said(self.dry_run)),
@@ -108,7 +113,8 @@ def _dossier(at: Desk, study: Study) -> Dossier:
         dry_run: Review | ConsiliumError = review.check(at.site, study, at.today)
     except ConsiliumError as refused:
         dry_run = refused
-    return Dossier(study, stands, last_approved(at, study), dry_run)
+    cost = tuple(balance.question(at.site, study, at.entries()))
+    return Dossier(study, stands, last_approved(at, study), dry_run, cost)
 
 
 def _outcome(dry_run: Review | ConsiliumError) -> dict[str, object]:

@@ -3,7 +3,9 @@
 Everything that leaves passes one of three functions, each building a Flower reply:
 ``ready`` (the site's name), ``release`` (summands, exactly as the study declares them,
 from enough people) and ``refuse`` (an id; the reason stays in the site's own log).
-At a site with a home, the ledger holds each of them before its reply is built.
+At a site with a home, the ledger holds each of them before its reply is built. Where
+the study promises privacy, noise is added here, charged, and the answer is stored: a
+round that is asked again gets the noise that was paid for.
 """
 
 import logging
@@ -13,7 +15,7 @@ from pathlib import Path
 
 from flwr.app import Error, Message
 
-from client import home, ledger, training
+from client import answers, budget, chain, home, noise, training
 from client import site as sites
 from client.chain import Note
 from client.credentials import Credentials
@@ -22,9 +24,9 @@ from client.memory import Turn
 from client.opened import Opened
 from client.site import CHECK, Site
 from client.table import Table
-from common import plan, seal, wire
+from common import costs, plan, seal, wire
 from common.errors import ConsiliumError, Refusal
-from common.release import flatten
+from common.release import Array, flatten
 from common.study import Study
 from common.task import Task, check_state
 
@@ -63,14 +65,12 @@ def release(
     turn = Turn(opened.step(place.task, place.round), place)
     vector = opened.memory.recall(place.run, turn)
     if vector is None:
-        if opened.site.home:
-            sites.admit(opened.site, study, clock().date())
-        check_state(task, study, question.state)
-        summands = training.run(task, study, question.state, opened.design)
-        vector = flatten(task.release(study), summands)
-        _spend(opened, task, place.round, vector.size, clock)
+        vector = _computed(question, opened, turn, clock)
         opened.memory.keep(place.run, turn, vector)
-    reply = wire.Answer(place, opened.site.name, vector)
+    if opened.site.home and costs.promise(study):
+        answers.keep(opened.site.home, turn, vector)
+    head = str(chain.head(opened.site.entries())) if opened.site.home else ""
+    reply = wire.Answer(place, opened.site.name, vector, head)
     return Message(wire.answer(reply), reply_to=message)
 
 
@@ -113,24 +113,20 @@ def short(site: Site, study: Study, table: Table, task: Task) -> bool:
     return table.people[task.rows] < floor_of(site, study)
 
 
-def _spend(opened: Opened, task: Task, number: int, size: int, clock: Clock) -> None:
-    """Make a release durable before its reply exists; after a crash it still counts.
-
-    The approval is looked at once more while nobody else can write: a steward who
-    said stop has been heard.
-    """
-    site = opened.site
-    if site.home is None:
-        return
-    facts: dict[str, str | int] = {
-        "task": task.name,
-        "round": number,
-        "numbers": size,
-        "people": opened.table.people[task.rows],
-    }
-    with ledger.writing(home.log(site.home)) as log:
-        sites.approval(site, opened.study, log.entries, clock().date())
-        log.append(home.about("released", opened.study, **facts), clock)
+def _computed(question: wire.Ask, opened: Opened, turn: Turn, clock: Clock) -> Array:
+    """Return the sums of one round, with their noise, once they are in the ledger."""
+    study, task = opened.study, plan.find(opened.study, turn.place.task)
+    if opened.site.home:
+        sites.admit(opened.site, study, clock().date())
+    budget.afford(opened, task, turn, clock)
+    check_state(task, study, question.state)
+    summands = training.run(task, study, question.state, opened.design)
+    vector = flatten(task.release(study), summands)
+    if costs.promise(study):
+        deviation = costs.deviation(study, task)
+        vector = noise.add(vector, deviation, costs.noisy(task).clip(study))
+    budget.charge(opened, task, turn, vector.size, clock)
+    return vector
 
 
 def _write_refusal(asked: Asked, number: str, reason: Exception, clock: Clock) -> None:

@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from client import chain, desk, ledger
+from client import chain, desk, ledger, spending
 from client.approvals import HEX
 from client.chain import Entry, Head
+from common import privacy
 from common.errors import UsageError
 from common.terminal import Terminal
 
-COLUMNS = ("time", "study", "digest", "task", "round", "numbers", "people")
+COLUMNS = (
+    *("time", "study", "digest", "task", "round", "numbers", "people"),
+    *("split", "mu", "epsilon"),
+)
 HEAD = re.compile(r"(?P<number>\d+):(?P<hash>[0-9a-f]{64})")
 
 
@@ -38,14 +42,21 @@ def releases(terminal: Terminal, path: Path, since: str, *, as_csv: bool) -> Non
     """Say what left this site, from the first day or from *since*."""
     at = desk.sit(path)
     first = desk.day(since, at.today, ahead=False).isoformat() if since else ""
+    delta = at.site.mapping.budget.delta
     found = [
-        {**asdict(entry), **entry.facts}
+        {**asdict(entry), **entry.facts, "epsilon": _epsilon(entry, delta)}
         for entry in at.entries()
         if entry.kind == "released" and entry.time[:10] >= first
     ]
     rows = [{name: each.get(name, "") for name in COLUMNS} for each in found]
     facts = {"ok": True, "site": at.site.name, "releases": rows}
     terminal.result(facts, _csv(rows) if as_csv else _table(rows))
+
+
+def _epsilon(entry: Entry, delta: float) -> float | str:
+    """Return what a release cost by itself; nothing for one that left exact."""
+    event = spending.event_of(entry.facts)
+    return round(privacy.epsilon_of([event], delta), 6) if event else ""
 
 
 def _head(text: str) -> Head:
@@ -79,8 +90,12 @@ def _table(rows: Sequence[dict[str, object]]) -> str:
     lines = [
         f"{str(row['time'])[:19]}  {row['study']!s:<20}{str(row['digest'])[:HEX]}  "
         f"{row['task']!s:<10} round {row['round']:>3}  {row['numbers']:>6} numbers "
-        f"over {row['people']} people"
+        f"over {row['people']} people, {_cost(row)}"
         for row in rows
     ]
     studies = {row["digest"] for row in rows}
     return "\n".join([*lines, f"{len(rows)} releases, {len(studies)} studies; 0 rows"])
+
+
+def _cost(row: dict[str, object]) -> str:
+    return f"epsilon {row['epsilon']:.3g}" if row["epsilon"] != "" else "UNPROTECTED"

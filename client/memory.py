@@ -5,10 +5,12 @@ asked for an earlier round, a later one, or the same one from another state, it 
 answers from two states would tell more than the study that was approved.
 
 The memory is lost when the site restarts, and it then begins anew wherever the run is.
-Formulas are deterministic, so what it computes again is the same to the last bit.
+Formulas are deterministic, so what it computes again is the same to the last bit. Noise
+is not: under a promise the last answer is on the disk as well (client/answers.py).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from common.errors import Refusal
 from common.release import Array
@@ -22,6 +24,16 @@ class Turn:
     step: tuple[int, int]
     place: Place
 
+    def facts(self) -> dict[str, object]:
+        """Return the turn as plain data."""
+        return asdict(self)
+
+
+def turn_of(facts: dict[str, Any]) -> Turn:
+    """Undo :meth:`Turn.facts`; raise an error of Python's own for what is no turn."""
+    task, number = facts["step"]
+    return Turn((task, number), Place(**facts["place"]))
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -32,6 +44,11 @@ class Memory:
     def begin(self, run: str) -> None:
         """Expect rounds of *run*; one that is known already goes on where it was."""
         self.last.setdefault(run, None)
+
+    def take_up(self, run: str, turn: Turn, answer: Array) -> None:
+        """Go on with *run* from an answer that was stored, unless there is a newer."""
+        if self.last.get(run) is None:
+            self.keep(run, turn, answer)
 
     def known(self, run: str) -> None:
         """Raise Refusal unless *run* opened the study here."""

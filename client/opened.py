@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from client import cleaning, site
+from client.chain import Entry
 from client.memory import Memory
 from client.site import Site
 from client.sources import csv
@@ -20,7 +21,10 @@ from common.study import Study
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """One site's side of one study, ready to answer rounds."""
+    """One site's side of one study, ready to answer rounds.
+
+    ``book`` holds the charges of a site without a home; another has its ledger.
+    """
 
     site: Site
     study: Study
@@ -28,13 +32,15 @@ class Opened:
     table: Table
     design: Design
     memory: Memory = field(default_factory=Memory)
+    book: list[Entry] = field(default_factory=list)
 
     def step(self, task: str, number: int) -> tuple[int, int]:
         """Return where a round stands in the study; raise Refusal outside of it."""
-        names = [each.name for each in plan.tasks(self.study)]
-        if task not in names or not 1 <= number <= self.study.rounds.maximum:
+        tasks = {each.name: each for each in plan.tasks(self.study)}
+        known = tasks.get(task)
+        if known is None or not 1 <= number <= plan.rounds(self.study, known):
             raise Refusal(f"the study has no round {number} of {task!r}")
-        return names.index(task), number
+        return [*tasks].index(task), number
 
 
 def open_study(local: Site, study: Study, today: date) -> Opened:

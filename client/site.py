@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from client import approvals, home, ledger
 from client.chain import Entry
 from common import toml_file
 from common.errors import Refusal
+from common.privacy import LARGEST
 from common.schema import Document, Name, Text
 from common.study import SiteName, Study
 
@@ -52,6 +53,19 @@ class Column(Document):
         return self
 
 
+class Budget(Document):
+    """What all studies together may spend of the privacy of the people in the export.
+
+    With ``require`` a study must promise privacy; with ``noise = "site"`` its promise
+    must hold by this site's own noise, whatever the other sites and the sum do.
+    """
+
+    epsilon: float = Field(default=0.0, ge=0.0, lt=LARGEST)
+    delta: float = Field(default=1e-5, gt=0.0, le=1e-3)
+    require: bool = False
+    noise: Literal["any", "site"] = "any"
+
+
 class Mapping(Document):
     """The whole of ``site.toml``."""
 
@@ -61,6 +75,7 @@ class Mapping(Document):
     approved: tuple[str, ...] | None = None
     home: Text | None = None
     min_people: int = Field(default=10, ge=1)
+    budget: Budget = Budget()
 
 
 @dataclass(frozen=True, slots=True)

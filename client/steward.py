@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from client import approvals, changes, desk, dossier, home, ledger, site
+from client import approvals, balance, changes, desk, dossier, home, ledger, site
 from client.approvals import HEX, Standing
 from client.desk import Desk
 from common.errors import Refusal, UsageError
@@ -112,6 +112,7 @@ def _before_yes(at: Desk, study: Study, last: date) -> str:
     """Return what a person should have before them when they type the name."""
     about = study.study
     old = dossier.last_approved(at, study)
+    cost = "\n           ".join(balance.question(at.site, study, at.entries()))
     differs = f"{len(changes.between(old, study))} settings differ" if old else ""
     return "\n".join(
         [
@@ -120,6 +121,7 @@ def _before_yes(at: Desk, study: Study, last: date) -> str:
             f"  contact  {about.contact}",
             f"  until    {last}",
             f"  before   {differs or 'no version of it was approved here'}",
+            f"  budget   {cost}",
             f"  by       {at.by}, into the ledger",
         ]
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from common import terminal
+from common.errors import UsageError
 from common.terminal import Terminal
 
 Command = Callable[..., None]
@@ -117,7 +118,39 @@ def releases(terminal: Terminal, path: Path, since: str, *, as_csv: bool) -> Non
     logbook.releases(terminal, path, since, as_csv=as_csv)
 
 
+@click.group(invoke_without_command=True)
+@click.option("--site", "path", metavar="SITE.toml", type=terminal.FILE)
+@click.option("--study", default="", help="What would this one cost?")
+@terminal.options
+def budget(terminal: Terminal, path: Path | None, study: str) -> None:
+    """Say what studies have spent of the privacy of this site's people."""
+    from client import balance  # noqa: PLC0415
+
+    if click.get_current_context().invoked_subcommand:
+        return
+    if path is None:
+        raise UsageError("whose budget?", fix="--site SITE.toml")
+    balance.show(terminal, path, study)
+
+
+@budget.command()
+@click.argument("epsilon", type=float)
+@at_site
+@click.option("--reason", required=True, help="Why; for the ledger.")
+@click.option(
+    "--i-am-granting", "typed", metavar="SITE", help="The name, typed by a script."
+)
+@terminal.options
+def grant(
+    terminal: Terminal, epsilon: float, path: Path, reason: str, typed: str | None
+) -> None:
+    """Let all studies together spend EPSILON more, by typing the site's name."""
+    from client import balance  # noqa: PLC0415
+
+    balance.grant(terminal, path, epsilon, reason, typed)
+
+
 COMMANDS = (
     *(inbox, review, approve, deny, pause, resume, revoke),
-    *(verify, releases),
+    *(verify, releases, budget),
 )

@@ -23,13 +23,15 @@ class Count:
 class Table:
     """Clean values [records, variables], outcome [records], and who trains.
 
-    A category is the index of its level and a gap is NaN. ``people`` counts the people
-    who train and who test: a person's records are never on both sides.
+    A category is the index of its level and a gap is NaN. Records of one person have
+    one code in ``person``, which says nothing else. ``people`` counts the people who
+    train and who test: a person's records are never on both sides.
     """
 
     values: Array
     outcome: Array
     train: NDArray[np.bool_]
+    person: NDArray[np.int64]
     people: dict[Split, int]
     report: tuple[Count, ...]
 
@@ -40,5 +42,12 @@ class Table:
 
     def rows(self, split: Split) -> Rows:
         """Return the clean values and outcomes of the people who train, or who test."""
-        chosen = self.train if split == "train" else ~self.train
+        chosen = self._side(split)
         return Rows(self.values[chosen], self.outcome[chosen])
+
+    def persons(self, split: Split) -> NDArray[np.int64]:
+        """Return the code of the person behind each of these records."""
+        return self.person[self._side(split)]
+
+    def _side(self, split: Split) -> NDArray[np.bool_]:
+        return self.train if split == "train" else ~self.train

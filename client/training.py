@@ -1,13 +1,24 @@
-"""Runs a task's formula over a table: the only place where records meet arithmetic."""
+"""Runs a task's formula over a table: the only place where records meet arithmetic.
+
+Where the study promises privacy, a formula only says what each record contributes, and
+the sum over people is made and bounded here. Noise is added at the door.
+"""
+
+import logging
 
 import numpy as np
 
+from client import clipping
+from client.clipping import Codes, Part
 from client.table import Table
+from common import costs
 from common.encoding import Encoding, check, encode
 from common.errors import IntegrityError
-from common.release import Summands
+from common.release import Summands, length, unflatten
 from common.study import Study
-from common.task import Rows, State, Task
+from common.task import Rows, Split, State, Task
+
+LOG = logging.getLogger("consilium.client")
 
 
 class Design:
@@ -38,6 +49,10 @@ class Design:
             self._kept[task.rows] = encoded
         return self._kept[task.rows]
 
+    def persons(self, split: Split) -> Codes:
+        """Return who is behind each of the records of :meth:`rows`."""
+        return self._table.persons(split)
+
     def _agreed(self, study: Study, encoding: Encoding) -> Encoding:
         if self._encoding is None:
             check(study, encoding)
@@ -48,8 +63,20 @@ class Design:
 
 
 def run(task: Task, study: Study, state: State, design: Design) -> Summands:
-    """Return this site's summands of one round."""
-    return task.local(study, state, design.rows(study, task, state))
+    """Return this site's summands of one round: clipped by person under a promise."""
+    rows = design.rows(study, task, state)
+    if study.privacy == "none":
+        return task.local(study, state, rows)
+    noisy, release = costs.noisy(task), task.release(study)
+    part = Part(
+        each=lambda block: noisy.each(study, state, block),
+        width=length(release),
+        clip=noisy.clip(study),
+    )
+    clipped = clipping.add(part, rows, design.persons(task.rows))
+    if clipped.broken:
+        LOG.warning("%s: %d records count as 0: not finite", task.name, clipped.broken)
+    return unflatten(release, clipped.total)
 
 
 def _same(one: Encoding, other: Encoding) -> bool:

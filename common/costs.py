@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from common import plan
 from common.errors import StudyError
 from common.privacy import Gaussian, mu_of, shares
+from common.promise import at_a_site
 from common.study import Privacy, Study
 from common.task import Noisy, Task
 
@@ -53,8 +54,7 @@ def deviation(study: Study, task: Task) -> float:
     if wanted is None:
         return 0.0
     whole = noisy(task).clip(study) / charges(study)[task.name].mu
-    honest = study.rounds.quorum - wanted.colluders
-    return whole / math.sqrt(honest) if wanted.noise == "shared" else whole
+    return at_a_site(study, whole)
 
 
 def _split(study: Study, total: float, split: str) -> Iterable[tuple[str, float]]:

@@ -41,3 +41,15 @@ def auc(value: float, positives: float, negatives: float) -> Interval | None:
     low = brentq(excess, 0.0, min(value, 1.0 - EDGE)) if value > 0.0 else 0.0
     high = brentq(excess, max(value, EDGE), 1.0) if value < 1.0 else 1.0
     return float(low), float(high)
+
+
+def widened(value: float, chance: Interval | None, moved: float) -> Interval | None:
+    """Return the interval of *chance* around *value*, and of what *moved* it besides.
+
+    The two are independent, so their halves add up as squares do; ends stay in 0 to 1.
+    """
+    if chance is None:
+        return None
+    below, above = value - chance[0], chance[1] - value
+    low, high = value - math.hypot(below, moved), value + math.hypot(above, moved)
+    return max(0.0, low), min(1.0, high)

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+import click
+
 from common import plan
 from common.study import Study
 
@@ -54,11 +56,12 @@ def text(study: Study, leaves: tuple[Leaving, ...]) -> str:
 def privacy(study: Study) -> str:
     """Return what the study's privacy setting means, in words."""
     if study.privacy == "none":
-        return '"none": sums leave exact, without noise'
+        return click.style('"none": sums leave exact, without noise', fg="red")
     kept = study.privacy
+    together = f", {kept.colluders} may collude" if kept.noise == "shared" else ""
     return (
         f"epsilon {kept.epsilon:g}, delta {kept.delta:g} for each person at each site, "
-        f'noise "{kept.noise}"'
+        f'noise "{kept.noise}"{together}'
     )
 
 

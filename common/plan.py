@@ -5,13 +5,22 @@ from common.study import Study
 from common.task import Task, model_of
 from common.tasks.describe import DESCRIBE
 from common.tasks.evaluate import EVALUATE
+from common.tasks.private_describe import PRIVATE_DESCRIBE
+from common.tasks.private_evaluate import PRIVATE_EVALUATE
 
 
 def tasks(study: Study) -> tuple[Task, ...]:
-    """Return the tasks of *study* in the order in which they run."""
+    """Return the tasks of *study* in order: private forms if it promises privacy."""
+    exact = study.privacy == "none"
+    describe = DESCRIBE if exact else PRIVATE_DESCRIBE
     if study.model is None:
-        return (DESCRIBE,)
-    return DESCRIBE, model_of(study).fit, EVALUATE
+        return (describe,)
+    return describe, model_of(study).fit, EVALUATE if exact else PRIVATE_EVALUATE
+
+
+def rounds(study: Study, task: Task) -> int:
+    """Return how often *task* may be asked: as often as a promise pays for."""
+    return task.noisy.rounds(study) if task.noisy else study.rounds.maximum
 
 
 def find(study: Study, name: str) -> Task:

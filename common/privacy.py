@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 from scipy.optimize import brentq
 from scipy.special import log_ndtr
 
@@ -139,7 +140,8 @@ def _prv(mu: float, steps: list[Subsampled], delta: float) -> float:
     accountant.history = [(*pair, count) for pair, count in merged.items()]
     if mu:
         accountant.history.append((1 / mu, 1.0, 1))
-    return float(accountant.get_epsilon(delta, eps_error=EPS_ERROR))
+    with np.errstate(divide="ignore"):  # at rate 1, log(0) is minus infinity: rightly
+        return float(accountant.get_epsilon(delta, eps_error=EPS_ERROR))
 
 
 def _require(name: str, value: float, good: bool) -> None:  # noqa: FBT001 - a claim

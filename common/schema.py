@@ -41,6 +41,8 @@ class Number(Document):
 
     ``units`` says how other units become the declared one: a factor, or a pair
     (factor, offset) for scales with another zero: ``{degF = [0.5556, -17.778]}``.
+    ``typical`` is a mean and a deviation that were published: a study that promises
+    privacy standardises by them and spends nothing on learning its own.
     """
 
     kind: Literal["number"]
@@ -50,6 +52,7 @@ class Number(Document):
     units: dict[str, Conversion] = {}
     missing: Literal["median", "mean", "exclude"] = "median"
     indicator: bool = False
+    typical: tuple[Finite, Factor] | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -62,6 +65,16 @@ class Number(Document):
             raise ValueError(msg)
         if self.unit in self.units:
             msg = f"{self.name} is declared in {self.unit}: it needs no conversion"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _usual(self) -> Self:
+        if self.typical is None:
+            return self
+        (low, high), (mean, deviation) = self.range, self.typical
+        if not low <= mean <= high or deviation > (high - low) / 2:
+            msg = f"typical of {self.name} is a mean and a deviation within its range"
             raise ValueError(msg)
         return self
 

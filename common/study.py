@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import rfc8785
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from common import toml_file
 from common.registry import MODELS
@@ -30,6 +30,8 @@ from common.schema import (
 SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 CHECK = "consilium study check "
+UNTOLD = 1e-5
+"""The largest delta of a study that does not say how many people it expects."""
 
 
 class About(Document):
@@ -110,20 +112,43 @@ class Privacy(Document):
     Protected are all records of one person at one site: whether they are there at all.
     With noise ``"site"`` each site's own releases keep (epsilon, delta); with
     ``"shared"`` only the sum over the honest sites does, ``colluders`` of the quorum
-    being not honest.
+    being not honest. ``expected_people`` is about how many will train at all sites
+    together, from what is publicly known: it sets how many steps are worth taking.
     """
 
     epsilon: float = Field(gt=0.0, le=100.0)
     delta: float = Field(gt=0.0, le=1e-3)
     noise: Literal["site", "shared"]
     colluders: int = Field(default=0, ge=0)
+    expected_people: int | None = Field(default=None, ge=1, le=10**9)
+
+    @model_validator(mode="after")
+    def _rarer_than_a_person(self) -> Self:
+        most = 1 / self.expected_people if self.expected_people else UNTOLD
+        if self.delta > most:
+            known = self.expected_people or "an untold number of"
+            msg = f"a delta of {self.delta:g} gives away one of {known} people"
+            raise ValueError(f"{msg}: {most:.2g} at most")
+        return self
+
+
+def _form(value: object) -> str:
+    """Return how privacy is written: in a word or in a table."""
+    return "word" if isinstance(value, str) else "table"
+
+
+Kept = Annotated[
+    Annotated[Literal["none"], Tag("word")] | Annotated[Privacy, Tag("table")],
+    Discriminator(_form),
+]
+"""A promise of privacy, or the word that there is none."""
 
 
 class Study(Document):
     """The protocol of one study, as the consortium signed it."""
 
     format: Literal[1]
-    privacy: Literal["none"] | Privacy
+    privacy: Kept
     study: About
     variables: tuple[Variable, ...] = Field(min_length=1)
     outcome: Outcome
@@ -136,7 +161,7 @@ class Study(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for check in (_names, _cohort, _roster, _honest, _prediction):
+        for check in (_names, _cohort, _roster, _honest, _prediction, _keeps):
             check(self)
         return self
 
@@ -236,3 +261,15 @@ def _prediction(study: Study) -> None:
     if isinstance(study.outcome, Number) and study.outcome.range[0] < entry.lowest:
         msg = f"{study.model.kind} needs an outcome of at least {entry.lowest:g}"
         raise ValueError(msg)
+
+
+def _keeps(study: Study) -> None:
+    """Refuse a promise that no form of the model keeps, before anybody is asked."""
+    if study.model is None or study.privacy == "none":
+        return
+    if MODELS[study.model.kind].private is None:
+        able = ", ".join(kind for kind, entry in MODELS.items() if entry.private)
+        msg = f"{study.model.kind} has no private form yet: choose {able}"
+        refused = ValueError(f'{msg}, or privacy = "none"')
+        refused.add_note("model.kind")
+        raise refused

@@ -13,6 +13,7 @@ TEMPLATE = """\
 # A study: the one file that the consortium agrees on. `consilium study check` reads it.
 format = 1
 privacy = "none"            # written out on purpose: sums leave exact, without noise
+                            # or promise privacy: see the end of this file
 
 [study]
 name = "{name}"
@@ -28,6 +29,8 @@ name = "age"
 unit = "a"
 range = [18, 110]           # plausible values: outside becomes missing, and is counted
 missing = "median"          # or "mean", or "exclude"
+typical = [55, 15]          # optional: published mean and deviation; under a promise of
+                            # privacy nothing is then spent on learning them
 
 [[variables]]
 kind = "number"
@@ -61,6 +64,14 @@ quorum = 3                  # so many sites at least, or the study does not run
 
 [evaluation]
 test = 0.3                  # share of people who test, always the same people
+
+# [privacy]                 # instead of privacy = "none"; see docs/privacy.md
+# epsilon = 1.0             # what this study may cost each person, all rounds together
+# delta = 1e-5              # below 1 / expected_people
+# noise = "site"            # each site's own sums keep the promise; "shared" has less
+#                           # noise: only the sum over honest sites keeps it, where
+#                           # colluders = 1 says how many of the quorum are not honest
+# expected_people = 500     # optional: about how many train, from what is public
 """
 
 

@@ -26,8 +26,8 @@ from typing import Literal
 import numpy as np
 
 from common.errors import IntegrityError, StudyError
-from common.registry import load
-from common.release import Array, Release, Summands
+from common.registry import load, load_private
+from common.release import Array, Release, Summands, unflatten
 from common.study import Study
 
 Findings = dict[str, object]
@@ -92,18 +92,24 @@ class Rows:
         return f"<Rows of {len(self.y)} records>"
 
 
+Each = Callable[[Study, State, Rows], Array]
+Local = Callable[[Study, State, Rows], Summands]
+
+
 @dataclass(frozen=True, slots=True)
 class Noisy:
     """How a task's sums become private: by one person's part in them, at most.
 
     ``each(study, state, rows)`` returns every record's part of the release as one row
-    [records, numbers], in declared order. The site adds up the rows of a person, clips
-    them together to the Euclidean length ``clip(study)``, adds up the people, and adds
-    noise. ``rounds(study)`` is how often that happens: a constant of the study.
+    [records, numbers], in declared order. A row depends on its own record and on no
+    other, to the last bit: no matrix product, whose rounding does. The site adds up the
+    rows of a person, clips them together to the Euclidean length ``clip(study)``, adds
+    up the people, and adds noise. ``rounds(study)`` is how often that happens: a
+    constant of the study.
     ``weight`` is the task's share of mu^2 among the tasks over the same people.
     """
 
-    each: Callable[[Study, State, Rows], Array]
+    each: Each
     clip: Callable[[Study], float]
     rounds: Callable[[Study], int]
     weight: float
@@ -122,10 +128,19 @@ class Task:
     shows: Callable[[Study], Shapes]
     release: Callable[[Study], Release]
     start: Callable[[Study, Found], State]
-    local: Callable[[Study, State, Rows], Summands]
+    local: Local
     finish: Callable[[Study, State, Summands], State]
     read: Callable[[Study, State], Findings]
     noisy: Noisy | None = None
+
+
+def added(each: Each, release: Callable[[Study], Release]) -> Local:
+    """Return the formula that adds up what *each* record contributes, unclipped."""
+
+    def local(study: Study, state: State, rows: Rows) -> Summands:
+        return unflatten(release(study), each(study, state, rows).sum(axis=0))
+
+    return local
 
 
 def check_state(task: Task, study: Study, state: State) -> None:
@@ -159,8 +174,17 @@ class Model:
 
 
 def model_of(study: Study) -> Model:
-    """Return the model that *study* fits; raise StudyError when it fits none."""
-    found = load(study.model.kind) if study.model else None
+    """Return the model that *study* fits, in the form that keeps its promise.
+
+    Raises StudyError when it fits none, or makes a promise that the model cannot keep.
+    """
+    kind = study.model.kind if study.model else ""
+    found = load(kind) if kind else None
     if not isinstance(found, Model):
         raise StudyError(f"study {study.study.name} has no [model]")
-    return found
+    if study.privacy == "none":
+        return found
+    private = load_private(kind)
+    if not isinstance(private, Model):
+        raise StudyError(f"{kind} has no private form yet")
+    return private

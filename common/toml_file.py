@@ -102,6 +102,7 @@ def _explain(
     first = (unknown or found)[0]
     named = first["type"] in {"missing", "extra_forbidden"}
     place = _without_tags(first["loc"], tomllib.loads(text), keep_last=named)
+    place = place or _noted(first.get("ctx", {}).get("error"))
     where = f"{path} line {line_of(text, place)}"
     written = ".".join(str(part) for part in place) or path.name
     more = len(found) - 1
@@ -117,6 +118,12 @@ def _explain(
         said = first["msg"].removeprefix("Value error, ")
         what, fix = f"`{written}`: {said[:1].lower()}{said[1:]}", ""
     return StudyError(what, where=where, likely=likely, fix=fix, then=then)
+
+
+def _noted(error: object) -> Location:
+    """Return the place that a check of the whole file noted on its error, if any."""
+    notes = getattr(error, "__notes__", None)
+    return tuple(notes[0].split(".")) if notes else ()
 
 
 def _without_tags(location: Location, document: object, *, keep_last: bool) -> Location:

@@ -63,11 +63,15 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One site's answer: its summands in declared order."""
+    """One site's answer: its summands in declared order, and its ledger's head.
+
+    A site without a ledger, in a simulation, has no head.
+    """
 
     place: Place
     site: str
     vector: Array
+    head: str = ""
 
 
 def roster(sites: Iterable[str]) -> str:
@@ -138,7 +142,8 @@ def read_sites(record: RecordDict) -> tuple[str, ...]:
 
 def answer(reply: Answer) -> RecordDict:
     """Return an answer as a Flower record."""
-    return _record(reply.place, {"site": reply.site}, {"vector": reply.vector})
+    words = {"site": reply.site, "head": reply.head}
+    return _record(reply.place, words, {"vector": reply.vector})
 
 
 def read_answer(record: RecordDict) -> Answer:
@@ -146,7 +151,8 @@ def read_answer(record: RecordDict) -> Answer:
     arrays = _arrays(record)
     if set(arrays) != {"vector"}:
         raise IntegrityError("an answer holds other arrays than its one vector")
-    return Answer(read_place(record), _words(record, "site")[0], arrays["vector"])
+    site, head = _words(record, "site", "head")
+    return Answer(read_place(record), site, arrays["vector"], head)
 
 
 def read_place(record: RecordDict) -> Place:

@@ -15,7 +15,7 @@ from flwr.serverapp import Grid, ServerApp
 from common import wire
 from common.study import Study
 from common.task import State
-from server import consortium, journal, rounds, studies
+from server import consortium, heads, journal, rounds, studies
 from server import voice as voices
 from server.rounds import Outcome, Terms
 from server.studies import Submitted
@@ -40,15 +40,17 @@ def _terms(config: UserConfig, study: Study) -> Terms:
     """Return the terms of a run: those of a consortium, or of a simulation."""
     if "consortium" not in config:
         return Terms()
-    voice = voices.of(consortium.load(Path(str(config["consortium"]))))
+    folder = Path(str(config["consortium"]))
+    voice = voices.of(consortium.load(folder))
     if "submitted" not in config:
-        return Terms(voice)
+        return Terms(voice, heads=folder / heads.NAME)
     given = Submitted(Path(str(config["submitted"])), study)
     return Terms(
         voice,
         studies.waits(given),
         studies.tells(given),
         lambda: studies.marked(given, "stop"),
+        folder / heads.NAME,
     )
 
 

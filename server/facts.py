@@ -83,6 +83,7 @@ class Described(Part):
     """The training records of all hospitals, variable by variable."""
 
     records: int
+    records_interval: Interval | None = None
     variables: tuple[dict[str, JsonValue], ...]
 
 

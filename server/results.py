@@ -16,11 +16,9 @@ from server.report import Report
 from server.rounds import Outcome
 
 USED = ("flwr", "numpy")
-LIMITS = (
-    'No differential privacy: the study says privacy = "none", so sums leave exact.',
-    "No secure aggregation yet: the aggregator sees each hospital's own sums.",
-)
-"""What no report of this version may leave out."""
+EXACT = 'No differential privacy: the study says privacy = "none", so sums leave exact.'
+PROMISED = "The promise is to one person at one site: not to a family, or across sites."
+OPEN = "No secure aggregation yet: the aggregator sees each hospital's own sums."
 
 
 def report(study: Study, outcome: Outcome, created: datetime, seconds: float) -> Report:
@@ -32,7 +30,7 @@ def report(study: Study, outcome: Outcome, created: datetime, seconds: float) ->
         "engine": "network",
         "seconds": round(seconds, 3),
         "sites": [{"name": name, **traffic(outcome, name)} for name in outcome.roster],
-        "limits": [*LIMITS, *_presence(study, outcome)],
+        "limits": [*limits(study), *_presence(study, outcome)],
         "versions": versions(*USED),
     }
     return Report.model_validate(facts)
@@ -59,6 +57,11 @@ def known(study: Study, outcome: Outcome) -> dict[str, object]:
         "command": " ".join(["consilium", *sys.argv[1:]]),
         **(_model(study, outcome) if study.model else {}),
     }
+
+
+def limits(study: Study) -> list[str]:
+    """Return what no report of this version may leave out."""
+    return [EXACT if study.privacy == "none" else PROMISED, OPEN]
 
 
 def traffic(outcome: Outcome, site: str) -> dict[str, int]:

@@ -10,7 +10,8 @@ any moment goes on from its last round, to the same model to the last bit.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from flwr.app import RecordDict
 from flwr.serverapp import Grid
@@ -20,7 +21,7 @@ from common.errors import ConsiliumError, IntegrityError, StudyError
 from common.study import Study
 from common.task import State, Task, fingerprint, rowwise
 from common.wire import Answer, Place
-from server import aggregation, asking, line, roster
+from server import aggregation, asking, heads, line, roster
 from server.journal import Entry, Journal, Traffic
 from server.line import Line, Tell
 from server.roster import Door
@@ -36,13 +37,15 @@ class Terms:
     """On what terms a study is run: in whose voice, how long it waits, whom it tells.
 
     ``waits`` says whether the study still waits for sites that have not opened it, and
-    ``stopped`` whether its operator ended it.
+    ``stopped`` whether its operator ended it. ``heads`` is the file of the heads that
+    sites showed in all studies; a run without one has a file beside its journal.
     """
 
     voice: Voice = PLAIN
     waits: Callable[[], bool] = lambda: False
     tell: Tell = lambda *_: None
     stopped: Callable[[], bool] = lambda: False
+    heads: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,15 @@ class Work:
     line: Line
     door: Door
     book: Journal
+    heads: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Of one round: the hash of each answer, and the head of each site's ledger."""
+
+    hashes: dict[str, str] = field(default_factory=dict)
+    heads: dict[str, str] = field(default_factory=dict)
 
 
 def run(
@@ -78,7 +90,8 @@ def run(
     deadline = study.rounds.deadline_seconds
     begun = Line(grid, deadline, on.voice, on.tell, on.stopped)
     door = roster.door(study, Place(book.digest, book.run), on.voice.members)
-    work = Work(study, begun, door, book)
+    kept = on.heads or (book.folder / heads.NAME if book.folder else None)
+    work = Work(study, begun, door, book, kept)
     tasks = plan.tasks(study)
     begun.sent, begun.received = dict(book.traffic.sent), dict(book.traffic.received)
     try:
@@ -139,21 +152,29 @@ def _round(work: Work, task: Task, number: int, state: State) -> State:
         roster=wire.roster(sites),
         sequence=1 + sum(entry.round for entry in book.last.values()),
     )
-    hashes: dict[str, str] = {}
-    heard = _heard(work, wire.Ask(place, state, sites), hashes)
-    total = aggregation.total(task.release(work.study), place, heard)
+    heard, before = Heard(), heads.known(work.heads)
+    answers = _heard(work, wire.Ask(place, state, sites), heard, before)
+    total = aggregation.total(task.release(work.study), place, answers)
+    heads.remember(work.heads, heard.heads)
     reached = rowwise(task.finish(work.study, state, total))
-    book.add(Entry(task.name, number, reached, hashes), _traffic(work.line))
+    book.add(Entry(task.name, number, reached, heard.hashes), _traffic(work.line))
     return reached
 
 
-def _heard(work: Work, question: wire.Ask, hashes: dict[str, str]) -> Iterator[Answer]:
-    """Yield each site's answer, once it is known to be its own; note its hash."""
+def _heard(
+    work: Work, question: wire.Ask, heard: Heard, before: Mapping[str, str]
+) -> Iterator[Answer]:
+    """Yield each site's answer, once it is known to be its own; note its hash.
+
+    Its ledger must go on from the head that was known *before* it was asked.
+    """
     for name, said in asking.answers(question, work.door, work.line):
         answer = _from(name, said)
         work.line.voice.check(name, said, wire.ROUND)
+        heads.follows(name, before, answer.head)
+        heard.heads[name] = answer.head
         if work.book.folder:
-            hashes[name] = fingerprint({"vector": answer.vector})
+            heard.hashes[name] = fingerprint({"vector": answer.vector})
         yield answer
 
 

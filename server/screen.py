@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from itertools import zip_longest
 from textwrap import wrap
 
+import click
 from pydantic import JsonValue
 
 from server.facts import Coefficient, Report, Score, Totals
@@ -17,7 +18,7 @@ POOLED = (
     "* pooled needs all records in one place: only a simulation can; [95 % interval]"
 )
 WIDTH = 88
-PRIVACY = 'privacy = "none": no noise is added in this study; sums leave exact'
+EXACT = 'privacy = "none": no noise is added in this study; sums leave exact'
 
 
 def lines(made: Report) -> list[str]:
@@ -30,6 +31,13 @@ def lines(made: Report) -> list[str]:
         *_folded("what left", made.sentence),
         *_protection(made),
     ]
+
+
+def _privacy(kept: str) -> list[str]:
+    """Return what is promised; that nothing is, in red."""
+    if kept != "none":
+        return _folded("privacy", kept)
+    return [click.style(line, fg="red") for line in _folded("privacy", EXACT)]
 
 
 def _folded(title: str, text: str) -> list[str]:
@@ -100,11 +108,14 @@ def _coefficients(made: Report) -> list[str]:
 
 def _coefficient(line: Coefficient) -> str:
     start = f"  {line.name:<28}{line.coefficient:>8.3f}"
-    if line.standard_error is None or line.interval is None:
+    if line.per_unit is None:
         return f"{start}   never varies"
-    interval = f"{line.interval[0]:.3f} to {line.interval[1]:.3f}"
+    error, interval = "", ""
+    if line.standard_error is not None and line.interval is not None:
+        error = f"{line.standard_error:.3f}"
+        interval = f"{line.interval[0]:.3f} to {line.interval[1]:.3f}"
     pooled = "" if line.pooled is None else f"{line.pooled:>9.3f}"
-    return f"{start}{line.standard_error:>9.3f}{interval:>18}{pooled}"
+    return f"{start}{error:>9}{interval:>18}{pooled}"
 
 
 def _variables(made: Report) -> list[str]:
@@ -164,6 +175,6 @@ def _summary(made: Report) -> list[str]:
 def _protection(made: Report) -> list[str]:
     """Say what protects the numbers; of a real study also who was part of it."""
     if made.simulated:
-        return _folded("privacy", PRIVACY)
+        return _privacy(made.study.privacy)
     titled = zip_longest(["limits"], made.limits, fillvalue="")
     return [line for title, limit in titled for line in _folded(title, limit)]

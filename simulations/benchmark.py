@@ -183,7 +183,14 @@ def _wide() -> tuple[Study, list[Table]]:
     y = draw.random(PEOPLE) < 1 / (1 + np.exp(-x @ draw.normal(size=WIDTH) / 3))
     train = draw.random(PEOPLE) < TRAIN
     tables = [
-        Table(x[part], y[part].astype(float), train[part], {"train": 1, "test": 1}, ())
+        Table(
+            values=x[part],
+            outcome=y[part].astype(float),
+            train=train[part],
+            person=part,
+            people={"train": 1, "test": 1},
+            report=(),
+        )
         for part in np.array_split(np.arange(PEOPLE), SITES)
     ]
     return _wide_study(), tables

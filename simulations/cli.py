@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -126,6 +126,47 @@ def run(
         )
     engine = demos.resumed(terminal, study, journal) if journal else chosen.engine()
     demos.study(terminal, study, where["data"], where["out"], engine)
+
+
+@simulate.command()
+@click.option(
+    "--data",
+    type=FOLDER,
+    help="Folder of the four UCI heart disease files: run on those instead.",
+)
+@click.option(
+    "--noise",
+    type=click.Choice(["shared", "site"]),
+    default="shared",
+    show_default=True,
+    help="Who keeps the promise: the sites together, or each by itself.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=2),
+    default=20,
+    show_default=True,
+    help="How often noise is drawn at each epsilon.",
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    default="consilium-curve",
+    show_default=True,
+    help="Where curve.json and curve.html are written.",
+)
+@terminal.options
+def curve(
+    terminal: Terminal,
+    data: Path | None,
+    noise: Literal["shared", "site"],
+    repeats: int,
+    out: Path,
+) -> None:
+    """Show what differential privacy costs in accuracy, for several epsilons."""
+    from simulations import private  # noqa: PLC0415
+
+    private.show(terminal, private.opened(data), noise, repeats, out)
 
 
 @simulate.command()

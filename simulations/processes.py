@@ -53,6 +53,10 @@ class Federation:
         """The consortium's folder."""
         return self.folder / AGGREGATOR
 
+    def pid(self, name: str) -> int:
+        """Return the process of an aggregator's own program."""
+        return int((self.aggregator / "run" / name).read_text(encoding="utf-8"))
+
     @property
     def link(self) -> superlink.Link:
         """The SuperLink that runs now."""

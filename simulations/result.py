@@ -84,7 +84,7 @@ def report(done: Simulation, created: datetime, seconds: float, note: str) -> Re
         "engine": done.ran.engine,
         "seconds": round(seconds, 3),
         **_network(done.ran, seconds),
-        "limits": [*results.LIMITS, NETWORKS[done.ran.engine]],
+        "limits": [*results.limits(study), NETWORKS[done.ran.engine]],
         "versions": results.versions(*USED),
         "sites": [_site(done, opened, pooled) for opened in done.hospitals],
         **(_compared(done, pooled, known) if pooled else {}),

@@ -50,13 +50,13 @@ def trains(outcome: Array, seed: int) -> NDArray[np.bool_]:
 
 def split(tables: Sequence[Table], seed: int) -> list[Table]:
     """Return *tables* with other people training, by the same rule."""
-    return [_mark(table, trains(table.outcome, seed)) for table in tables]
+    return [mark(table, trains(table.outcome, seed)) for table in tables]
 
 
 def newcomer(tables: Sequence[Table], index: int) -> list[Table]:
     """Return *tables* where one hospital only tests, and all others only train."""
     return [
-        _mark(table, np.full(len(table.train), place != index))
+        mark(table, np.full(len(table.train), place != index))
         for place, table in enumerate(tables)
     ]
 
@@ -126,7 +126,7 @@ def _constants(study: Study, table: Table) -> Encoding:
     return Encoding.of(DESCRIBE.finish(study, begin, sums).arrays)
 
 
-def _mark(table: Table, train: NDArray[np.bool_]) -> Table:
+def mark(table: Table, train: NDArray[np.bool_]) -> Table:
     """Return *table* with *train* training, where every record is another person."""
     count = int(train.sum())
     return replace(

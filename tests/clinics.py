@@ -10,6 +10,7 @@ import numpy as np
 from client.table import Table
 from common.release import Array
 from common.study import Study
+from common.task import Split
 
 TODAY = date(2026, 11, 22)
 ABOUT = {
@@ -98,8 +99,11 @@ def table(people: int = 120, seed: int = 0, outcome: str = "binary") -> Table:
 def rows(x: Array, y: Array, train: Array) -> Table:
     """Return a table of given clean values, one person a record."""
     chosen = np.asarray(train, dtype=bool)
-    people = {"train": int(chosen.sum()), "test": int((~chosen).sum())}
-    return Table(x, y, chosen, {"train": people["train"], "test": people["test"]}, ())
+    people: dict[Split, int] = {
+        "train": int(chosen.sum()),
+        "test": int((~chosen).sum()),
+    }
+    return Table(x, y, chosen, np.arange(len(y)), people, ())
 
 
 def split(whole: Table, places: Array) -> list[Table]:

@@ -16,6 +16,7 @@ from common.study import (
     Disclosure,
     Evaluation,
     ModelChoice,
+    Privacy,
     Quality,
     Rounds,
     Rule,
@@ -52,7 +53,8 @@ def test_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
     study = studies.read(hospitals.write(tmp_path))
     done = result.simulate(study, result.folders(tmp_path), engine.in_process())
     created = result.datetime(2026, 1, 1, tzinfo=result.UTC)
-    printed = screen.lines(result.report(done, created, 0.3, ""))
+    made = result.report(done, created, 0.3, "")
+    printed = [click.unstyle(line) for line in screen.lines(made)]
     block = README.partition("AUC  ")[2].partition("report   ")[0]
     shown = [row for row in f"AUC  {block}".splitlines() if row.strip()]
     stable = {SECONDS.sub("s,", row) for row in printed}
@@ -78,6 +80,7 @@ MODELS_OF_FILES = [
     Mapping,
     ModelChoice,
     Number,
+    Privacy,
     Quality,
     Rounds,
     Rule,

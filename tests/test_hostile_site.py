@@ -29,7 +29,7 @@ from client.node import Resident
 from common import identity, parcels, seal, wire
 from common.errors import ConsiliumError
 from common.parcels import Parcel
-from server import journal, studies, superlink
+from server import executor, journal, superlink
 from server.gateway import BODY, FLEET
 from server.rounds import Outcome
 from simulations import engine, processes
@@ -128,17 +128,16 @@ def south(connected: South) -> Iterator[South]:
 
 def run(running: Federation) -> Outcome:
     """Run the study from its beginning."""
-    folder = running.folder / "aggregator"
-    shutil.rmtree(folder / "studies", ignore_errors=True)
-    given = studies.submit(folder, STUDY)
-    (given.folder / "begin").touch()
-    return processes.run(STUDY, running)
+    book = running.folder / "journal"
+    shutil.rmtree(book, ignore_errors=True)
+    settings = {"consortium": str(running.aggregator), "journal": str(book)}
+    return executor.conduct(STUDY, running.link, settings)
 
 
 def recorded(running: Federation) -> int:
     """Return how many rounds the aggregator has counted."""
-    (given,) = studies.listed(running.folder / "aggregator")
-    with journal.held(given.journal, STUDY.digest(), wire.PROTOCOL) as book:
+    folder = running.folder / "journal"
+    with journal.held(folder, STUDY.digest(), wire.PROTOCOL) as book:
         return sum(entry.round for entry in book.last.values())
 
 
@@ -551,7 +550,7 @@ def peak(pid: int) -> int:
 def test_an_oversized_body_is_refused_unread(
     running: Federation, south: South, *, declared: bool
 ) -> None:
-    pids = [running.crew.pid(name) for name in ("gateway", "superlink")]
+    pids = [running.pid(name) for name in ("gateway", "superlink")]
     for pid in pids:
         Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="utf-8")
     before = [peak(pid) for pid in pids]
@@ -564,7 +563,11 @@ def test_an_oversized_body_is_refused_unread(
         assert answer.status_code == 413
     grown = [peak(pid) - was for pid, was in zip(pids, before, strict=True)]
     assert max(grown) < 10 * 2**20
-    lines = (running.folder / "gateway.log").read_text(encoding="utf-8").splitlines()
+    lines = (
+        (running.aggregator / "logs" / "gateway.log")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
     last = next(line for line in reversed(lines) if "push-object" in line)
     facts = json.loads(last[last.index("{") :])
     assert (facts["site"], facts["status"]) == ("south", 413)

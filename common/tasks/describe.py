@@ -21,14 +21,14 @@ CONSTANT = 1e-7
 
 def release(study: Study) -> Release:
     """Declare: records, values present, and per number two moments and a histogram."""
-    numbers, levels = len(_numbers(study)), len(_levels(study))
+    count, spellings = len(numbers(study)), len(levels(study))
     declared = {
         "records": Field("records that train", (1,), "count"),
         "present": Field("records with a value", (len(study.everything),), "count"),
-        "total": Field("sum of distances from mid-range", (numbers,), "sum"),
-        "square": Field("sum of their squares", (numbers,), "sum"),
-        "bins": Field("records per 1/64 of the range", (numbers, BINS), "count"),
-        "levels": Field("records per level", (levels,), "count"),
+        "total": Field("sum of distances from mid-range", (count,), "sum"),
+        "square": Field("sum of their squares", (count,), "sum"),
+        "bins": Field("records per 1/64 of the range", (count, BINS), "count"),
+        "levels": Field("records per level", (spellings,), "count"),
     }
     return {name: field for name, field in declared.items() if field.size}
 
@@ -46,7 +46,7 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
     summands: dict[str, Array] = {
         "records": np.array([len(values)], dtype=np.float64),
         "present": np.count_nonzero(~np.isnan(values), axis=0).astype(np.float64),
-        "levels": _counts(values, [(i, level) for i, level, _ in _levels(study)]),
+        "levels": _counts(values, [(i, level) for i, level, _ in levels(study)]),
         **_moments(study, values),
     }
     return {name: summands[name] for name in release(study)}
@@ -64,25 +64,26 @@ def read(study: Study, state: State) -> Findings:
     rows = []
     for index, variable in enumerate(study.everything):
         present = int(state.arrays["present"][index])
-        row: Findings = {
+        line: Findings = {
             "name": variable.name,
             "count": present,
             "missing": records - present,
         }
         if isinstance(variable, Number):
-            row |= {"unit": variable.unit, **_number(study, state, index, variable)}
+            line |= {"unit": variable.unit, **_number(study, state, index, variable)}
         else:
-            row["levels"] = _frequencies(study, state, index, variable)
-        rows.append(row)
+            line["levels"] = _frequencies(study, state, index, variable)
+        rows.append(line)
     return {"records": records, "variables": rows}
 
 
-def _numbers(study: Study) -> list[tuple[int, Number]]:
+def numbers(study: Study) -> list[tuple[int, Number]]:
+    """Return (variable, declaration) of every number, the outcome too."""
     every = enumerate(study.everything)
     return [(index, each) for index, each in every if isinstance(each, Number)]
 
 
-def _levels(study: Study) -> list[tuple[int, int, str]]:
+def levels(study: Study) -> list[tuple[int, int, str]]:
     """Return (variable, level, spelling) of every level of every category."""
     return [
         (index, number, level)
@@ -92,14 +93,14 @@ def _levels(study: Study) -> list[tuple[int, int, str]]:
     ]
 
 
-def _row(study: Study, index: int) -> int:
+def row(study: Study, index: int) -> int:
     """Return which row of the moments is the variable at *index*."""
-    return [place for place, _ in _numbers(study)].index(index)
+    return [place for place, _ in numbers(study)].index(index)
 
 
-def _level_counts(study: Study, total: Summands, index: int) -> Array:
+def level_counts(study: Study, total: Summands, index: int) -> Array:
     """Return the counts of the levels of the variable at *index*, by code."""
-    places = [place for place, _, _ in _levels(study)]
+    places = [place for place, _, _ in levels(study)]
     return total["levels"][np.equal(places, index)]
 
 
@@ -110,18 +111,19 @@ def _counts(values: Array, wanted: list[tuple[int, int]]) -> Array:
 
 def _moments(study: Study, values: Array) -> dict[str, Array]:
     """Sum distances from a public centre, which keeps the squares small and exact."""
-    numbers = _numbers(study)
-    total, square = np.zeros(len(numbers)), np.zeros(len(numbers))
-    bins = np.zeros((len(numbers), BINS))
-    for row, (index, variable) in enumerate(numbers):
+    measured = numbers(study)
+    total, square = np.zeros(len(measured)), np.zeros(len(measured))
+    bins = np.zeros((len(measured), BINS))
+    for place, (index, variable) in enumerate(measured):
         known = values[~np.isnan(values[:, index]), index]
-        distance = known - _middle(variable)
-        total[row], square[row] = distance.sum(), distance @ distance
-        bins[row] = np.histogram(known, bins=BINS, range=variable.range)[0]
+        distance = known - middle(variable)
+        total[place], square[place] = distance.sum(), distance @ distance
+        bins[place] = np.histogram(known, bins=BINS, range=variable.range)[0]
     return {"total": total, "square": square, "bins": bins}
 
 
-def _middle(variable: Number) -> float:
+def middle(variable: Number) -> float:
+    """Return the middle of the declared range."""
     low, high = variable.range
     return (low + high) / 2
 
@@ -129,19 +131,19 @@ def _middle(variable: Number) -> float:
 def _number(
     study: Study, state: State, index: int, variable: Number
 ) -> dict[str, float | None]:
-    row = _row(study, index)
+    place = row(study, index)
     count = state.arrays["present"][index]
-    mean, variance = _mean_variance(state.arrays, row, count)
-    quartiles = [_quantile(state.arrays["bins"][row], variable, q) for q in _QUARTILES]
+    mean, variance = _mean_variance(state.arrays, place, count)
+    quartiles = [quantile(state.arrays["bins"][place], variable, q) for q in QUARTILES]
     spread = float(np.sqrt(variance * count / (count - 1))) if count > 1 else None
     return {
-        "mean": _middle(variable) + mean if count else None,
+        "mean": middle(variable) + mean if count else None,
         "std": spread,
         **dict(zip(("25%", "50%", "75%"), quartiles, strict=True)),
     }
 
 
-_QUARTILES = (0.25, 0.5, 0.75)
+QUARTILES = (0.25, 0.5, 0.75)
 
 
 def _mean_variance(arrays: Summands, row: int, count: float) -> tuple[float, float]:
@@ -152,20 +154,20 @@ def _mean_variance(arrays: Summands, row: int, count: float) -> tuple[float, flo
     return mean, max(float(arrays["square"][row] / count) - mean * mean, 0.0)
 
 
-def _quantile(counts: Array, variable: Number, share: float) -> float | None:
+def quantile(counts: Array, variable: Number, share: float) -> float | None:
     """Return the value below which *share* of the records lie, linear in its bin."""
     total = counts.sum()
     if not total:
         return None
     low, high = variable.range
-    edges = np.linspace(low, high, BINS + 1)
+    edges = np.linspace(low, high, len(counts) + 1)
     return float(np.interp(share * total, np.r_[0.0, np.cumsum(counts)], edges))
 
 
 def _frequencies(
     study: Study, state: State, index: int, variable: Category | Binary
 ) -> dict[str, int]:
-    counts = _level_counts(study, state.arrays, index)
+    counts = level_counts(study, state.arrays, index)
     return {
         level: int(count) for level, count in zip(variable.coded, counts, strict=True)
     }
@@ -188,7 +190,7 @@ def _constants(
     variable = study.variables[column.variable]
     if isinstance(variable, Number):
         return _number_constants(study, total, column.variable, variable)
-    counts = _level_counts(study, total, column.variable)
+    counts = level_counts(study, total, column.variable)
     share = counts[column.level] / present if present else 0.0
     mode = float(np.argmax(counts) == column.level)
     return share, _deviation(share), mode if variable.missing == "mode" else 0.0
@@ -197,12 +199,12 @@ def _constants(
 def _number_constants(
     study: Study, total: Summands, index: int, variable: Number
 ) -> tuple[float, float, float]:
-    row = _row(study, index)
-    distance, variance = _mean_variance(total, row, total["present"][index])
-    mean = _middle(variable) + distance
+    place = row(study, index)
+    distance, variance = _mean_variance(total, place, total["present"][index])
+    mean = middle(variable) + distance
     if variance <= (CONSTANT * (variable.range[1] - variable.range[0])) ** 2:
         variance = 0.0
-    median = _quantile(total["bins"][row], variable, 0.5)
+    median = quantile(total["bins"][place], variable, 0.5)
     fill = median if variable.missing == "median" and median is not None else mean
     return mean, float(np.sqrt(variance)), fill
 

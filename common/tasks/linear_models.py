@@ -123,26 +123,35 @@ def _finish(family: Family, study: Study, state: State, total: Summands) -> Stat
 
 def read(study: Study, state: State) -> Findings:
     """Return the coefficients: standardised, with errors, and per unit."""
-    weights, errors = state.arrays["weights"], _standard_errors(state)
+    return {
+        "coefficients": listed(study, state, _standard_errors(state)),
+        "ridge": ridge_of(study),
+    }
+
+
+def listed(study: Study, state: State, errors: Array | None) -> list[Findings]:
+    """Return one line per coefficient, with an interval where *errors* are known."""
+    weights = state.arrays["weights"]
     names = [*(column.name for column in columns(study)), "(intercept)"]
     scale = np.r_[state.arrays["scale"], 1.0]
     rows: list[Findings] = []
-    for name, weight, error, spread in zip(names, weights, errors, scale, strict=True):
-        known = bool(spread > 0.0)
+    around = np.full(len(weights), np.nan) if errors is None else errors
+    for name, weight, error, spread in zip(names, weights, around, scale, strict=True):
+        known, told = bool(spread > 0.0), bool(spread > 0.0 and np.isfinite(error))
         half = Z * error
         rows.append(
             {
                 "name": name,
                 "coefficient": float(weight),
-                "standard_error": float(error) if known else None,
+                "standard_error": float(error) if told else None,
                 "interval": [float(weight - half), float(weight + half)]
-                if known
+                if told
                 else None,
                 "per_unit": float(weight / spread) if known else None,
             }
         )
     rows[-1]["per_unit"] = float(weights[-1] - _shift(state))
-    return {"coefficients": rows, "ridge": ridge_of(study)}
+    return rows
 
 
 def predictor(family: Family) -> Callable[[Array, Array], Array]:

@@ -167,3 +167,79 @@ def test_a_count_cannot_be_negative() -> None:
     outcome = {**clinics.COUNT, "range": [-1, 50]}
     with pytest.raises(ValueError, match="poisson needs an outcome of at least 0"):
         clinics.study(outcome=outcome, model={"kind": "poisson", "ridge": 1.0})
+
+
+PROMISE = """[privacy]
+epsilon = 1.0
+delta = 1e-5
+noise = "shared"
+colluders = 1
+expected_people = 500
+
+[study]"""
+
+
+@pytest.fixture
+def promising(path: Path) -> Path:
+    """Return a study that promises privacy instead of saying that it does not."""
+    lines = path.read_text().splitlines(keepends=True)
+    kept = [each for each in lines if not each.startswith("privacy = ")]
+    path.write_text("".join(kept).replace("[study]", PROMISE, 1))
+    return path
+
+
+def test_the_template_can_promise_privacy(promising: Path) -> None:
+    kept = study.read(promising).privacy
+    assert kept != "none"
+    assert (kept.epsilon, kept.colluders, kept.expected_people) == (1.0, 1, 500)
+    said = CliRunner().invoke(build(), ["study", "check", str(promising)])
+    assert said.exit_code == 0
+    assert "epsilon 1, delta 1e-05 for each person at each site" in said.output
+    assert "1 may collude" in said.output
+
+
+def test_what_the_template_says_of_privacy_is_valid(path: Path) -> None:
+    text = path.read_text()
+    block = text[text.index("# [privacy]") :]
+    table = "\n".join(line.removeprefix("# ") for line in block.splitlines())
+    head = text[: text.index("# [privacy]")].replace('privacy = "none"', "", 1)
+    path.write_text(head + table)
+    kept = study.read(path).privacy
+    assert kept != "none"
+    assert kept.noise == "site"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says", "at"),
+    [
+        ('kind = "logistic"', 'kind = "poisson"', "", 'kind = "poisson"'),
+        ("delta = 1e-5", "delta = 1e-2", "less than or equal to 0.001", "delta"),
+        ("people = 500", "people = 500000", "gives away one of 500000", "[privacy]"),
+        ("epsilon = 1.0", "epsilon = 0", "greater than 0", "epsilon = 0"),
+        ('noise = "shared"', 'noise = "none"', "'site' or 'shared'", "noise ="),
+        ("colluders = 1", "colluders = 3", "a quorum in which all collude", ""),
+        ("colluders = 1", "coluders = 1", "unknown key", "coluders"),
+        ("typical = [55, 15]", "typical = [5, 15]", "within its range", ""),
+        ("typical = [55, 15]", "typical = [55, 0]", "greater than 0", "typical"),
+    ],
+)
+def test_a_promise_that_cannot_be_kept_is_refused_by_line(
+    promising: Path, old: str, new: str, says: str, at: str
+) -> None:
+    if "poisson" in new:
+        text = promising.read_text()
+        outcome = text[text.index("[outcome]") : text.index("[model]")]
+        number = '[outcome]\nkind = "number"\nname = "n"\nunit = "1"\nrange = [0, 9]\n'
+        promising.write_text(text.replace(outcome, number))
+        says = "poisson has no private form yet"
+    error = refusal(promising, old, new)
+    assert says in error.what
+    if at:
+        assert error.hints["where"] == f"{promising} line {line(promising, at)}"
+
+
+def test_an_unsaid_number_of_people_keeps_delta_small(promising: Path) -> None:
+    text = promising.read_text().replace("expected_people = 500\n", "")
+    promising.write_text(text)
+    error = refusal(promising, "delta = 1e-5", "delta = 2e-5")
+    assert "untold number" in error.what

@@ -24,7 +24,7 @@ from common.errors import DataError, IntegrityError
 from common.schema import Binary, Category, Number
 from common.study import Study
 from server.facts import Benchmark, Report
-from simulations import flamby, heart, heart_study, result, trials
+from simulations import engine, flamby, heart, heart_study, result, trials
 
 ROOT = Path(__file__).parents[2]
 GIVEN = os.environ.get("CONSILIUM_HEART_DATA")
@@ -59,7 +59,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Run the benchmark once, through the real apps."""
     place = tmp_path_factory.mktemp("heart")
     asked = study.read(heart.write(DATA, place))
-    done = result.simulate(asked, result.folders(place))
+    done = result.simulate(asked, result.folders(place), engine.in_process())
     plain = result.report(done, datetime.now(UTC), 0.0, heart.NOTE)
     made = heart.benchmark(plain, place)
     assert made.benchmark is not None
@@ -203,8 +203,17 @@ def test_the_split_is_the_same_for_the_same_seed() -> None:
 
 def test_accuracy_averages_hospitals_and_counts_people() -> None:
     none = np.zeros((4, 0))
-    small = Table(none[:1], np.ones(1), np.zeros(1, bool), {"train": 0, "test": 1}, ())
-    large = Table(none, np.ones(4), np.zeros(4, bool), {"train": 0, "test": 4}, ())
+    small = Table(
+        none[:1],
+        np.ones(1),
+        np.zeros(1, bool),
+        np.arange(1),
+        {"train": 0, "test": 1},
+        (),
+    )
+    large = Table(
+        none, np.ones(4), np.zeros(4, bool), np.arange(4), {"train": 0, "test": 4}, ()
+    )
     predicted = [np.array([0.2]), np.array([0.5, 0.9, 0.9, 0.1])]
     assert trials.accuracy([small, large], predicted) == (0.0, 0.75, 0.375, 0.6)
 

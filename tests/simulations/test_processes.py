@@ -7,7 +7,6 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -51,16 +50,18 @@ def same(one: Outcome, other: Outcome) -> None:
             assert np.array_equal(one.states[task].arrays[key], array), (task, key)
 
 
-def ran(running: Federation) -> Outcome:
-    """Run the study from its beginning, whatever was run before."""
-    shutil.rmtree(running.folder / "aggregator" / "studies", ignore_errors=True)
-    return processes.run(STUDY, running)
+def conducted(running: Federation) -> Outcome:
+    """Run the study once more, with this process in the place of a runner."""
+    book = running.folder / "journal"
+    shutil.rmtree(book, ignore_errors=True)
+    settings = {"consortium": str(running.aggregator), "journal": str(book)}
+    return executor.conduct(STUDY, running.link, settings)
 
 
 def test_the_study_equals_the_in_process_one(
     running: Federation, sites: list[Path]
 ) -> None:
-    same(ran(running), engine.run(STUDY, sites))
+    same(processes.run(STUDY, running), engine.run(STUDY, sites))
 
 
 def hostile(trace: Path) -> bytes:
@@ -79,10 +80,10 @@ def test_shipped_code_is_never_run(
     running: Federation, sites: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = running.folder
-    trace, log = place / "ran", place / "gateway.log"
+    trace, log = place / "ran", running.aggregator / "logs" / "gateway.log"
     asked = log.read_text().count("get-fab")
     monkeypatch.setattr(executor, "bundle", lambda: hostile(trace))
-    same(ran(running), engine.run(STUDY, sites))
+    same(conducted(running), engine.run(STUDY, sites))
     assert not trace.exists()
     assert not list(place.rglob("apps"))
     assert log.read_text().count("get-fab") == asked
@@ -97,8 +98,8 @@ def test_a_large_message_goes_part_by_part(
     plain = wire.ask(wire.Ask(place, state, NAMES))
     question = seal.sign(plain, wire.ROUND, seal.AGGREGATOR, made.signing_key)
     assert len(sites) == len(NAMES)
-    run = superlink.begin(running.link, superlink.bundle())
-    with executor.acquired(running.link, run) as grid:
+    _, token = executor.take(running.link)
+    with executor.acquired(running.link, token) as grid:
         asked = [Message(question, node, wire.ROUND) for node in grid.get_node_ids()]
         first = parcels.pack(asked[0])  # announced, and then the line broke
         grid._runtime.PushMessages(
@@ -109,7 +110,7 @@ def test_a_large_message_goes_part_by_part(
         replies = list(grid.send_and_receive(asked, timeout=20))
     assert len(replies) == len(NAMES)  # no study is open: refused, but read
     assert all(reply.error.reason.startswith("refused, id ") for reply in replies)
-    assert "pull-object" in (running.folder / "gateway.log").read_text()
+    assert "pull-object" in (running.aggregator / "logs" / "gateway.log").read_text()
 
 
 def test_a_certificate_is_renewed_while_a_study_runs(
@@ -128,68 +129,13 @@ def test_a_certificate_is_renewed_while_a_study_runs(
             time.sleep(0.02)
         asked = hospital.renew(home, now()).request()
         answer = enrolment.admit(made, root, asked, now())
-        superlink.register(running.link, "north", made.certificate_of("north"))
         while "replaced by a newer one" not in log.read_text():
             time.sleep(0.05)  # the admission is on its way, by mail
         hospital.admitted(answer, home, now())
 
     thread = threading.Thread(target=renew)
     thread.start()
-    same(ran(running), engine.run(STUDY, sites))
+    same(conducted(running), engine.run(STUDY, sites))
     thread.join()
-    same(ran(running), engine.run(STUDY, sites))
+    same(conducted(running), engine.run(STUDY, sites))
     assert "north has opened the study again" in caplog.text
-
-
-@contextmanager
-def tended(running: Federation) -> Iterator[None]:
-    """Keep the crew alive while something else is done."""
-    done = threading.Event()
-
-    def tend() -> None:
-        while not done.wait(0.1):
-            running.crew.tend()
-
-    thread = threading.Thread(target=tend)
-    thread.start()
-    yield
-    done.set()
-    thread.join()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("after", [0.4, 0.9, 1.6])
-def test_a_study_survives_the_death_of_the_gateway(
-    running: Federation, sites: list[Path], after: float
-) -> None:
-    killer = threading.Timer(after, running.crew.kill, ["gateway"])
-    with tended(running):
-        killer.start()
-        outcome = ran(running)
-        killer.join()
-    same(outcome, engine.run(STUDY, sites))
-
-
-@pytest.mark.slow
-def test_the_next_study_survives_the_death_of_the_superlink(
-    running: Federation, sites: list[Path]
-) -> None:
-    running.crew.kill("superlink")
-    with tended(running):
-        while not superlink.healthy(running.link):
-            time.sleep(0.1)
-        same(ran(running), engine.run(STUDY, sites))
-
-
-@pytest.mark.slow
-def test_a_hospital_that_died_is_back_for_the_next_study(
-    running: Federation, sites: list[Path]
-) -> None:
-    log, connected = running.folder / "north.log", "connected to"
-    before = log.read_text().count(connected)
-    running.crew.kill("north")
-    with tended(running):
-        while log.read_text().count(connected) == before:
-            time.sleep(0.1)
-        same(ran(running), engine.run(STUDY, sites))
-    assert "still counts this hospital as present" in log.read_text()

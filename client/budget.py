@@ -1,0 +1,262 @@
+"""The privacy budget at this site: looked at before records are, and again to charge.
+
+    expect   before the records are read: would the whole study fit?
+    admit    the run is let in, and what it may cost is held for it
+    afford   before a round is computed: may this one be charged?
+    charge   the release is in the ledger, on the disk; only then is there a reply
+    close    what the run did not use is free again
+
+Each asks what the ledger would say with one more line, by the arithmetic of
+client/spending.py, and writes that line while nobody else can write. A site without a
+home, in a simulation, keeps its lines in memory as long as the study is open.
+"""
+
+import math
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from datetime import date
+
+from client import answers, chain, home, ledger, spending
+from client import site as sites
+from client.chain import Entry, Facts, Note
+from client.ledger import Clock, Log
+from client.memory import Turn
+from client.opened import Opened
+from client.site import Site
+from client.spending import Ceiling
+from common import costs, privacy
+from common.errors import BudgetError, Refusal
+from common.study import Study
+from common.task import Task
+
+
+class Loose:
+    """Lines of a site without a home: written nowhere, and gone with the study."""
+
+    def __init__(self, kept: list[Entry]) -> None:
+        """Go on from the lines in *kept*."""
+        self._kept = kept
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every line so far."""
+        return tuple(self._kept)
+
+    def append(self, note: Note, clock: Clock) -> Entry:
+        """Return *note* as a line, remembered."""
+        entry = chain.seal(note, chain.head(self._kept), clock())
+        self._kept.append(entry)
+        return entry
+
+
+def expect(
+    local: Site, study: Study, run: str, held: Opened | None, clock: Clock
+) -> None:
+    """Raise unless the site's policy and budget allow the whole of a *run*.
+
+    Raises Refusal for what the policy forbids, BudgetError for what does not fit.
+    """
+    _policy(local, study)
+    if costs.promise(study):
+        entries = local.entries() or (tuple(held.book) if held else ())
+        _fitting(local, entries, _admission(study, run), clock)
+
+
+def admit(opened: Opened, run: str, clock: Clock) -> None:
+    """Let *run* in: hold for it what it may cost, and take up its last answer.
+
+    Raises BudgetError when it does not fit any more.
+    """
+    note, promised = _admission(opened.study, run), costs.promise(opened.study)
+    with _writing(opened) as log:
+        if promised:
+            _fitting(opened.site, log.entries, note, clock)
+        log.append(note, clock)
+        entries = log.entries
+    opened.memory.begin(run)
+    if promised and opened.site.home:
+        _resume(opened, run, entries, clock().date())
+
+
+def afford(opened: Opened, task: Task, turn: Turn, clock: Clock) -> None:
+    """Raise unless one release of *task* may be charged now.
+
+    Raises BudgetError when it does not fit, Refusal when the ledger knows of a later or
+    another round of this run: a site that restarted has forgotten it otherwise.
+    """
+    if costs.promise(opened.study):
+        entries = opened.site.entries() or tuple(opened.book)
+        _chargeable(opened, entries, _released(opened, task, turn, 0), clock)
+
+
+def charge(opened: Opened, task: Task, turn: Turn, size: int, clock: Clock) -> None:
+    """Make a release durable before its reply exists; after a crash it still counts.
+
+    Approval and budget are looked at once more while nobody else can write: a steward
+    who said stop has been heard, and nothing is spent twice.
+    """
+    site, note = opened.site, _released(opened, task, turn, size)
+    with _writing(opened) as log:
+        if site.home:
+            sites.approval(site, opened.study, log.entries, clock().date())
+        if costs.promise(opened.study):
+            _chargeable(opened, log.entries, note, clock)
+        log.append(note, clock)
+
+
+def close(opened: Opened, run: str, clock: Clock) -> None:
+    """Free what *run* did not use, and forget its answer."""
+    if opened.site.home and costs.promise(opened.study):
+        note = home.about("closed", opened.study, run=run[: home.RUN])
+        with _writing(opened) as log:
+            log.append(note, clock)
+            runs = spending.accounts(log.entries, clock().date())
+        _forget(opened, runs)
+
+
+def granted(local: Site, entries: Sequence[Entry]) -> Ceiling:
+    """Return what all studies together may spend at this site."""
+    own = local.mapping.budget
+    return spending.ceiling(Ceiling(own.epsilon, own.delta), entries)
+
+
+@contextmanager
+def _writing(opened: Opened) -> Generator[Log | Loose]:
+    if opened.site.home is None:
+        yield Loose(opened.book)
+        return
+    with ledger.writing(home.log(opened.site.home)) as log:
+        yield log
+
+
+def _policy(local: Site, study: Study) -> None:
+    """Raise Refusal for a promise that is less than this site asks for."""
+    rules, kept = local.mapping.budget, costs.promise(study)
+    if kept is None and rules.require:
+        raise Refusal(
+            f"{study.study.name} promises no privacy, and {local.name} requires it",
+            where=local.where("budget", "require"),
+            likely='the study says privacy = "none": its sums would leave exact',
+            fix="ask the consortium for a version with a [privacy] of its own",
+        )
+    if kept and kept.noise == "shared" and rules.noise == "site":
+        raise Refusal(
+            f"{study.study.name} shares its noise among sites, and {local.name} adds "
+            "its own",
+            where=local.where("budget", "noise"),
+            likely='the study says noise = "shared": alone, a site adds too little',
+            fix='ask the consortium for a version with   noise = "site"',
+        )
+
+
+def _fitting(local: Site, entries: Sequence[Entry], note: Note, clock: Clock) -> None:
+    """Raise BudgetError when the lines with *note* after them are too much."""
+    today, under = clock().date(), granted(local, entries)
+    after = (*entries, chain.seal(note, chain.head(entries), clock()))
+    events = spending.committed(spending.accounts(after, today))
+    if spending.fits(events, under):
+        return
+    total = privacy.epsilon_of(events, under.delta)
+    none = under.epsilon <= 0.0
+    raise BudgetError(
+        f"{note.study} does not fit into the privacy budget of {local.name}",
+        where=local.where("budget"),
+        likely="no budget was granted here yet"
+        if none
+        else f"with it epsilon would be {total:.3g} of {under.epsilon:g}, at delta "
+        f"{under.delta:g}",
+        fix="in site.toml:   [budget]\nepsilon = 3.0        # the steward's decision"
+        if none
+        else "the steward may grant more; or a study with a smaller epsilon",
+        then=f"consilium client budget --site {local.path}",
+    )
+
+
+def _chargeable(
+    opened: Opened, entries: Sequence[Entry], note: Note, clock: Clock
+) -> None:
+    """Raise unless *note* may be the next charge of its run."""
+    _in_turn(entries, note)
+    _fitting(opened.site, entries, note, clock)
+
+
+def _in_turn(entries: Sequence[Entry], note: Note) -> None:
+    """Raise Refusal for a round that is over, or was asked in another way before."""
+    same = (
+        entry.facts
+        for entry in reversed(entries)
+        if (entry.kind, entry.digest) == ("released", note.digest)
+        and entry.facts.get("run") == note.facts["run"]
+    )
+    last = next(same, None)
+    if last is None or int(last["sequence"]) < int(note.facts["sequence"]):
+        return
+    names = ("sequence", "task", "round", "state")
+    if any(last[name] != note.facts[name] for name in names):
+        raise Refusal(
+            f"round {note.facts['round']} of {note.facts['task']} was charged before, "
+            "from another state or in another order: replayed or forked",
+            likely="an old message sent again, or an aggregator that tries two ways",
+            fix="ask the aggregator's operator; nothing was computed",
+        )
+
+
+def _admission(study: Study, run: str) -> Note:
+    """Return the line that lets *run* in, with the mu that it may cost each split."""
+    if not costs.promise(study):
+        return home.about("admitted", study)
+    mus = {split: repr(mu) for split, mu in spending.planned(study).items()}
+    return home.about("admitted", study, run=run[: home.RUN], **mus)
+
+
+def _released(opened: Opened, task: Task, turn: Turn, size: int) -> Note:
+    """Return the line of a release, with what it costs under a promise."""
+    study, place = opened.study, turn.place
+    facts: dict[str, str | int] = {
+        "task": task.name,
+        "round": place.round,
+        "numbers": size,
+        "people": opened.table.people[task.rows],
+    }
+    if costs.promise(study):
+        facts |= {"run": place.run[: home.RUN], "sequence": place.sequence}
+        facts |= {"state": place.state, "split": task.rows}
+        facts |= _cost(study, task)
+    return home.about("released", study, **facts)
+
+
+def _cost(study: Study, task: Task) -> Facts:
+    """Return what a release costs, and what it would by this site's noise alone."""
+    event = costs.charges(study)[task.name]
+    alone = costs.noisy(task).clip(study) / costs.deviation(study, task)
+    written = spending.written(event)
+    return (
+        written if math.isclose(alone, event.mu) else written | {"alone": repr(alone)}
+    )
+
+
+def _resume(opened: Opened, run: str, entries: Sequence[Entry], today: date) -> None:
+    """Take up the last answer to *run*, when the ledger holds its charge."""
+    _forget(opened, spending.accounts(entries, today))
+    site = opened.site
+    kept = answers.find(site.home, opened.digest) if site.home else None
+    if kept and kept[0].place.run == run and _charged(entries, kept[0]):
+        opened.memory.take_up(run, *kept)
+
+
+def _charged(entries: Sequence[Entry], turn: Turn) -> bool:
+    place = turn.place
+    wanted: dict[str, str | int]
+    wanted = {"run": place.run[: home.RUN], "sequence": place.sequence}
+    wanted |= {"state": place.state}
+    return any(
+        (entry.kind, entry.digest) == ("released", place.digest)
+        and wanted.items() <= dict(entry.facts).items()
+        for entry in entries
+    )
+
+
+def _forget(opened: Opened, runs: Sequence[spending.Account]) -> None:
+    if opened.site.home:
+        running = {each.digest for each in runs if each.running}
+        answers.drop(opened.site.home, running)

@@ -1,0 +1,1 @@
+"""Rounds that another implementation must repeat to the last bit, and refuse."""
