@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from common import plan
 from common.errors import StudyError
-from common.privacy import Gaussian, mu_of, shares
+from common.privacy import Gaussian, epsilon_of, mu_of, shares
 from common.promise import at_a_site
 from common.study import Privacy, Study
 from common.task import Noisy, Task
@@ -42,6 +42,16 @@ def charges(study: Study) -> dict[str, Gaussian]:
         for split in ("train", "test")
         for name, mu in _split(study, total, split)
     }
+
+
+def if_masking_fails(study: Study) -> float | None:
+    """Return the epsilon that one site's own noise keeps; None without a promise."""
+    wanted = promise(study)
+    if wanted is None or wanted.noise == "site":
+        return wanted.epsilon if wanted else None
+    honest = study.rounds.quorum - wanted.colluders
+    alone = Gaussian(mu_of(wanted.epsilon, wanted.delta) * math.sqrt(honest))
+    return epsilon_of([alone], wanted.delta)
 
 
 def deviation(study: Study, task: Task) -> float:

@@ -79,6 +79,16 @@ class About(Part):
     privacy: str
 
 
+class Promise(Part):
+    """What the study promises each person at each site."""
+
+    epsilon: float
+    delta: float
+    unit: str = "all records of one person at one site, added or removed"
+    noise: str
+    epsilon_if_masking_fails: float
+
+
 class Described(Part):
     """The training records of all hospitals, variable by variable."""
 
@@ -124,6 +134,7 @@ class Report(Part):
     format: Literal[1] = 1
     task: str
     study: About
+    privacy: Promise | None = None
     note: str | None = None
     simulated: bool
     created: AwareDatetime

@@ -9,7 +9,7 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any, cast
 
-from common import __version__, manifest, plan
+from common import __version__, costs, manifest, plan
 from common.study import Study
 from common.task import model_of
 from server.report import Report
@@ -43,6 +43,7 @@ def known(study: Study, outcome: Outcome) -> dict[str, object]:
     return {
         "task": study.model.kind if study.model else main.name,
         "study": _about(study),
+        "privacy": _promise(study),
         "rounds": outcome.rounds[main.name],
         "rounds_by_task": outcome.rounds,
         "bytes_per_site": max(
@@ -85,6 +86,15 @@ def _about(study: Study) -> dict[str, str]:
         "contact": about.contact,
         "digest": study.digest(),
         "privacy": "none" if study.privacy == "none" else manifest.privacy(study),
+    }
+
+
+def _promise(study: Study) -> dict[str, object] | None:
+    if study.privacy == "none":
+        return None
+    return {
+        **study.privacy.model_dump(include={"epsilon", "delta", "noise"}),
+        "epsilon_if_masking_fails": costs.if_masking_fails(study),
     }
 
 

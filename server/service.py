@@ -31,7 +31,9 @@ LOG = logging.getLogger("consilium.server")
 TEND_SECONDS = 0.2
 LOOK_SECONDS = 0.5
 """How long a lock is tried: ``server status`` may hold it for an instant."""
-LOCK = "aggregator.lock"
+FREE_SECONDS = 2.0
+"""How long a port is tried: one who was just ended may not have let go of it."""
+LOCK, FACTS = "aggregator.lock", "service.json"
 LOOPBACK = "127.0.0.1"
 ANY = ("0.0.0.0", "::")  # noqa: S104 - to be recognised, not bound to
 LOG_SECONDS = 60.0
@@ -76,6 +78,7 @@ def serve(opened: Consortium, listen: str, stop: threading.Event) -> None:
     """
     folder = opened.folder
     with _only(folder):
+        (folder / FACTS).unlink(missing_ok=True)
         end_orphans(folder / "run")
         require_free(listen)
         link = superlink.prepare(folder / "superlink", _free_port())
@@ -92,7 +95,7 @@ def serve(opened: Consortium, listen: str, stop: threading.Event) -> None:
 
 def running(folder: Path) -> Service | None:
     """Return the service that runs in *folder*, if one does."""
-    path, lock = folder / "service.json", folder / LOCK
+    path, lock = folder / FACTS, folder / LOCK
     if not path.exists() or not lock.exists():
         return None
     with lock.open("rb") as held:
@@ -174,7 +177,7 @@ def _announce(folder: Path, listen: str, link: Link) -> None:
     """Say where we listen, for ``server status`` and for the person who looks on."""
     service = Service(os.getpid(), studies.now(), listen, link.port)
     content = json.dumps(asdict(service)).encode()
-    private_files.write(folder / "service.json", content)
+    private_files.write(folder / FACTS, content)
     text = f"listening on {listen}; logs are in {folder / 'logs'}"
     talk.event(LOG, logging.INFO, text, event="listening", listen=listen)
 
@@ -231,16 +234,25 @@ def require_free(listen: str) -> None:
     """Raise MachineError unless this machine lets us listen there."""
     host, port = address(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=family).close()
-    except OSError as reason:
+    until = time.monotonic() + FREE_SECONDS
+    while (why := _taken(host, port, family)) and time.monotonic() < until:
+        time.sleep(TEND_SECONDS)
+    if why:
         raise MachineError(
-            f"nobody can listen on {listen}: {(reason.strerror or '').lower()}",
+            f"nobody can listen on {listen}: {why}",
             likely="another program has the port, it is below 1024, or the address is "
             "not this machine's",
             fix="--listen HOST:PORT   with another port, as the invites say",
             then=f"ss -ltnp 'sport = :{port}'   shows who has it",
-        ) from None
+        )
+
+
+def _taken(host: str, port: int, family: socket.AddressFamily) -> str:
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as reason:
+        return (reason.strerror or type(reason).__name__).lower()
+    return ""
 
 
 def _listens(listen: str) -> bool:

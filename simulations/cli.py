@@ -72,13 +72,33 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
     type=FOLDER,
     help="Folder of the four UCI heart disease files: run on those instead.",
 )
+@click.option(
+    "--epsilon",
+    type=click.FloatRange(0, 100, min_open=True),
+    help="Promise each person so much privacy (delta 1e-5); without it, none.",
+)
+@click.option(
+    "--noise",
+    type=click.Choice(["site", "shared"]),
+    default="site",
+    show_default=True,
+    help="With --epsilon: all of the noise at each site, or a share of it.",
+)
 @choosing
 @terminal.options
-def demo(terminal: Terminal, out: Path, data: Path | None, chosen: Chosen) -> None:
+def demo(  # noqa: PLR0913 - one for each option
+    terminal: Terminal,
+    *,
+    chosen: Chosen,
+    out: Path,
+    data: Path | None,
+    epsilon: float | None,
+    noise: str,
+) -> None:
     """Let four hospitals learn one model together, and look at what left them."""
     from simulations import demos  # noqa: PLC0415 - Flower and pandas load here
 
-    demos.run(terminal, out, data, chosen.engine())
+    demos.run(terminal, out, data, chosen.engine(), demos.Wish(epsilon, noise))
 
 
 @click.group()

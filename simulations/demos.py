@@ -1,6 +1,7 @@
 """What ``demo`` and ``simulate run`` show: scores, what left, where the report is."""
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
@@ -23,23 +24,36 @@ OURS = (
     "Real patients: 569 people of the Wisconsin breast cancer data. The split into "
     "four hospitals, their dialects and their planted mistakes are ours."
 )
+DELTA = 1e-5
 WRITTEN = {"hospitals", "heart", "report.json", "report.html"}
 
 
-def run(terminal: Terminal, out: Path, data: Path | None, engine: Engine) -> None:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the demo is to promise each person, if anything."""
+
+    epsilon: float | None = None
+    noise: str = "site"
+
+
+def run(
+    terminal: Terminal, out: Path, data: Path | None, engine: Engine, wish: Wish
+) -> None:
     """Run the demo into *out*: on our split, or on the heart files in *data*."""
     begun = time.perf_counter()
     _ours(out)
     if data is None:
         terminal.say(OURS)
         place = out / "hospitals"
-        done = _run(terminal, hospitals.write(place), place, engine)
-        made = _report(done, OURS, begun)
+        study = _promising(hospitals.write(place), wish)
+        made = _report(_run(terminal, study, place, engine), OURS, begun)
     else:
         terminal.say(heart.NOTE)
         place = out / "heart"
-        done = _run(terminal, heart.write(data, place), place, engine)
-        made = heart.benchmark(_report(done, heart.NOTE, begun), place)
+        study = _promising(heart.write(data, place), wish)
+        made = _report(_run(terminal, study, place, engine), heart.NOTE, begun)
+        if wish.epsilon is None:
+            made = heart.benchmark(made, place)
     path, folder = quote(str(place / "study.toml")), quote(str(place))
     then = f"consilium simulate run {path} --data {folder}"
     _show(terminal, made, out, then)
@@ -63,6 +77,21 @@ def resumed(terminal: Terminal, path: Path, folder: Path) -> Engine:
     """Return the engine that keeps each round in *folder*, and say what is there."""
     terminal.say(_found(studies.read(path), folder))
     return engine.in_process(folder)
+
+
+def _promising(path: Path, wish: Wish) -> Path:
+    """Let the study at *path* promise what was wished, and every hospital grant it."""
+    if wish.epsilon is None:
+        return path
+    promise = f'epsilon = {wish.epsilon!r}\ndelta = {DELTA!r}\nnoise = "{wish.noise}"\n'
+    colluders = "colluders = 1\n" if wish.noise == "shared" else ""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = "".join(line for line in lines if not line.startswith("privacy ="))
+    path.write_text(f"{kept}\n[privacy]\n{promise}{colluders}", encoding="utf-8")
+    for site in path.parent.glob("*/site.toml"):
+        with site.open("a", encoding="utf-8") as file:
+            file.write(f"\n[budget]\nepsilon = {wish.epsilon!r}\ndelta = {DELTA!r}\n")
+    return path
 
 
 def _ours(out: Path) -> None:

@@ -19,7 +19,8 @@ from server.report import Report
 
 HOSTILE = "<script>alert('x')</script>\"&<b>"
 NAMES = """
-    format task study note simulated created engine rounds rounds_by_task seconds
+    format task study privacy note simulated created engine rounds rounds_by_task
+    seconds
     seconds_per_round seconds_to_report rejoined bytes_per_site sites together
     pooled describe coefficients ridge left sentence
     max_abs_coefficient_difference benchmark limits versions command

@@ -1,6 +1,8 @@
 """The operator's commands, a real aggregator and two hospitals, to the same bits."""
 
 import json
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -46,9 +48,12 @@ def same(one: Outcome, other: Outcome) -> None:
             assert np.array_equal(one.states[task].arrays[key], array), (task, key)
 
 
-def orphans(running: Federation) -> list[int]:
-    locks = (running.aggregator / "run").iterdir()
-    return [pid for lock in locks if alive(pid := int(lock.read_text()))]
+def orphans(running: Federation, given: Submitted) -> list[int]:
+    """Return who was left behind; the runner hangs, or it would end the study alone."""
+    locks = running.aggregator / "run"
+    os.kill(int((locks / given.folder.name).read_text()), signal.SIGSTOP)
+    found = [int(lock.read_text()) for lock in locks.iterdir()]
+    return [pid for pid in found if alive(pid)]
 
 
 def test_an_operators_day(
@@ -86,7 +91,7 @@ def test_an_operators_day(
         def kill_once(given: Submitted) -> None:
             if not left and len(list(given.journal.glob(f"*{sealed.ENDING}"))) > 2:
                 running.crew.kill(AGGREGATOR)
-                left.extend(orphans(running))
+                left.extend(orphans(running, given))
 
         same(processes.run(SECOND, running, kill_once), engine.run(SECOND, hospitals))
         assert len(left) >= 3  # the SuperLink, the gateway and the runner
