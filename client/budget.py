@@ -57,8 +57,9 @@ def expect(
     Raises Refusal for what the policy forbids, BudgetError for what does not fit.
     """
     _policy(local, study)
+    entries = local.entries() or (tuple(held.book) if held else ())
+    _unless_closed(entries, study, run)
     if costs.promise(study):
-        entries = local.entries() or (tuple(held.book) if held else ())
         _fitting(local, entries, _admission(study, run), clock)
 
 
@@ -105,8 +106,8 @@ def charge(opened: Opened, task: Task, turn: Turn, size: int, clock: Clock) -> N
 
 
 def close(opened: Opened, run: str, clock: Clock) -> None:
-    """Free what *run* did not use, and forget its answer."""
-    if opened.site.home and costs.promise(opened.study):
+    """End *run* for good: free what it did not use, and forget its answer."""
+    if opened.site.home:
         note = home.about("closed", opened.study, run=run[: home.RUN])
         with _writing(opened) as log:
             log.append(note, clock)
@@ -127,6 +128,17 @@ def _writing(opened: Opened) -> Generator[Log | Loose]:
         return
     with ledger.writing(home.log(opened.site.home)) as log:
         yield log
+
+
+def _unless_closed(entries: Sequence[Entry], study: Study, run: str) -> None:
+    """Raise Refusal for a run that was closed: it could ask its rounds once more."""
+    over = ("closed", study.digest(), run)
+    if any((each.kind, each.digest, each.facts.get("run")) == over for each in entries):
+        raise Refusal(
+            f"this run of {study.study.name} was closed here and is over",
+            likely="an old message sent again, or an aggregator that asks twice",
+            fix="ask the aggregator's operator; nothing was computed",
+        )
 
 
 def _policy(local: Site, study: Study) -> None:
@@ -182,17 +194,18 @@ def _chargeable(
 
 def _in_turn(entries: Sequence[Entry], note: Note) -> None:
     """Raise Refusal for a round that is over, or was asked in another way before."""
-    same = (
+    same = [
         entry.facts
-        for entry in reversed(entries)
+        for entry in entries
         if (entry.kind, entry.digest) == ("released", note.digest)
         and entry.facts.get("run") == note.facts["run"]
-    )
-    last = next(same, None)
-    if last is None or int(last["sequence"]) < int(note.facts["sequence"]):
-        return
+    ]
     names = ("sequence", "task", "round", "state")
-    if any(last[name] != note.facts[name] for name in names):
+    asked = [note.facts[name] for name in names]
+    known = [[facts[name] for name in names] for facts in same]
+    again = [each for each in known if each[1:3] == asked[1:3]]
+    later = [each for each in known[-1:] if int(each[0]) >= int(asked[0])]
+    if any(each != asked for each in (*again, *later)):
         raise Refusal(
             f"round {note.facts['round']} of {note.facts['task']} was charged before, "
             "from another state or in another order: replayed or forked",

@@ -56,14 +56,15 @@ class Column(Document):
 class Budget(Document):
     """What all studies together may spend of the privacy of the people in the export.
 
-    With ``require`` a study must promise privacy; with ``noise = "site"`` its promise
-    must hold by this site's own noise, whatever the other sites and the sum do.
+    With ``require`` a study must promise privacy. Unless ``noise = "any"`` its promise
+    must hold by this site's own noise, whatever the other sites and the sum do: as long
+    as nothing is masked, an aggregator sees what a share of the noise leaves open.
     """
 
     epsilon: float = Field(default=0.0, ge=0.0, lt=LARGEST)
     delta: float = Field(default=1e-5, gt=0.0, le=1e-3)
     require: bool = False
-    noise: Literal["any", "site"] = "any"
+    noise: Literal["any", "site"] = "site"
 
 
 class Mapping(Document):

@@ -40,6 +40,8 @@ LOG = logging.getLogger("consilium.parcels")
 INLINE = 2**20
 """Bytes of arrays up to which a message is small."""
 PULL_SECONDS = 60.0
+MOST = 256 * 2**20
+"""Bytes that all parts of a message may have."""
 PAUSE_FIRST, PAUSE_LAST = 0.02, 0.2
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ObjectPullError)
@@ -47,6 +49,21 @@ UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ObjectPullErro
 
 Pull = Callable[[wire.PullObjectRequest], wire.PullObjectResponse]
 Push = Callable[[wire.PushObjectRequest], wire.PushObjectResponse]
+
+
+def bounded(pull: Pull) -> Pull:
+    """Return *pull* for one message: raise IntegrityError when it has no end."""
+    received = 0
+
+    def counting(request: wire.PullObjectRequest) -> wire.PullObjectResponse:
+        nonlocal received
+        response = pull(request)
+        received += len(response.object_content)
+        if received > MOST:
+            raise IntegrityError(f"a message is larger than {MOST // 2**20} MiB")
+        return response
+
+    return counting
 
 
 @dataclass(frozen=True, slots=True)

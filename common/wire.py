@@ -31,6 +31,8 @@ OPEN, ROUND, CLOSE = "query.open", "query.round", "query.close"
 REFUSED = 1
 """The error code of every refusal: the server learns that, not why."""
 DIGITS = 10
+RUN = 64
+"""Letters that a run's name may have."""
 STYPE = "numpy.ndarray"
 """How Flower calls the one form in which arrays travel."""
 
@@ -96,6 +98,8 @@ def read_members(record: RecordDict) -> str:
 def read_opening(record: RecordDict) -> tuple[Study, str]:
     """Return (study, run) of an opening; raise IntegrityError when it is none."""
     text, run = _words(record, "study", "run")
+    if len(run) > RUN:
+        raise IntegrityError(f"a run's name is longer than {RUN} letters")
     try:
         study = Study.model_validate_json(text)
     except ValidationError:

@@ -10,6 +10,7 @@ The folder is named by the study's name and the start of its digest.
 """
 
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -138,7 +139,10 @@ def marked(given: Submitted, word: Mark) -> bool:
 
 
 def _again(given: Submitted) -> None:
-    """Let a study that failed or was stopped go on; one that runs just does."""
+    """Let a study that failed go on, and one that was stopped begin anew.
+
+    Sites were told that a stopped run is over, and do not open it again.
+    """
     phase = progress(given).phase
     if phase == "finished":
         raise UsageError(
@@ -146,6 +150,8 @@ def _again(given: Submitted) -> None:
             fix="change the study to run another one: its digest will be another",
             then=given.command("report"),
         )
+    if phase == "stopped" and given.journal.exists():
+        given.journal.rename(given.folder / f"journal-stopped-{secrets.token_hex(4)}")
     if phase not in OPEN:
         for word in MARKS:
             (given.folder / word).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ Every hospital gets a folder of its own beside the others: its settings as they 
 records by a link, and a home with an identity. What is simulated is not written into.
 """
 
+import re
 import secrets
 import shutil
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from server.authority import Authority
 from server.consortium import Consortium
 
 NAME, HOME = "simulated", "state"
+HOME_LINE = re.compile(r"home\s*=")
 LEFT = ("ledger.jsonl", "inbox", "studies")
 """What a steward decided at a hospital; its simulated double begins with the same."""
 
@@ -44,7 +46,7 @@ def double(folder: Path, study: Study, real: Site) -> Path:
     place = folder / real.name
     private_files.make_folder(place / HOME)
     text = real.path.read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if not line.startswith("home")]
+    lines = [line for line in text.splitlines() if not HOME_LINE.match(line)]
     head = [f'home = "{HOME}"']
     if real.home is None and real.mapping.approved is None:
         head.append(f'approved = ["{study.digest()}"]')

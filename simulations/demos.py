@@ -88,9 +88,10 @@ def _promising(path: Path, wish: Wish) -> Path:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = "".join(line for line in lines if not line.startswith("privacy ="))
     path.write_text(f"{kept}\n[privacy]\n{promise}{colluders}", encoding="utf-8")
+    grant = f'epsilon = {wish.epsilon!r}\ndelta = {DELTA!r}\nnoise = "any"\n'
     for site in path.parent.glob("*/site.toml"):
         with site.open("a", encoding="utf-8") as file:
-            file.write(f"\n[budget]\nepsilon = {wish.epsilon!r}\ndelta = {DELTA!r}\n")
+            file.write(f"\n[budget]\n{grant}")
     return path
 
 

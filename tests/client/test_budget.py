@@ -402,13 +402,33 @@ def says(capsys: pytest.CaptureFixture[str], *words: str, site: Path) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_run_that_was_closed_is_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, exact: bool
+) -> None:
+    study = charges.study(**({"privacy": "none"} if exact else {}))
+    asked = Aggregator(charges.site(tmp_path / "north", study, budget="epsilon = 9.0"))
+    asked.open(study)
+    assert asked.ask(study, 1).has_content()
+    assert asked.close(study).has_content()
+    for again in (asked.restart, lambda: None):
+        again()
+        with caplog.at_level(logging.WARNING, "consilium.client"):
+            assert asked.open(study).has_error()
+        assert "was closed here and is over" in caplog.text
+        assert asked.ask(study, 1).has_error()
+    assert len(kinds(asked, "released")) == 1
+
+
 def test_the_steward_sees_what_was_spent_and_what_may_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = charges.study(privacy={**SHARED, "epsilon": 0.5}, rounds={"quorum": 2})
     other = charges.study(privacy={**charges.PRIVACY, "epsilon": 0.7})
     asked = Aggregator(
-        charges.site(tmp_path / "north", study, other, budget="epsilon = 2.0")
+        charges.site(
+            tmp_path / "north", study, other, budget='epsilon = 2.0\nnoise = "any"'
+        )
     )
     assert says(capsys, "budget", site=asked.path)["left"] == pytest.approx(2, abs=1e-5)
     asked.open(study)

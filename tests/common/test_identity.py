@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -252,7 +253,7 @@ def test_an_open_folder_is_refused_before_anything_is_made(tmp_path: Path) -> No
 
 
 def test_a_file_is_written_for_its_owner_even_over_a_stale_one(tmp_path: Path) -> None:
-    (tmp_path / ".a.new").write_text("half")
+    (tmp_path / f".a.{os.getpid()}.new").write_text("half")
     (tmp_path / "a").touch(mode=0o666)
     private_files.write(tmp_path / "a", b"whole")
     assert (tmp_path / "a").read_bytes() == b"whole"
