@@ -130,8 +130,9 @@ def _hear(asking: Asking, line: Line) -> bool:
     wanted = [number for number, (_, name) in asking.letters.items() if name in window]
     replies = lines.pull(line, wanted)
     for reply in replies:
-        node, name = asking.letters.pop(reply.metadata.reply_to_message_id)
-        if name in asking.arrived:
+        who = asking.letters.pop(reply.metadata.reply_to_message_id, None)
+        node, name = who or (0, "")
+        if not name or name in asking.arrived:
             continue  # it was asked twice, and says the same twice
         if reply.has_error():
             _no(asking, line, (node, name), reply)
@@ -145,11 +146,14 @@ def _hear(asking: Asking, line: Line) -> bool:
 def _no(asking: Asking, line: Line, who: tuple[int, str], reply: Message) -> None:
     """Take a site off the line that said no, or that Flower could not reach.
 
-    Raises QuorumError when it has said no too often.
+    What it was asked besides, before it restarted, it would say no to as well: that is
+    one no. Raises QuorumError when it has said no too often.
     """
     node, name = who
     line.nodes.pop(node, None)
     asking.due.pop(name, None)
+    for number in [each for each, to in asking.letters.items() if to[1] == name]:
+        del asking.letters[number]
     if reply.error.code == wire.REFUSED:
         said = asking.refused.setdefault(name, [])
         said.append(str(reply.error.reason))
