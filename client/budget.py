@@ -108,7 +108,7 @@ def charge(opened: Opened, task: Task, turn: Turn, size: int, clock: Clock) -> N
 def close(opened: Opened, run: str, clock: Clock) -> None:
     """End *run* for good: free what it did not use, and forget its answer."""
     if opened.site.home:
-        note = home.about("closed", opened.study, run=run[: home.RUN])
+        note = home.about("closed", opened.study, run=run)
         with _writing(opened) as log:
             log.append(note, clock)
             runs = spending.accounts(log.entries, clock().date())
@@ -219,7 +219,7 @@ def _admission(study: Study, run: str) -> Note:
     if not costs.promise(study):
         return home.about("admitted", study)
     mus = {split: repr(mu) for split, mu in spending.planned(study).items()}
-    return home.about("admitted", study, run=run[: home.RUN], **mus)
+    return home.about("admitted", study, run=run, **mus)
 
 
 def _released(opened: Opened, task: Task, turn: Turn, size: int) -> Note:
@@ -232,7 +232,7 @@ def _released(opened: Opened, task: Task, turn: Turn, size: int) -> Note:
         "people": opened.table.people[task.rows],
     }
     if costs.promise(study):
-        facts |= {"run": place.run[: home.RUN], "sequence": place.sequence}
+        facts |= {"run": place.run, "sequence": place.sequence}
         facts |= {"state": place.state, "split": task.rows}
         facts |= _cost(study, task)
     return home.about("released", study, **facts)
@@ -260,7 +260,7 @@ def _resume(opened: Opened, run: str, entries: Sequence[Entry], today: date) -> 
 def _charged(entries: Sequence[Entry], turn: Turn) -> bool:
     place = turn.place
     wanted: dict[str, str | int]
-    wanted = {"run": place.run[: home.RUN], "sequence": place.sequence}
+    wanted = {"run": place.run, "sequence": place.sequence}
     wanted |= {"state": place.state}
     return any(
         (entry.kind, entry.digest) == ("released", place.digest)

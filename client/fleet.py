@@ -37,14 +37,11 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from common import certificates, identity, parcels, private_files, tls
 from common.direct import Direct
-from common.errors import IntegrityError
 from common.parcels import Place
 
 LOG = logging.getLogger("consilium.client.fleet")
 BEAT = 10.0
 """Seconds that the aggregator waits for a sign of life; after two it calls us gone."""
-MOST = 256 * 2**20
-"""Bytes that the parts of one question may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,6 @@ class Line:
         self.node = Node()
         self._taken: tuple[wire.Message, wire.ObjectTree] | None = None
         self._whole: Message | None = None
-        self._received = 0
         self._closed = threading.Event()
         self._beats = threading.Thread(target=self._beat, daemon=True)
 
@@ -179,8 +175,8 @@ class Line:
             self._taken = answer.messages_list[0], answer.message_object_trees[0]
         head, tree = self._taken
         if self._whole is None:
-            self._received = 0
-            self._whole = parcels.fetch(head, tree, self._pull, self.node)
+            pull = self.client.PullObject
+            self._whole = parcels.fetch(head, tree, pull, self.node)
         self.client.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(
                 node=self.node,
@@ -191,14 +187,6 @@ class Line:
         message = self._whole
         self.forget()
         return message
-
-    def _pull(self, request: wire.PullObjectRequest) -> wire.PullObjectResponse:
-        """Fetch one part; raise IntegrityError when there is no end of them."""
-        part = self.client.PullObject(request)
-        self._received += len(part.object_content)
-        if self._received > MOST:
-            raise IntegrityError(f"a question is larger than {MOST // 2**20} MiB")
-        return part
 
     def forget(self) -> None:
         """Let go of the question taken last: it is answered, or cannot be read."""

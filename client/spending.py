@@ -25,6 +25,7 @@ from client import approvals
 from client.chain import Entry, Facts
 from common import costs, plan, privacy
 from common.privacy import Event, Gaussian, Subsampled
+from common.promise import parts
 from common.study import Study
 from common.task import Split
 
@@ -160,13 +161,9 @@ def whole(study: Study) -> tuple[Event, ...]:
 
 def whole_alone(study: Study) -> tuple[Event, ...]:
     """Return what one whole run costs by this site's noise alone: if masking failed."""
-    promised = costs.promise(study)
-    shared = promised is not None and promised.noise == "shared"
-    honest = study.rounds.quorum - promised.colluders if shared and promised else 1
+    more = math.sqrt(parts(study)) if costs.promise(study) else 1.0
     return tuple(
-        Gaussian(each.mu * math.sqrt(honest))
-        for each in whole(study)
-        if isinstance(each, Gaussian)
+        Gaussian(each.mu * more) for each in whole(study) if isinstance(each, Gaussian)
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from common import plan
 from common.errors import StudyError
 from common.privacy import Gaussian, epsilon_of, mu_of, shares
-from common.promise import at_a_site
+from common.promise import at_a_site, parts
 from common.study import Privacy, Study
 from common.task import Noisy, Task
 
@@ -47,11 +47,10 @@ def charges(study: Study) -> dict[str, Gaussian]:
 def if_masking_fails(study: Study) -> float | None:
     """Return the epsilon that one site's own noise keeps; None without a promise."""
     wanted = promise(study)
-    if wanted is None or wanted.noise == "site":
-        return wanted.epsilon if wanted else None
-    honest = study.rounds.quorum - wanted.colluders
-    alone = Gaussian(mu_of(wanted.epsilon, wanted.delta) * math.sqrt(honest))
-    return epsilon_of([alone], wanted.delta)
+    if wanted is None:
+        return None
+    whole = mu_of(wanted.epsilon, wanted.delta)
+    return epsilon_of([Gaussian(whole * math.sqrt(parts(study)))], wanted.delta)
 
 
 def deviation(study: Study, task: Task) -> float:

@@ -51,7 +51,7 @@ Pull = Callable[[wire.PullObjectRequest], wire.PullObjectResponse]
 Push = Callable[[wire.PushObjectRequest], wire.PushObjectResponse]
 
 
-def bounded(pull: Pull) -> Pull:
+def _bounded(pull: Pull) -> Pull:
     """Return *pull* for one message: raise IntegrityError when it has no end."""
     received = 0
 
@@ -161,7 +161,7 @@ def _assemble(tree: wire.ObjectTree, pull: Pull, place: Place) -> Message:
     names = [each.object_id for each in iterate_object_tree(tree)]
     contents = pull_objects(
         names,
-        make_pull_object_fn_protobuf(pull, place.node, place.run),
+        make_pull_object_fn_protobuf(_bounded(pull), place.node, place.run),
         max_time=PULL_SECONDS,
         max_tries_per_object=None,
         initial_backoff=PAUSE_FIRST,

@@ -25,11 +25,15 @@ def whole(study: Study, clip: float, share: float) -> float:
     return clip / (mu_of(kept.epsilon, kept.delta) * math.sqrt(share))
 
 
+def parts(study: Study) -> int:
+    """Return how many sites make up one whole of the noise together."""
+    kept = of(study)
+    return study.rounds.quorum - kept.colluders if kept.noise == "shared" else 1
+
+
 def at_a_site(study: Study, deviation: float) -> float:
     """Return what one site adds where the whole would be *deviation*."""
-    kept = of(study)
-    honest = study.rounds.quorum - kept.colluders
-    return deviation / math.sqrt(honest) if kept.noise == "shared" else deviation
+    return deviation / math.sqrt(parts(study))
 
 
 def in_total(study: Study, deviation: float) -> float:

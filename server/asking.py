@@ -121,7 +121,7 @@ def _ask(asking: Asking, line: Line) -> None:
         pause = min(LOST_FIRST * 2 ** asking.asked[name], LOST_LAST)
         asking.asked[name] += 1
         asking.due[name] = now + pause
-        line.sent[name] = line.sent.get(name, 0) + wire.size(asking.content)
+        line.said(name, asking.content)
 
 
 def _hear(asking: Asking, line: Line) -> bool:
@@ -131,15 +131,13 @@ def _hear(asking: Asking, line: Line) -> bool:
     replies = lines.pull(line, wanted)
     for reply in replies:
         who = asking.letters.pop(reply.metadata.reply_to_message_id, None)
-        node, name = who or (0, "")
-        if not name or name in asking.arrived:
+        if who is None or who[1] in asking.arrived:
             continue  # it was asked twice, and says the same twice
         if reply.has_error():
-            _no(asking, line, (node, name), reply)
+            _no(asking, line, who, reply)
         else:
-            asking.arrived[name] = reply.content
-            size = wire.size(reply.content)
-            line.received[name] = line.received.get(name, 0) + size
+            asking.arrived[who[1]] = reply.content
+            line.heard(who[1], reply.content)
     return bool(replies)
 
 

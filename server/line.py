@@ -37,10 +37,13 @@ class Line:
         """Return when something that begins now must be over."""
         return self.clock() + self.deadline
 
-    def count(self, name: str, sent: RecordDict, received: RecordDict) -> None:
-        """Add what was said to and by a site to its bytes."""
-        self.sent[name] = self.sent.get(name, 0) + wire.size(sent)
-        self.received[name] = self.received.get(name, 0) + wire.size(received)
+    def said(self, name: str, content: RecordDict) -> None:
+        """Count what was said to a site."""
+        self.sent[name] = self.sent.get(name, 0) + wire.size(content)
+
+    def heard(self, name: str, content: RecordDict) -> None:
+        """Count what a site has said."""
+        self.received[name] = self.received.get(name, 0) + wire.size(content)
 
 
 class Pauses:
@@ -101,5 +104,6 @@ def exchange(
         for reply in replies:
             name = to[letters.pop(reply.metadata.reply_to_message_id)]
             if reply.has_content():
-                line.count(name, content, reply.content)
+                line.said(name, content)
+                line.heard(name, reply.content)
         pauses.after(news=bool(replies))

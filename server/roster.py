@@ -156,7 +156,8 @@ def _welcome(
     if name in wanted:
         line.nodes[node] = name
         again = name in line.sent
-        line.count(name, open_.message(), reply.content)
+        line.said(name, open_.message())
+        line.heard(name, reply.content)
         open_.refused.pop(node, None)
         open_.again.pop(node, None)
         LOG.info("%s has opened the study%s", name, " again" if again else "")

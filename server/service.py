@@ -81,7 +81,7 @@ def serve(opened: Consortium, listen: str, stop: threading.Event) -> None:
         (folder / FACTS).unlink(missing_ok=True)
         end_orphans(folder / "run")
         require_free(listen)
-        link = superlink.prepare(folder / "superlink", _free_port())
+        link = superlink.prepare(folder / "superlink", free_port())
         superlink.forget(link)
         with Crew(_programs(folder, link, listen), folder / "run") as crew:
             crew.await_ready()
@@ -169,7 +169,7 @@ def _programs(folder: Path, link: Link, listen: str) -> tuple[Program, Program]:
     )
     flower = replace(superlink.program(link), log=folder / "logs" / "superlink.log")
     log, settings = folder / "logs" / "gateway.log", superlink.settings()
-    door = Program("gateway", command, settings, log, lambda: _listens(listen))
+    door = Program("gateway", command, settings, log, lambda: listens(listen))
     return flower, door
 
 
@@ -217,7 +217,8 @@ def _locked(number: int, how: int) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
     with socket.create_server((LOOPBACK, 0)) as found:
         return int(found.getsockname()[1])
 
@@ -255,7 +256,8 @@ def _taken(host: str, port: int, family: socket.AddressFamily) -> str:
     return ""
 
 
-def _listens(listen: str) -> bool:
+def listens(listen: str) -> bool:
+    """Say whether somebody listens at ``HOST:PORT``."""
     host, port = address(listen)
     try:
         target = LOOPBACK if host in ANY else host

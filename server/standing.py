@@ -21,18 +21,14 @@ HINTS = ("what", "where", "likely", "fix", "then")
 
 def submitted(folder: Path, given: Submitted) -> Shown:
     """Show a study that was just submitted."""
-    digest, running = given.study.digest(), service.running(folder)
-    then = (
-        f"consilium server status --dir {folder} --watch"
-        if running
-        else f"consilium server start --dir {folder}"
-    )
+    digest, running = given.study.digest(), service.running(folder) is not None
+    then = f"{_next(folder, running=running)}{' --watch' * running}"
     facts: dict[str, object] = {
         "ok": True,
         "study": given.name,
         "digest": digest,
         "folder": str(given.folder),
-        "running": running is not None,
+        "running": running,
     }
     text = (
         f"submitted {given.name}\n"
@@ -49,11 +45,7 @@ def marked(folder: Path, given: Submitted, word: studies.Mark) -> Shown:
     """Show that the operator's word was left for a study."""
     running = service.running(folder) is not None
     when = "" if running else ", as soon as the aggregator runs"
-    then = (
-        f"consilium server status --dir {folder}"
-        if running
-        else f"consilium server start --dir {folder}"
-    )
+    then = _next(folder, running=running)
     facts: dict[str, object] = {
         "ok": True,
         "study": given.name,
@@ -61,6 +53,10 @@ def marked(folder: Path, given: Submitted, word: studies.Mark) -> Shown:
         "running": running,
     }
     return facts, f"{given.name} is told to {word}{when}\nnext   {then}"
+
+
+def _next(folder: Path, *, running: bool) -> str:
+    return f"consilium server {'status' if running else 'start'} --dir {folder}"
 
 
 def everything(opened: Consortium) -> Shown:

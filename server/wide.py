@@ -62,7 +62,7 @@ class Wide(Grid):
         return [self._fetch(head, tree) for head, tree in arrived]
 
     def _fetch(self, head: wire.Message, tree: wire.ObjectTree) -> Message:
-        pull = parcels.bounded(self._runtime.PullObject)
+        pull = self._runtime.PullObject
         message = parcels.answer(head, tree, pull, self._place.node)
         self._runtime.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(

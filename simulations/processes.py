@@ -9,7 +9,6 @@ mutual TLS, with the papers of a throw-away consortium.
 
 import logging
 import shutil
-import socket
 import statistics
 import sys
 import tempfile
@@ -114,7 +113,7 @@ def federation(
     folder: Path, study: Study, hospitals: Iterable[Path]
 ) -> Iterator[Federation]:
     """Start everything in *folder*, and leave nothing running."""
-    port = free_port()
+    port = service.free_port()
     sites = consortium.found(folder, study, hospitals, port)
     private_files.make_folder(folder / "run")
     programs = [_aggregator(folder, port), *(_hospital(folder, each) for each in sites)]
@@ -169,18 +168,3 @@ def _hospital(folder: Path, path: Path) -> Program:
 
 def _consilium(*arguments: str) -> tuple[str, ...]:
     return (str(Path(sys.executable).with_name("consilium")), *arguments)
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.create_server((LOOPBACK, 0)) as found:
-        return int(found.getsockname()[1])
-
-
-def listens(port: int) -> bool:
-    """Say whether somebody listens on a port of loopback."""
-    try:
-        socket.create_connection((LOOPBACK, port), 1.0).close()
-    except OSError:
-        return False
-    return True

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from common.errors import MachineError
 from server.processes import Crew, Program
+from server.service import free_port, listens
 from server.superlink import QUIET
-from simulations.processes import free_port, listens
 
 CONFIG = """\
 [project]
@@ -129,7 +129,7 @@ def _superlink(folder: Path, port: int) -> Program:
         (*command, "--port", str(port), "--disable-runtime-dependency-installation"),
         _settings(folder / "superlink"),
         folder / "superlink.log",
-        lambda: listens(port),
+        lambda: listens(f"127.0.0.1:{port}"),
     )
 
 

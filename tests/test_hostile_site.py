@@ -34,7 +34,7 @@ from server.gateway import BODY, FLEET
 from server.rounds import Outcome
 from simulations import engine, processes
 from simulations.processes import Federation
-from tests import clinics
+from tests import clinics, outcomes
 from tests.papers import knocks_with, shown_key
 
 STUDY = clinics.study(rounds={"quorum": 2, "deadline_seconds": 5})
@@ -144,17 +144,11 @@ def recorded(running: Federation) -> int:
         return sum(entry.round for entry in book.last.values())
 
 
-def same(one: Outcome, other: Outcome) -> None:
-    for task, state in other.states.items():
-        for key, array in state.arrays.items():
-            assert np.array_equal(one.states[task].arrays[key], array), (task, key)
-
-
 def test_an_honest_south_is_counted(
     running: Federation, south: South, sites: list[Path]
 ) -> None:
     assert south.twist is honest
-    same(run(running), engine.run(STUDY, sites))
+    outcomes.same(run(running), engine.run(STUDY, sites))
     assert recorded(running) > 0
 
 
@@ -346,7 +340,7 @@ def test_an_answer_that_comes_twice_is_counted_once(
     running: Federation, south: South, sites: list[Path]
 ) -> None:
     south.twist = lambda _, reply: [reply, reply]
-    same(run(running), engine.run(STUDY, sites))
+    outcomes.same(run(running), engine.run(STUDY, sites))
 
 
 def test_two_different_answers_are_not_both_counted(
@@ -366,7 +360,7 @@ def test_two_different_answers_are_not_both_counted(
     except ConsiliumError as ended:
         assert "answered twice" in str(ended)  # noqa: PT017 - or it was counted once
         return
-    same(outcome, engine.run(STUDY, sites))
+    outcomes.same(outcome, engine.run(STUDY, sites))
 
 
 def gutted(parcel: Parcel) -> Parcel:
@@ -581,4 +575,4 @@ def test_the_same_study_still_runs_after_all_this(
     running: Federation, south: South, sites: list[Path]
 ) -> None:
     assert south.twist is honest
-    same(run(running), engine.run(STUDY, sites))
+    outcomes.same(run(running), engine.run(STUDY, sites))

@@ -57,6 +57,14 @@ def test_a_message_arrives_as_it_left(count: int) -> None:
     assert numbers(arrived) == numbers(sent)
 
 
+def test_a_message_in_parts_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    parcel, store = parcels.pack(message(INLINE // 8 + 1)), Store()
+    parcels.post([parcel], parcel.parts, store.push, (PLACE, "session"))
+    monkeypatch.setattr(parcels, "MOST", INLINE)
+    with pytest.raises(IntegrityError, match="is larger than 1 MiB"):
+        parcels.fetch(parcel.head, parcel.tree, store.pull, PLACE.node)
+
+
 def test_a_refusal_travels_whole() -> None:
     question = message(1)
     question.metadata.__dict__["_message_id"] = "1"

@@ -23,7 +23,7 @@ def test_the_superlink_is_told_of_every_member_again(desk: Desk) -> None:
     """Of one that is admitted later; and of all, when its database is another."""
     desk.admit("north")
     opened = consortium.load(Path("agg"))
-    link = superlink.prepare(desk.folder / "superlink", service._free_port())
+    link = superlink.prepare(desk.folder / "superlink", service.free_port())
     members = Members()
     with Crew([superlink.program(link)]) as crew:
         crew.await_ready()
