@@ -1,8 +1,10 @@
-"""Which tasks a study runs, in order: describe, then its model, then evaluate."""
+"""Which tasks a study runs: describe, its analyses, its model, and how good that is."""
+
+from dataclasses import replace
 
 from common.errors import StudyError
 from common.study import Study
-from common.task import Task, model_of
+from common.task import Task, analyses_of, model_of
 from common.tasks.describe import DESCRIBE
 from common.tasks.evaluate import EVALUATE
 from common.tasks.private_describe import PRIVATE_DESCRIBE
@@ -13,9 +15,12 @@ def tasks(study: Study) -> tuple[Task, ...]:
     """Return the tasks of *study* in order: private forms if it promises privacy."""
     exact = study.privacy == "none"
     describe = DESCRIBE if exact else PRIVATE_DESCRIBE
+    first = (describe, *analyses_of(study))
     if study.model is None:
-        return (describe,)
-    return describe, model_of(study).fit, EVALUATE if exact else PRIVATE_EVALUATE
+        return first
+    fit = model_of(study).fit
+    tested = EVALUATE if exact else PRIVATE_EVALUATE
+    return *first, fit, replace(tested, encoded=fit.encoded)
 
 
 def rounds(study: Study, task: Task) -> int:

@@ -1,6 +1,6 @@
-"""The models a study may name, each one line, so that adding one touches one file more.
+"""The models and analyses a study may name, each a line: adding one touches few files.
 
-A line gives where the model is and which outcome it takes. Nothing is imported until a
+A line gives where the model is and which outcomes it takes. Nothing is imported until a
 study asks for it: a hospital that fits a logistic regression never loads TensorFlow.
 """
 
@@ -9,18 +9,29 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal
 
+Kind = Literal["binary", "number"]
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a model is, the kind of outcome it predicts, and the lowest such value.
+    """Where a model is, the kinds of outcome it predicts, and the lowest such value.
 
     ``private`` is where its form is for studies that promise privacy.
     """
 
     module: str
     attribute: str
-    outcome: Literal["binary", "number"]
+    outcomes: tuple[Kind, ...]
     lowest: float = -math.inf
+    private: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Where an analysis is, and where its form is for studies that promise privacy."""
+
+    module: str
+    attribute: str
     private: tuple[str, str] | None = None
 
 
@@ -28,10 +39,14 @@ MODELS = {
     "logistic": Entry(
         "common.tasks.linear_models",
         "LOGISTIC",
-        "binary",
+        ("binary",),
         private=("common.tasks.noisy_descent", "PRIVATE_LOGISTIC"),
     ),
-    "poisson": Entry("common.tasks.linear_models", "POISSON", "number", 0.0),
+    "poisson": Entry("common.tasks.linear_models", "POISSON", ("number",), 0.0),
+}
+
+ANALYSES = {
+    "chi_square": Asked("common.tasks.chi_square", "CHI_SQUARE"),
 }
 
 
@@ -39,6 +54,13 @@ def load(kind: str) -> object:
     """Return the model registered as *kind*; the caller narrows its type."""
     entry = MODELS[kind]
     return getattr(import_module(entry.module), entry.attribute)
+
+
+def load_analysis(name: str, *, private: bool) -> object:
+    """Return the task of the analysis *name*; None where it has no private form."""
+    entry = ANALYSES[name]
+    place = entry.private if private else (entry.module, entry.attribute)
+    return getattr(import_module(place[0]), place[1]) if place else None
 
 
 def load_private(kind: str) -> object:

@@ -13,7 +13,9 @@ import rfc8785
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from common import toml_file
-from common.registry import MODELS
+from common.analyses import Analysis
+from common.models import ModelChoice
+from common.registry import ANALYSES, MODELS
 from common.schema import (
     Binary,
     Category,
@@ -58,21 +60,6 @@ class Rule(Document):
         bounds = self.at_least is not None or self.at_most is not None
         if bounds == (self.one_of is not None):
             msg = "a cohort rule needs at_least and/or at_most, or else one_of"
-            raise ValueError(msg)
-        return self
-
-
-class ModelChoice(Document):
-    """Which model is fitted; ``ridge`` is lambda in loss + lambda/2 * |w|^2."""
-
-    kind: str
-    ridge: Finite = Field(ge=0.0)
-
-    @model_validator(mode="after")
-    def _registered(self) -> Self:
-        if self.kind not in MODELS:
-            near = toml_file.suggest(self.kind, MODELS) or ", ".join(MODELS)
-            msg = f"there is no model {self.kind!r}; did you mean {near}?"
             raise ValueError(msg)
         return self
 
@@ -154,6 +141,7 @@ class Study(Document):
     outcome: Outcome
     cohort: tuple[Rule, ...] = ()
     model: ModelChoice | None = None
+    analysis: Analysis = Analysis()
     rounds: Rounds
     evaluation: Evaluation | None = None
     quality: Quality = Quality()
@@ -161,7 +149,7 @@ class Study(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for check in (_names, _cohort, _roster, _honest, _prediction, _keeps):
+        for check in (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps):
             check(self)
         return self
 
@@ -171,8 +159,8 @@ class Study(Document):
         return (*self.variables, self.outcome)
 
     def canonical(self) -> bytes:
-        """Return the study as canonical JSON (RFC 8785)."""
-        return rfc8785.dumps(self.model_dump(mode="json"))
+        """Return the study as canonical JSON (RFC 8785), without what it leaves out."""
+        return rfc8785.dumps(self.model_dump(mode="json", exclude_none=True))
 
     def digest(self) -> str:
         """Return what a site approves: 64 hexadecimal digits."""
@@ -254,22 +242,43 @@ def _prediction(study: Study) -> None:
         msg = "a model needs an [evaluation]: say which people test it, e.g. test = 0.3"
         raise ValueError(msg)
     entry = MODELS[study.model.kind]
-    if study.outcome.kind != entry.outcome:
-        kind = study.model.kind
-        msg = f"{kind} needs a {entry.outcome} outcome, not a {study.outcome.kind} one"
+    if study.outcome.kind not in entry.outcomes:
+        kind, able = study.model.kind, " or ".join(entry.outcomes)
+        msg = f"{kind} needs a {able} outcome, not a {study.outcome.kind} one"
         raise ValueError(msg)
     if isinstance(study.outcome, Number) and study.outcome.range[0] < entry.lowest:
         msg = f"{study.model.kind} needs an outcome of at least {entry.lowest:g}"
         raise ValueError(msg)
 
 
+def _asked(study: Study) -> None:
+    """Refuse an analysis of a variable that is not declared, or is of another kind."""
+    kinds = {each.name: each.kind for each in study.everything}
+    for first, second in study.analysis.chi_square or ():
+        for name in (first, second):
+            if kinds.get(name, "number") == "number":
+                what = "a number" if name in kinds else "not declared"
+                refused = ValueError(f"chi_square takes categories: {name} is {what}")
+                refused.add_note("analysis.chi_square")
+                raise refused
+
+
 def _keeps(study: Study) -> None:
-    """Refuse a promise that no form of the model keeps, before anybody is asked."""
-    if study.model is None or study.privacy == "none":
+    """Refuse a promise that no form of a task keeps, before anybody is asked."""
+    if study.privacy == "none":
         return
-    if MODELS[study.model.kind].private is None:
-        able = ", ".join(kind for kind, entry in MODELS.items() if entry.private)
-        msg = f"{study.model.kind} has no private form yet: choose {able}"
-        refused = ValueError(f'{msg}, or privacy = "none"')
-        refused.add_note("model.kind")
-        raise refused
+    model = study.model
+    if model and MODELS[model.kind].private is None:
+        able = [kind for kind, entry in MODELS.items() if entry.private]
+        raise _unable("model.kind", model.kind, able)
+    for name in study.analysis.named():
+        if ANALYSES[name].private is None:
+            able = [each for each, entry in ANALYSES.items() if entry.private]
+            raise _unable(f"analysis.{name}", name, able)
+
+
+def _unable(where: str, kind: str, able: list[str]) -> ValueError:
+    others = f"choose {', '.join(able)}, or" if able else "leave it out, or say"
+    refused = ValueError(f'{kind} has no private form yet: {others} privacy = "none"')
+    refused.add_note(where)
+    return refused

@@ -26,8 +26,9 @@ from typing import Literal
 import numpy as np
 
 from common.errors import IntegrityError, StudyError
-from common.registry import load, load_private
+from common.registry import load, load_analysis, load_private
 from common.release import Array, Release, Summands, unflatten
+from common.sheet import Sheet
 from common.study import Study
 
 Findings = dict[str, object]
@@ -119,7 +120,8 @@ class Noisy:
 class Task:
     """Pure functions and a name: the site's half, the server's half, the reading.
 
-    A task without ``noisy`` is only for a study whose privacy is "none".
+    A task without ``noisy`` is only for a study whose privacy is "none". ``show`` says
+    the same as ``read``, as tables for a reader.
     """
 
     name: str
@@ -132,6 +134,7 @@ class Task:
     finish: Callable[[Study, State, Summands], State]
     read: Callable[[Study, State], Findings]
     noisy: Noisy | None = None
+    show: Callable[[Study, State], tuple[Sheet, ...]] = lambda *_: ()
 
 
 def added(each: Each, release: Callable[[Study], Release]) -> Local:
@@ -163,14 +166,16 @@ def check_state(task: Task, study: Study, state: State) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A task that learns weights, and what the weights say about new people.
+    """A task that learns from people, and what it then says about new ones.
 
-    ``predict(weights, x)`` returns the expected outcome of each row of x: a probability
-    for a binary outcome.
+    ``carries`` are the arrays of the learned state that a prediction needs.
+    ``predict(study, arrays, rows)`` returns the expected outcome of each of *rows*, in
+    the form that the task saw them: a probability for a binary outcome.
     """
 
     fit: Task
-    predict: Callable[[Array, Array], Array]
+    carries: Callable[[Study], Shapes]
+    predict: Callable[[Study, Mapping[str, Array], Rows], Array]
 
 
 def model_of(study: Study) -> Model:
@@ -188,3 +193,19 @@ def model_of(study: Study) -> Model:
     if not isinstance(private, Model):
         raise StudyError(f"{kind} has no private form yet")
     return private
+
+
+def analyses_of(study: Study) -> tuple[Task, ...]:
+    """Return the analyses of *study*, in the form that keeps its promise.
+
+    Raises StudyError when it makes a promise that one of them cannot keep.
+    """
+    private = study.privacy != "none"
+    return tuple(_analysis(name, private=private) for name in study.analysis.named())
+
+
+def _analysis(name: str, *, private: bool) -> Task:
+    found = load_analysis(name, private=private)
+    if not isinstance(found, Task):
+        raise StudyError(f"{name} has no private form yet")
+    return found

@@ -114,6 +114,14 @@ def _explain(
         what = f"unknown key `{written}`"
     elif first["type"] == "missing":
         what, fix = f"`{written}` is missing", f"add `{place[-1]} = …`"
+    elif first["type"] == "union_tag_invalid":
+        ctx = first["ctx"]
+        key = ctx["discriminator"].strip("'")
+        known = [tag.strip("' ") for tag in ctx["expected_tags"].split(",")]
+        near = suggest(ctx["tag"], known)
+        fix = f'did you mean "{near}"?' if near else "known: " + ", ".join(known)
+        what = f'`{written}`: there is no {key} "{ctx["tag"]}"'
+        where = f"{path} line {line_of(text, (*place, key))}"
     else:
         said = first["msg"].removeprefix("Value error, ")
         what, fix = f"`{written}`: {said[:1].lower()}{said[1:]}", ""

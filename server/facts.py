@@ -119,8 +119,8 @@ class Left(Part):
     kind: str
 
 
-class Benchmark(Part):
-    """A comparison with published results."""
+class Sheet(Part):
+    """A table of results, or of a comparison with published ones."""
 
     title: str
     columns: tuple[str, ...]
@@ -155,7 +155,9 @@ class Report(Part):
     max_abs_coefficient_difference: float | None = None
     left: tuple[Left, ...]
     sentence: str
-    benchmark: Benchmark | None = None
+    findings: dict[str, dict[str, JsonValue]] = {}
+    sheets: tuple[Sheet, ...] = ()
+    benchmark: Sheet | None = None
     limits: tuple[str, ...] = ()
     versions: dict[str, str]
     command: str

@@ -5,9 +5,9 @@ how its own model does are known to the site alone; a simulation adds them.
 """
 
 import sys
+from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any, cast
 
 from common import __version__, costs, manifest, plan
 from common.study import Study
@@ -56,6 +56,16 @@ def known(study: Study, outcome: Outcome) -> dict[str, object]:
         ],
         "sentence": manifest.sentence(study, outcome.rounds),
         "command": " ".join(["consilium", *sys.argv[1:]]),
+        "findings": {
+            task.name: task.read(study, outcome.states[task.name])
+            for task in tasks
+            if task.name not in {"describe", "evaluate"}
+        },
+        "sheets": [
+            asdict(sheet)
+            for task in tasks
+            for sheet in task.show(study, outcome.states[task.name])
+        ],
         **(_model(study, outcome) if study.model else {}),
     }
 
@@ -101,10 +111,9 @@ def _promise(study: Study) -> dict[str, object] | None:
 def _model(study: Study, outcome: Outcome) -> dict[str, object]:
     """Return the model that was fitted, and how it does on all test records."""
     fit, evaluate = model_of(study).fit, plan.tasks(study)[-1]
-    found = cast("dict[str, Any]", fit.read(study, outcome.states[fit.name]))
+    found = fit.read(study, outcome.states[fit.name])
     return {
-        "ridge": found["ridge"],
-        "coefficients": found["coefficients"],
+        **{key: found[key] for key in ("ridge", "coefficients") if key in found},
         "together": evaluate.read(study, outcome.states[evaluate.name]),
     }
 

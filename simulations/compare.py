@@ -4,8 +4,8 @@ Alone and pooled models are scikit-learn's, so that they share no arithmetic wit
 Pooled needs every record in one place: possible only because sites are simulated.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
@@ -15,11 +15,11 @@ from client.table import Table
 from common import intervals
 from common.encoding import Encoding, encode
 from common.errors import StudyError
-from common.release import Array, Summands
+from common.release import Array
 from common.study import Study
 from common.task import Rows, State, model_of
 from common.tasks.describe import DESCRIBE
-from common.tasks.evaluate import EVALUATE
+from common.tasks.evaluate import EVALUATE, counted
 from common.tasks.linear_models import ridge_of
 from simulations import plain
 
@@ -30,19 +30,37 @@ CERTAIN = 40.0
 """Log-odds of a model that has seen one class only: 1 - 4e-18."""
 
 
+Predict = Callable[[Rows], Array]
+"""Returns the expected outcome of each of a table's clean rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A model with the constants that its inputs were standardised by."""
+    """A model as what it predicts, with its weights where it has any."""
 
-    encoding: Encoding
-    weights: Array
+    predict: Predict
+    weights: Array | None = None
     note: str = ""
 
 
-def fitted(study: Study, states: dict[str, State]) -> Fitted:
+def fitted(study: Study, states: Mapping[str, State]) -> Fitted:
     """Return the model that the federation learned."""
-    arrays = states[model_of(study).fit.name].arrays
-    return Fitted(Encoding.of(arrays), arrays["weights"])
+    model = model_of(study)
+    arrays = states[model.fit.name].arrays
+
+    def predict(rows: Rows) -> Array:
+        if model.fit.encoded:
+            rows = replace(rows, x=encode(study, Encoding.of(arrays), rows.x))
+        return model.predict(study, arrays, rows)
+
+    return Fitted(predict, arrays.get("weights"))
+
+
+def linear(study: Study, encoding: Encoding, weights: Array, note: str = "") -> Fitted:
+    """Return the linear model of *study* with these weights, intercept last."""
+    name = model_of(study).fit.name
+    arrays = {**encoding.arrays(), "weights": weights}
+    return replace(fitted(study, {name: State(arrays)}), note=note)
 
 
 def reference(study: Study, tables: Sequence[Table]) -> Fitted:
@@ -51,20 +69,26 @@ def reference(study: Study, tables: Sequence[Table]) -> Fitted:
     begin = DESCRIBE.start(study, {})
     sums = DESCRIBE.local(study, begin, rows)
     encoding = Encoding.of(DESCRIBE.finish(study, begin, sums).arrays)
-    design = Rows(encode(study, encoding, rows.x), rows.y)
-    if study.outcome.kind == "number":
-        return Fitted(encoding, _reference(study)(study, design))
-    if len(np.unique(rows.y)) == 1:
+    design = replace(rows, x=encode(study, encoding, rows.x))
+    if study.outcome.kind == "binary" and len(np.unique(rows.y)) == 1:
         only = np.zeros(design.x.shape[1] + 1)
         only[-1] = CERTAIN if rows.y[0] else -CERTAIN
-        return Fitted(encoding, only, "trains on one class only: always predicts it")
-    return Fitted(encoding, _reference(study)(study, design))
+        note = "trains on one class only: always predicts it"
+        return linear(study, encoding, only, note)
+    return linear(study, encoding, _reference(study)(study, design))
 
 
-def score(study: Study, model: Fitted, table: Table) -> dict[str, object]:
+def gap(one: Fitted, other: Fitted) -> float | None:
+    """Return how far the weights of two models differ at most, where both have any."""
+    if one.weights is None or other.weights is None:
+        return None
+    return float(np.abs(one.weights - other.weights).max())
+
+
+def score(model: Fitted, table: Table) -> dict[str, object]:
     """Return AUC and accuracy of *model* on the test records of *table*."""
     rows = table.rows("test")
-    predicted = predict(study, model, rows)
+    predicted = model.predict(rows)
     right = int(((predicted >= THRESHOLD) == (rows.y == 1)).sum())
     people, having = len(rows.y), int(rows.y.sum())
     area = _auc(rows.y, predicted)
@@ -81,16 +105,8 @@ def score(study: Study, model: Fitted, table: Table) -> dict[str, object]:
 def totals(study: Study, model: Fitted, tables: Sequence[Table]) -> dict[str, object]:
     """Return the federated evaluation of *model*, as if it were done on pooled rows."""
     rows = plain.pooled(tables).rows("test")
-    design = Rows(encode(study, model.encoding, rows.x), rows.y)
-    begin = State({**model.encoding.arrays(), "weights": model.weights})
-    sums: Summands = EVALUATE.local(study, begin, design)
-    return EVALUATE.read(study, EVALUATE.finish(study, begin, sums))
-
-
-def predict(study: Study, model: Fitted, rows: Rows) -> Array:
-    """Return the expected outcome of each person in clean *rows*."""
-    design = encode(study, model.encoding, rows.x)
-    return model_of(study).predict(model.weights, design)
+    sums = counted(study, model.predict(rows), rows.y)
+    return EVALUATE.read(study, EVALUATE.finish(study, State({}), sums))
 
 
 def _auc(outcome: Array, predicted: Array) -> float | None:

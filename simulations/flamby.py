@@ -15,7 +15,7 @@ from client import review, site
 from client.table import Table
 from common import study as studies
 from common.study import Study
-from server.facts import Benchmark, Report
+from server.facts import Report, Sheet
 from simulations import trials
 
 SPLITS = range(40)
@@ -81,7 +81,7 @@ def benchmark(made: Report, place: Path) -> Report:
         **splits,
         **_newcomers(study, tables),
     }
-    compared = Benchmark(
+    compared = Sheet(
         title="Beside FLamby: the same inputs, split and metric",
         columns=COLUMNS,
         rows=tuple((name, *map(_rounded, line)) for name, line in lines.items()),
@@ -90,7 +90,7 @@ def benchmark(made: Report, place: Path) -> Report:
     return made.model_copy(update={"benchmark": compared})
 
 
-def table(compared: Benchmark) -> list[str]:
+def table(compared: Sheet) -> list[str]:
     """Return the comparison as aligned lines for a terminal, at most 100 wide."""
     rows = [list(compared.columns)]
     rows += [[_shown(cell) for cell in row] for row in compared.rows]

@@ -173,7 +173,7 @@ def _run(asked: Hospitals, study: Study, seed: int) -> tuple[float, float]:
     tables = _dealt(asked.tables, draw) if asked.resplit else asked.tables
     noise = None if study.privacy == "none" else plain.gaussian(draw)
     model = compare.fitted(study, plain.run(study, tables, noise))
-    said = [compare.predict(study, model, table.rows("test")) for table in tables]
+    said = [model.predict(table.rows("test")) for table in tables]
     *_, average, everyone = trials.accuracy(tables, said)
     return average, everyone
 

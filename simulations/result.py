@@ -145,7 +145,7 @@ def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, 
             "pooled": pooled,
         }
         for kind, model in models.items():
-            facts[kind] = compare.score(done.study, model, table)
+            facts[kind] = compare.score(model, table)
     return facts
 
 
@@ -154,13 +154,15 @@ def _compared(
 ) -> dict[str, object]:
     """Return the model beside the one that pooled records give."""
     study, tables = done.study, [opened.table for opened in done.hospitals]
-    learned = compare.fitted(study, done.outcome.states).weights
+    facts: dict[str, object] = {"pooled": compare.totals(study, pooled, tables)}
+    gap = compare.gap(compare.fitted(study, done.outcome.states), pooled)
+    if gap is None or pooled.weights is None:
+        return facts
     rows = cast("list[dict[str, Any]]", known["coefficients"])
-    return {
+    return facts | {
         "coefficients": [
             {**row, "pooled": float(weight)}
             for row, weight in zip(rows, pooled.weights, strict=True)
         ],
-        "max_abs_coefficient_difference": float(abs(learned - pooled.weights).max()),
-        "pooled": compare.totals(study, pooled, tables),
+        "max_abs_coefficient_difference": gap,
     }

@@ -20,7 +20,6 @@ from common.release import Array
 from common.study import Study
 from common.tasks.describe import DESCRIBE
 from simulations import compare, plain
-from simulations.compare import Fitted
 
 TRAIN = 0.66
 FEW = 2
@@ -64,7 +63,7 @@ def newcomer(tables: Sequence[Table], index: int) -> list[Table]:
 def together(study: Study, tables: Sequence[Table]) -> list[Array]:
     """Predict with the federation's model: one standardisation for all hospitals."""
     model = compare.fitted(study, plain.run(study, tables))
-    return [compare.predict(study, model, table.rows("test")) for table in tables]
+    return [model.predict(table.rows("test")) for table in tables]
 
 
 def apart(study: Study, tables: Sequence[Table]) -> list[Array]:
@@ -78,7 +77,7 @@ def apart(study: Study, tables: Sequence[Table]) -> list[Array]:
     found.fit(design, np.concatenate([each.y for each in rows]))
     weights = np.r_[found.coef_[0], found.intercept_]
     return [
-        compare.predict(study, Fitted(by, weights), table.rows("test"))
+        compare.linear(study, by, weights).predict(table.rows("test"))
         for by, table in zip(own, tables, strict=True)
     ]
 

@@ -8,14 +8,15 @@ import pytest
 
 from client.site import Column, Mapping, Source
 from common import study as studies
+from common.analyses import Analysis
 from common.cli import build
-from common.registry import MODELS
+from common.models import Logistic, Poisson
+from common.registry import ANALYSES, MODELS
 from common.schema import Binary, Category, Number
 from common.study import (
     About,
     Disclosure,
     Evaluation,
-    ModelChoice,
     Privacy,
     Quality,
     Rounds,
@@ -72,13 +73,15 @@ def test_every_command_is_documented() -> None:
 
 MODELS_OF_FILES = [
     About,
+    Analysis,
     Binary,
     Category,
     Column,
     Disclosure,
     Evaluation,
     Mapping,
-    ModelChoice,
+    Logistic,
+    Poisson,
     Number,
     Privacy,
     Quality,
@@ -100,6 +103,13 @@ def test_every_model_is_documented() -> None:
     page = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
     for kind in MODELS:
         assert f'"{kind}"' in page
+
+
+def test_every_analysis_is_a_key_and_is_documented() -> None:
+    page = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
+    assert set(Analysis.model_fields) == set(ANALYSES)
+    for name in ANALYSES:
+        assert f"`{name}`" in page
 
 
 def test_the_example_of_a_new_model_is_the_code() -> None:

@@ -25,13 +25,13 @@ KINDS = sorted(MODELS)
 
 
 def study_of(kind: str, **changes: object) -> Study:
-    outcome = clinics.OUTCOMES[MODELS[kind].outcome]
+    outcome = clinics.OUTCOMES[MODELS[kind].outcomes[0]]
     model = {"kind": kind, "ridge": 1.0}
     return clinics.study(outcome=outcome, model=model, **changes)
 
 
 def table_of(kind: str, people: int = 120, seed: int = 0) -> Table:
-    return clinics.table(people, seed, MODELS[kind].outcome)
+    return clinics.table(people, seed, MODELS[kind].outcomes[0])
 
 
 def weights(study: Study, tables: list[Table]) -> np.ndarray:
@@ -169,7 +169,7 @@ def test_the_area_from_a_histogram_is_within_its_bound() -> None:
     states = plain.run(study, [whole])
     found = plan.find(study, "evaluate").read(study, states["evaluate"])
     rows = whole.rows("test")
-    score = compare.predict(study, compare.fitted(study, states), rows)
+    score = compare.fitted(study, states).predict(rows)
     exact = roc_auc_score(rows.y, score)
     assert abs(found["auc"] - exact) <= found["auc_error_bound"] < 0.02
     assert found["accuracy"] == pytest.approx(np.mean((score >= 0.5) == rows.y))
@@ -181,7 +181,7 @@ def test_a_number_is_evaluated_by_its_squared_error() -> None:
     states = plain.run(study, [whole])
     found = plan.find(study, "evaluate").read(study, states["evaluate"])
     rows = whole.rows("test")
-    score = compare.predict(study, compare.fitted(study, states), rows)
+    score = compare.fitted(study, states).predict(rows)
     assert found["rmse"] == pytest.approx(np.sqrt(np.mean((score - rows.y) ** 2)))
     assert found["r_squared"] == pytest.approx(
         1 - np.sum((score - rows.y) ** 2) / np.sum((rows.y - rows.y.mean()) ** 2)

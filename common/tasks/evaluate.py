@@ -10,7 +10,6 @@ import numpy as np
 from scipy.special import expit
 
 from common import intervals
-from common.encoding import Encoding
 from common.errors import StudyError
 from common.release import Array, Field, Release, Summands
 from common.study import Evaluation, Study
@@ -42,32 +41,36 @@ def release(study: Study) -> Release:
 
 
 def shows(study: Study) -> Shapes:
-    """Show the sites exactly what the model showed them while it was fitted."""
-    return model_of(study).fit.shows(study)
+    """Show the sites what the model needs to predict."""
+    return model_of(study).carries(study)
 
 
 def start(study: Study, found: Found) -> State:
-    """Show the sites the weights that were learned."""
+    """Show the sites the model that was learned."""
     fitted = found[model_of(study).fit.name].arrays
-    return State({**Encoding.of(fitted).arrays(), "weights": fitted["weights"]})
+    return State({name: fitted[name] for name in shows(study)})
 
 
 def local(study: Study, state: State, rows: Rows) -> Summands:
     """Score this site's test records and count them."""
-    score = model_of(study).predict(state.arrays["weights"], rows.x)
-    error = np.array([np.sum((score - rows.y) ** 2)])
+    return counted(study, model_of(study).predict(study, state.arrays, rows), rows.y)
+
+
+def counted(study: Study, score: Array, outcome: Array) -> Summands:
+    """Return what leaves of test records with this *score* and *outcome* [records]."""
+    error = np.array([np.sum((score - outcome) ** 2)])
     if study.outcome.kind == "binary":
         bins = _evaluation(study).bins
         return {
-            "negatives": _histogram(score[rows.y == 0], bins),
-            "positives": _histogram(score[rows.y == 1], bins),
+            "negatives": _histogram(score[outcome == 0], bins),
+            "positives": _histogram(score[outcome == 1], bins),
             "brier": error,
         }
     return {
-        "records": np.array([len(rows.y)], dtype=np.float64),
+        "records": np.array([len(outcome)], dtype=np.float64),
         "error": error,
-        "total": np.array([rows.y.sum()]),
-        "square": np.array([rows.y @ rows.y]),
+        "total": np.array([outcome.sum()]),
+        "square": np.array([outcome @ outcome]),
     }
 
 

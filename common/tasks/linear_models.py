@@ -7,7 +7,7 @@ standardised coefficient and never the intercept: lambda/2 * |w|^2, lambda = 1/C
 scikit-learn.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,11 +154,13 @@ def listed(study: Study, state: State, errors: Array | None) -> list[Findings]:
     return rows
 
 
-def predictor(family: Family) -> Callable[[Array, Array], Array]:
-    """Return the function from (weights, x) to the expected outcome of each row."""
+def predictor(family: Family) -> Callable[[Study, Mapping[str, Array], Rows], Array]:
+    """Return the function that says the expected outcome of each encoded row."""
 
-    def predict(weights: Array, x: Array) -> Array:
-        return family.mean(x @ weights[:-1] + weights[-1])
+    def predict(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
+        del study
+        weights = arrays["weights"]
+        return family.mean(rows.x @ weights[:-1] + weights[-1])
 
     return predict
 
@@ -248,6 +250,7 @@ def model(family: Family) -> Model:
             finish=lambda study, state, total: _finish(family, study, state, total),
             read=read,
         ),
+        carries=shows,
         predict=predictor(family),
     )
 

@@ -161,5 +161,8 @@ PRIVATE_LOGISTIC = Model(
     fit=task(
         Loss("logistic", slope=lambda eta, y: expit(eta) - y, bend=0.25, link=_logit)
     ),
-    predict=lambda weights, x: np.asarray(expit(_eta(weights, x)), dtype=np.float64),
+    carries=linear_models.shows,
+    predict=lambda _study, arrays, rows: np.asarray(
+        expit(_eta(arrays["weights"], rows.x)), dtype=np.float64
+    ),
 )

@@ -42,7 +42,7 @@ def bins(study: Study) -> int:
 def each(study: Study, state: State, rows: Rows) -> Array:
     """Return the bin of each record by its class, and its squared error."""
     count = bins(study)
-    score = model_of(study).predict(state.arrays["weights"], rows.x)
+    score = model_of(study).predict(study, state.arrays, rows)
     inner = expit(np.linspace(-LOG_ODDS, LOG_ODDS, count - 1))
     inner[count // 2 - 1] = 0.5
     place = np.searchsorted(inner, score, side="right")[:, None] == range(count)

@@ -72,7 +72,7 @@ def test_an_unknown_key_like_no_other_lists_what_is_known(path: Path) -> None:
     [
         ("ridge = 1.0", "ridge = -1.0", "`model.ridge`: input should be greater"),
         ("ridge = 1.0", "ridge = nan", "finite"),
-        ('kind = "logistic"', 'kind = "logisitc"', "did you mean logistic?"),
+        ('kind = "logistic"', 'kind = "logisitc"', 'did you mean "logistic"?'),
         ('privacy = "none"', 'privacy = "strong"', "`privacy`: input should be 'none'"),
         ("range = [18, 110]", "range = [110, 18]", "must go from low to high"),
         ("quorum = 3", "quorum = 4", "a quorum of 4 of 3 invited sites"),

@@ -23,7 +23,7 @@ NAMES = """
     seconds
     seconds_per_round seconds_to_report rejoined bytes_per_site sites together
     pooled describe coefficients ridge left sentence
-    max_abs_coefficient_difference benchmark limits versions command
+    max_abs_coefficient_difference findings sheets benchmark limits versions command
 """
 SITES = (
     ("north", 199, 104, 0.82, 0.86),
@@ -136,6 +136,15 @@ def facts(**changes: object) -> dict[str, Any]:
             left("evaluate", 1, "positives", 50),
         ],
         "sentence": "Each hospital sent 455 numbers and 0 rows.",
+        "findings": {"chi_square": {"tests": [{"p": 0.04}]}},
+        "sheets": [
+            {
+                "title": "Which categories go together",
+                "columns": ["variables", "records", "p"],
+                "rows": [["sex and ill", 486, 0.04], ["sex and pain", 486, None]],
+                "notes": ["A small p is no proof."],
+            }
+        ],
         "benchmark": {
             "title": "Beside a published benchmark",
             "columns": ["accuracy", "north", "people"],
@@ -266,6 +275,12 @@ class Page(HTMLParser):
 def any_page(request: pytest.FixtureRequest) -> str:
     """Return the page of every kind of study."""
     return page(**ALL[request.param])
+
+
+def test_every_sheet_of_an_analysis_is_on_the_page() -> None:
+    text = Page(page()).text
+    for words in ("Which categories go together", "sex and pain", "is no proof"):
+        assert words in text
 
 
 def test_json_holds_the_contract_and_comes_back_equal(tmp_path: Path) -> None:

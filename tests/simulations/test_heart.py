@@ -23,7 +23,7 @@ from common import encoding, study
 from common.errors import DataError, IntegrityError
 from common.schema import Binary, Category, Number
 from common.study import Study
-from server.facts import Benchmark, Report
+from server.facts import Report, Sheet
 from simulations import engine, flamby, heart, heart_study, result, trials
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ class Run:
     study: Study
     tables: dict[str, Table]
     report: Report
-    compared: Benchmark
+    compared: Sheet
 
     def line(self, name: str) -> list[float]:
         """Return the numbers of one row of the comparison."""
@@ -220,7 +220,7 @@ def test_accuracy_averages_hospitals_and_counts_people() -> None:
 
 def test_the_comparison_is_aligned_and_narrow() -> None:
     rows = tuple((f"published: {name}", *line) for name, line in flamby.FLAMBY.items())
-    compared = Benchmark(title="t", columns=flamby.COLUMNS, rows=rows)
+    compared = Sheet(title="t", columns=flamby.COLUMNS, rows=rows)
     head, *lines = heart.table(compared)
     assert len(head) <= 100
     assert all(len(line) <= len(head) for line in lines)
