@@ -14,11 +14,29 @@ Ridge = Annotated[Finite, Field(ge=0.0)]
 """Lambda in loss + lambda/2 * |w|^2 over standardised coefficients, no intercept."""
 
 
+L1Share = Annotated[Finite, Field(ge=0.0, le=1.0)]
+"""The share of lambda on |w| in place of w^2/2: an elastic net; 1 is the lasso."""
+
+
 class Logistic(Document):
     """Logistic regression of a binary outcome; lambda = 1/C of scikit-learn."""
 
     kind: Literal["logistic"]
     ridge: Ridge
+    l1_share: L1Share = 0.0
+    site_intercepts: bool = False
+
+
+class Linear(Document):
+    """Linear regression of a number: ordinary least squares, or ridge.
+
+    Lambda is ``alpha`` of scikit-learn's Ridge over standardised columns.
+    """
+
+    kind: Literal["linear"]
+    ridge: Ridge
+    l1_share: L1Share = 0.0
+    site_intercepts: bool = False
 
 
 class Poisson(Document):
@@ -46,5 +64,7 @@ class RandomForest(Document):
     seed: int = Field(default=0, ge=0, le=2**31)
 
 
-ModelChoice = Annotated[Logistic | Poisson | RandomForest, Field(discriminator="kind")]
+ModelChoice = Annotated[
+    Linear | Logistic | Poisson | RandomForest, Field(discriminator="kind")
+]
 """Which model is fitted."""

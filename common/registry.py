@@ -36,6 +36,7 @@ class Asked:
 
 
 MODELS = {
+    "linear": Entry("common.tasks.least_squares", "LINEAR", ("number",)),
     "logistic": Entry(
         "common.tasks.linear_models",
         "LOGISTIC",

@@ -9,7 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.linear_model import LogisticRegression, PoissonRegressor
+from sklearn.linear_model import (
+    LogisticRegression,
+    PoissonRegressor,
+    Ridge,
+)
 from sklearn.metrics import roc_auc_score
 
 from client.table import Table
@@ -126,6 +130,12 @@ def _logistic(study: Study, rows: Rows) -> Array:
     return weights
 
 
+def _linear(study: Study, rows: Rows) -> Array:
+    model = Ridge(alpha=ridge_of(study), solver="svd").fit(rows.x, rows.y)
+    weights: Array = np.r_[model.coef_, model.intercept_]
+    return weights
+
+
 def _poisson(study: Study, rows: Rows) -> Array:
     model = PoissonRegressor(
         alpha=ridge_of(study) / len(rows.y),
@@ -156,6 +166,7 @@ Reference = Callable[[Study, Rows], Array | Callable[[Array], Array]]
 """Fits encoded rows; returns weights, or what predicts from another design matrix."""
 
 REFERENCES: dict[str, Reference] = {
+    "linear": _linear,
     "logistic": _logistic,
     "poisson": _poisson,
     "random_forest": _forest,

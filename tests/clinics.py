@@ -1,6 +1,7 @@
 """Small studies and hospitals that tests are made of: in memory, or as files."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ BINARY = {
 }
 COUNT = {"kind": "number", "name": "visits", "unit": "1", "range": [0, 50]}
 MODELS: dict[str, dict[str, Any]] = {
+    "linear": {"ridge": 1.0},
     "logistic": {"ridge": 1.0},
     "poisson": {"ridge": 1.0},
     "random_forest": {"trees": 5, "depth": 3, "min_leaf": 5},
@@ -121,6 +123,11 @@ def split(whole: Table, places: Array) -> list[Table]:
         rows(whole.values[c], whole.outcome[c], whole.train[c], whole.key[c])
         for c in chosen
     ]
+
+
+def placed(tables: list[Table]) -> list[Table]:
+    """Return *tables* as those of the study's sites, in their order."""
+    return [replace(table, site=place) for place, table in enumerate(tables)]
 
 
 HEADER = "patient,visit,age,chol,pain,sex,ill"
