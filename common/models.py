@@ -1,7 +1,8 @@
 """What a study may say in ``[model]``: one frozen document for each kind of model.
 
 The kind decides which other keys there are, so a study cannot set what its model does
-not read. A new model is a document here, a line in ``common.registry`` and its formula.
+not read. A new model is a document here, a line in ``common.registry`` and its formula. A
+key that is added later is None by default: then the digests of older studies stay.
 """
 
 from typing import Annotated, Literal
@@ -23,8 +24,8 @@ class Logistic(Document):
 
     kind: Literal["logistic"]
     ridge: Ridge
-    l1_share: L1Share = 0.0
-    site_intercepts: bool = False
+    l1_share: L1Share | None = None
+    site_intercepts: bool | None = None
 
 
 class Linear(Document):
@@ -35,8 +36,8 @@ class Linear(Document):
 
     kind: Literal["linear"]
     ridge: Ridge
-    l1_share: L1Share = 0.0
-    site_intercepts: bool = False
+    l1_share: L1Share | None = None
+    site_intercepts: bool | None = None
 
 
 class Poisson(Document):

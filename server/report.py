@@ -185,9 +185,8 @@ def _marks(of: Site | Report, measure: str) -> tuple[Mark, ...]:
 
 def _coefficients(report: Report) -> Markup | None:
     """Return the plot of the largest coefficients, or None without a model."""
-    drawn = [
-        each for each in report.coefficients if not each.name.startswith(INTERCEPT)
-    ]
+    every = report.coefficients
+    drawn = [each for each in every if not each.name.startswith(INTERCEPT)]
     drawn = sorted(drawn, key=lambda each: -abs(each.coefficient))[:MOST_DRAWN]
     if not drawn:
         return None

@@ -125,8 +125,9 @@ def split(whole: Table, places: Array) -> list[Table]:
     ]
 
 
-def placed(tables: list[Table]) -> list[Table]:
-    """Return *tables* as those of the study's sites, in their order."""
+def dealt(whole: Table, places: Array) -> list[Table]:
+    """Return :func:`split` as the tables of the study's sites, in their order."""
+    tables = split(whole, places)
     return [replace(table, site=place) for place, table in enumerate(tables)]
 
 

@@ -97,9 +97,7 @@ def test_an_elastic_net_is_that_of_scikit_learn(kind: str, share: float) -> None
 @pytest.mark.parametrize("kind", ["linear", "logistic"])
 def test_an_intercept_for_each_site_is_a_dummy_for_each_site(kind: str) -> None:
     study = with_model(study_of(kind), ridge=0.0, site_intercepts=True)
-    tables = clinics.placed(
-        clinics.split(table_of(kind, 400), np.arange(400) // 150 % 2)
-    )
+    tables = clinics.dealt(table_of(kind, 400), np.arange(400) // 150 % 2)
     states = plain.run(study, tables)
     state = states[kind]
     rows = [table.rows("train") for table in tables]
@@ -127,9 +125,7 @@ def test_a_site_that_never_trains_gets_the_mean_intercept() -> None:
     study = study.model_copy(
         update={"study": study.study.model_copy(update={"sites": sites})}
     )
-    tables = clinics.placed(
-        clinics.split(table_of("logistic", 300), np.arange(300) % 2)
-    )
+    tables = clinics.dealt(table_of("logistic", 300), np.arange(300) % 2)
     weights = plain.run(study, tables)["logistic"].arrays["weights"][-3:]
     assert weights[2] == pytest.approx(weights[:2].mean(), abs=1e-8)
     assert abs(weights[0] - weights[1]) > 1e-3

@@ -80,7 +80,7 @@ def finish(study: Study, state: State, total: Summands) -> State:
             zero = np.zeros(len(products))
             solved = lasso.lowest(matrix, -products, zero, penalty.l1 / spread)
         else:
-            solved = np.linalg.solve(matrix, products)
+            solved = np.asarray(np.linalg.solve(matrix, products), dtype=np.float64)
     except np.linalg.LinAlgError:
         raise StudyError(
             "the linear regression has no unique solution",

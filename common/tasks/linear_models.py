@@ -16,6 +16,7 @@ from scipy.special import expit, gammaln
 from common.encoding import columns
 from common.errors import StudyError
 from common.release import Array, Release
+from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, Shapes, State
 from common.tasks import coefficients, newton
@@ -71,7 +72,7 @@ def width(study: Study) -> int:
 
 def intercepts(study: Study) -> tuple[str, ...]:
     """Return the names of the intercepts: one, or one for each site of the study."""
-    if getattr(study.model, "site_intercepts", False):
+    if getattr(study.model, "site_intercepts", None):
         return tuple(f"(intercept of {site})" for site in study.study.sites)
     return ("(intercept)",)
 
@@ -131,7 +132,7 @@ def combine(x: Array, ones: Array, loss: tuple[Array, Array, Array]) -> Terms:
 def penalty(study: Study, arrays: Arrays) -> Penalty:
     """Return the study's penalty; a column that never varies is held at 0."""
     count, ridge = len(intercepts(study)), ridge_of(study)
-    share = getattr(study.model, "l1_share", 0.0)
+    share = getattr(study.model, "l1_share", None) or 0.0
     varies = arrays["scale"] > 0.0
     apart = np.eye(count) - 1.0 / count
     square = np.zeros((width(study), width(study)))
@@ -277,7 +278,7 @@ def model(family: Family) -> Model:
     return Model(fit=fit, carries=shows, predict=predictor(family))
 
 
-def _fitted(study: Study, state: State) -> tuple[coefficients.Sheet, ...]:
+def _fitted(study: Study, state: State) -> tuple[Sheet, ...]:
     """Show how well the likelihood fits."""
     del study
     return (coefficients.sheet(coefficients.likelihood(state)),)

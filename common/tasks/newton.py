@@ -36,7 +36,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Penalty:
-    """w'Aw/2 + sum of l1 * |w|: ``square`` is A [weights, weights], ``l1`` [weights]."""
+    """w'Aw/2 + l1.|w|, where ``square`` is A [weights, weights] and ``l1`` [weights]."""
 
     square: Array
     l1: Array
@@ -52,7 +52,7 @@ class Problem:
 
     ``width(study)`` is the number of weights; ``terms(study, arrays, rows)`` is what
     the people in *rows* add at ``arrays["weights"]``; ``penalty(study, arrays)`` is
-    added once; ``begin(study, found)`` are the first weights: the model without effects.
+    added once; ``begin(study, found)`` are the first weights, without effects.
     ``release`` declares what :func:`declared` does.
     """
 
