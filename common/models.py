@@ -1,8 +1,8 @@
 """What a study may say in ``[model]``: one frozen document for each kind of model.
 
 The kind decides which other keys there are, so a study cannot set what its model does
-not read. A new model is a document here, a line in ``common.registry`` and its formula. A
-key that is added later is None by default: then the digests of older studies stay.
+not read. A new model is a document here, a line in ``common.registry`` and its formula.
+A key that is added later is None by default: then the digests of older studies stay.
 """
 
 from typing import Annotated, Literal
@@ -47,6 +47,26 @@ class Poisson(Document):
     ridge: Ridge
 
 
+class Svm(Document):
+    """A linear support vector machine of a binary outcome, with squared hinge."""
+
+    kind: Literal["svm"]
+    ridge: Ridge
+
+
+class RbfSvm(Document):
+    """The same over random Fourier features of a public seed: about an RBF kernel.
+
+    The kernel is exp(-gamma |x - z|^2) over standardised columns; 1/columns by default.
+    """
+
+    kind: Literal["rbf_svm"]
+    ridge: Ridge
+    features: int = Field(default=200, ge=1, le=2000)
+    gamma: Annotated[Finite, Field(gt=0.0)] | None = None
+    seed: int = Field(default=0, ge=0, le=2**31)
+
+
 class RandomForest(Document):
     """A forest of histogram trees; a leaf holds ``min_leaf`` people of a tree or more.
 
@@ -66,6 +86,7 @@ class RandomForest(Document):
 
 
 ModelChoice = Annotated[
-    Linear | Logistic | Poisson | RandomForest, Field(discriminator="kind")
+    Linear | Logistic | Poisson | RandomForest | RbfSvm | Svm,
+    Field(discriminator="kind"),
 ]
 """Which model is fitted."""

@@ -47,6 +47,8 @@ MODELS = {
     "random_forest": Entry(
         "common.tasks.random_forest", "RANDOM_FOREST", ("binary", "number")
     ),
+    "rbf_svm": Entry("common.tasks.svm", "RBF_SVM", ("binary",)),
+    "svm": Entry("common.tasks.svm", "SVM", ("binary",)),
 }
 
 ANALYSES = {

@@ -52,6 +52,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "linear": {"ridge": 1.0},
     "logistic": {"ridge": 1.0},
     "poisson": {"ridge": 1.0},
+    "rbf_svm": {"ridge": 1.0, "features": 20},
+    "svm": {"ridge": 1.0},
     "random_forest": {"trees": 5, "depth": 3, "min_leaf": 5},
 }
 """What a small study says of each kind of model, beside its kind."""

@@ -10,7 +10,7 @@ from client.site import Column, Mapping, Source
 from common import study as studies
 from common.analyses import Analysis
 from common.cli import build
-from common.models import Linear, Logistic, Poisson, RandomForest
+from common.models import Linear, Logistic, Poisson, RandomForest, RbfSvm, Svm
 from common.registry import ANALYSES, MODELS
 from common.schema import Binary, Category, Number
 from common.study import (
@@ -87,10 +87,12 @@ MODELS_OF_FILES = [
     Privacy,
     Quality,
     RandomForest,
+    RbfSvm,
     Rounds,
     Rule,
     Source,
     Study,
+    Svm,
 ]
 
 

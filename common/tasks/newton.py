@@ -36,7 +36,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Penalty:
-    """w'Aw/2 + l1.|w|, where ``square`` is A [weights, weights] and ``l1`` [weights]."""
+    """w'Aw/2 + l1.|w|: ``square`` is A [weights, weights] and ``l1`` is [weights]."""
 
     square: Array
     l1: Array
