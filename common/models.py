@@ -40,6 +40,13 @@ class Linear(Document):
     site_intercepts: bool | None = None
 
 
+class Multinomial(Document):
+    """Logistic regression of an outcome with several levels; lambda = 1/C."""
+
+    kind: Literal["multinomial"]
+    ridge: Ridge
+
+
 class Poisson(Document):
     """Poisson regression of a count, with a logarithmic link."""
 
@@ -86,7 +93,7 @@ class RandomForest(Document):
 
 
 ModelChoice = Annotated[
-    Linear | Logistic | Poisson | RandomForest | RbfSvm | Svm,
+    Linear | Logistic | Multinomial | Poisson | RandomForest | RbfSvm | Svm,
     Field(discriminator="kind"),
 ]
 """Which model is fitted."""

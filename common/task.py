@@ -181,8 +181,8 @@ class Model:
 
     ``carries`` are the arrays of the learned state that a prediction needs.
     ``predict(study, arrays, rows)`` returns the expected outcome of each of *rows*, in
-    the form that the task saw them: a probability for a binary outcome. ``before`` are
-    the tasks that must come first.
+    the form that the task saw them: a probability for a binary outcome, one for each
+    level of a category. ``before`` are the tasks that must come first.
     """
 
     fit: Task

@@ -133,6 +133,19 @@ def _logistic(study: Study, rows: Rows) -> Array:
     return weights
 
 
+def _multinomial(study: Study, rows: Rows) -> Array:
+    """Fit every level's weights, intercept last, one level after the other."""
+    ridge = ridge_of(study)
+    model = LogisticRegression(
+        C=1.0 / ridge if ridge else np.inf,
+        solver="newton-cholesky",
+        tol=1e-12,
+        max_iter=1000,
+    ).fit(rows.x, rows.y)
+    weights: Array = np.column_stack([model.coef_, model.intercept_]).ravel()
+    return weights
+
+
 def _linear(study: Study, rows: Rows) -> Array:
     model = Ridge(alpha=ridge_of(study), solver="svd").fit(rows.x, rows.y)
     weights: Array = np.r_[model.coef_, model.intercept_]
@@ -192,6 +205,7 @@ def _machine(study: Study, x: Array, y: Array) -> Array:
 REFERENCES: dict[str, Reference] = {
     "linear": _linear,
     "logistic": _logistic,
+    "multinomial": _multinomial,
     "poisson": _poisson,
     "random_forest": _forest,
     "rbf_svm": _rbf_svm,

@@ -161,6 +161,8 @@ def _compared(
     if gap is None or pooled.weights is None or "coefficients" not in known:
         return facts
     rows = cast("list[dict[str, Any]]", known["coefficients"])
+    if len(rows) != len(pooled.weights):
+        return facts | {"max_abs_coefficient_difference": gap}
     return facts | {
         "coefficients": [
             {**row, "pooled": float(weight)}

@@ -10,7 +10,15 @@ from client.site import Column, Mapping, Source
 from common import study as studies
 from common.analyses import Analysis
 from common.cli import build
-from common.models import Linear, Logistic, Poisson, RandomForest, RbfSvm, Svm
+from common.models import (
+    Linear,
+    Logistic,
+    Multinomial,
+    Poisson,
+    RandomForest,
+    RbfSvm,
+    Svm,
+)
 from common.registry import ANALYSES, MODELS
 from common.schema import Binary, Category, Number
 from common.study import (
@@ -82,6 +90,7 @@ MODELS_OF_FILES = [
     Linear,
     Mapping,
     Logistic,
+    Multinomial,
     Poisson,
     Number,
     Privacy,

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from sklearn import metrics
 from sklearn.linear_model import ElasticNet, LogisticRegression
 
 from common import plan
 from common.encoding import Encoding, encode
+from common.errors import StudyError
 from common.study import Study
 from common.task import State
-from simulations import plain
+from simulations import compare, plain
 from tests import clinics
 from tests.test_tasks import study_of, table_of
 
@@ -129,3 +131,49 @@ def test_a_site_that_never_trains_gets_the_mean_intercept() -> None:
     weights = plain.run(study, tables)["logistic"].arrays["weights"][-3:]
     assert weights[2] == pytest.approx(weights[:2].mean(), abs=1e-8)
     assert abs(weights[0] - weights[1]) > 1e-3
+
+
+def test_multinomial_inference_equals_statsmodels() -> None:
+    study = with_model(study_of("multinomial"), ridge=0.0)
+    whole = table_of("multinomial", 400)
+    state = plain.run(study, clinics.split(whole, np.arange(400) % 5))["multinomial"]
+    rows = whole.rows("train")
+    x = sm.add_constant(design_of(study, state, rows), prepend=False)
+    own = sm.MNLogit(rows.y, x).fit(method="newton", tol=1e-14, disp=0)
+    found = plan.find(study, "multinomial").read(study, state)
+    for name, values in {
+        "coefficient": own.params,
+        "standard_error": own.bse,
+        "p": own.pvalues,
+    }.items():
+        said = [line[name] for line in found["coefficients"]]
+        np.testing.assert_allclose(said, np.ravel(values, order="F"), rtol=1e-6)
+    fit = found["fit"]
+    assert fit["log_likelihood"] == pytest.approx(own.llf, rel=1e-10)
+    assert fit["pseudo_r_squared"] == pytest.approx(own.prsquared, rel=1e-8)
+    assert fit["aic"] == pytest.approx(own.aic, rel=1e-8)
+
+
+def test_several_levels_are_evaluated_as_scikit_learn_does() -> None:
+    study, whole = study_of("multinomial"), table_of("multinomial", 600)
+    states = plain.run(study, clinics.split(whole, np.arange(600) % 3))
+    found = plan.find(study, "evaluate").read(study, states["evaluate"])
+    rows = whole.rows("test")
+    chance = compare.fitted(study, states).predict(rows)
+    said = chance.argmax(axis=1)
+    np.testing.assert_allclose(chance.sum(axis=1), 1.0)
+    assert found["confusion"] == metrics.confusion_matrix(rows.y, said).tolist()
+    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(rows.y, said))
+    assert found["log_loss"] == pytest.approx(metrics.log_loss(rows.y, chance))
+    for level, line in enumerate(found["levels"]):
+        exact = metrics.roc_auc_score(rows.y == level, chance[:, level])
+        assert abs(line["auc"] - exact) <= line["auc_error_bound"] < 0.04
+    report = metrics.classification_report(rows.y, said, output_dict=True)
+    assert found["levels"][2]["f1"] == pytest.approx(report["2.0"]["f1-score"])
+
+
+def test_a_level_of_nobody_is_an_error_that_names_it() -> None:
+    whole = table_of("multinomial", 100)
+    two = clinics.rows(whole.values, whole.outcome.clip(0, 1), whole.train)
+    with pytest.raises(StudyError, match="stage = late"):
+        plain.run(study_of("multinomial"), [two])

@@ -21,7 +21,7 @@ from simulations import compare, plain
 from tests import clinics
 
 KINDS = sorted(MODELS)
-LINEAR = ["linear", "logistic", "poisson", "rbf_svm", "svm"]
+LINEAR = ["linear", "logistic", "multinomial", "poisson", "rbf_svm", "svm"]
 """The kinds that are weights, and have a reference with the same weights."""
 
 
