@@ -17,7 +17,14 @@ from common.release import Array, Field, Release, Summands
 from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, Shapes, State, Task
-from common.tasks import coefficients, lasso, linear_models, newton
+from common.tasks import (
+    coefficients,
+    intercepts,
+    lasso,
+    linear_explained,
+    linear_models,
+    newton,
+)
 from common.tasks.coefficients import Errors
 from common.tasks.describe import middle
 
@@ -35,9 +42,9 @@ def shows(study: Study) -> Shapes:
 
 def release(study: Study) -> Release:
     """Declare the upper triangle of the Gram: columns, intercepts, outcome."""
-    size = linear_models.width(study) + 1
+    size = intercepts.width(study) + 1
     what = "sums of products of two columns, the outcome as one"
-    what += linear_models.own(study)
+    what += intercepts.note(study)
     return {"gram": Field(what, (size * (size + 1) // 2,), "sum")}
 
 
@@ -58,7 +65,7 @@ def start(study: Study, found: Found) -> State:
 def local(study: Study, state: State, rows: Rows) -> Summands:
     """Add up products over *rows*, the outcome standardised as the columns are."""
     mean, spread = state.arrays["outcome"]
-    ones = linear_models.ends(study, rows)
+    ones = intercepts.of(study, rows)
     side = np.column_stack([ones, (rows.y - mean) / spread])
     inside = rows.x.shape[1]
     gram = np.empty((inside + side.shape[1],) * 2)
@@ -72,7 +79,7 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
 def finish(study: Study, state: State, total: Summands) -> State:
     """Solve for the weights, in units of the outcome per deviation of a column."""
     arrays, (mean, spread) = state.arrays, state.arrays["outcome"]
-    gram = newton.symmetric(total["gram"], linear_models.width(study) + 1)
+    gram = newton.symmetric(total["gram"], intercepts.width(study) + 1)
     penalty = linear_models.penalty(study, arrays)
     matrix, products = gram[:-1, :-1] + penalty.square, gram[:-1, -1]
     try:
@@ -107,7 +114,7 @@ def finish(study: Study, state: State, total: Summands) -> State:
 
 def read(study: Study, state: State) -> Findings:
     """Return the coefficients with t-tests, and the fit as statsmodels gives it."""
-    ends = linear_models.intercepts(study)
+    ends = intercepts.names(study)
     return {
         "coefficients": linear_models.lines(study, state.arrays, _errors(state), ends),
         "ridge": linear_models.ridge_of(study),
@@ -164,7 +171,21 @@ def _fit(state: State) -> Findings:
 
 def predict(study: Study, arrays: newton.Arrays, rows: Rows) -> Array:
     """Return the expected outcome of each encoded row."""
-    return linear_models.eta(rows.x, linear_models.ends(study, rows), arrays["weights"])
+    return intercepts.eta(rows.x, intercepts.of(study, rows), arrays["weights"])
+
+
+def interval(study: Study, arrays: newton.Arrays, rows: Rows) -> Array:
+    """Return the ends of the interval of each expectation; NaN where it is unknown."""
+    state = State(arrays)
+    if arrays["l1"].any() or _freedom(state) < 1.0:
+        return np.full((len(rows.x), 2), np.nan)
+    design = np.hstack([rows.x, intercepts.of(study, rows)])
+    variance = float(arrays["residual"][0]) / _freedom(state)
+    shared = variance * newton.covariance(arrays)
+    spread = np.sqrt(np.einsum("ij,ij->i", design @ shared, design).clip(0.0))
+    half = float(stats.t(_freedom(state)).ppf(0.975)) * spread
+    said = design @ arrays["weights"]
+    return np.column_stack([said - half, said + half])
 
 
 LINEAR = Model(
@@ -182,4 +203,7 @@ LINEAR = Model(
     ),
     carries=linear_models.shows,
     predict=predict,
+    explain=linear_explained.explain,
+    scale="outcome",
+    interval=interval,
 )

@@ -19,7 +19,7 @@ from common.release import Array, Release
 from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, Shapes, State
-from common.tasks import coefficients, newton
+from common.tasks import coefficients, intercepts, linear_explained, newton
 from common.tasks.coefficients import Errors
 from common.tasks.newton import Arrays, Penalty, Problem, Terms
 
@@ -30,7 +30,8 @@ class Family:
 
     ``mean`` is the expected outcome at eta; ``loss(eta, y)`` returns (loss, slope,
     curvature), each [people]; ``link`` undoes ``mean`` for the first intercept.
-    ``likelihood`` says that the loss is one: then errors and tests mean something.
+    ``scale`` says what eta is, ``likelihood`` that the loss is
+    one: then errors and tests mean something.
     ``shrunk`` says that the penalty is on the intercept too.
     """
 
@@ -38,6 +39,7 @@ class Family:
     mean: Callable[[Array], Array]
     loss: Callable[[Array, Array], tuple[Array, Array, Array]]
     link: Callable[[float], float]
+    scale: str
     likelihood: bool = True
     shrunk: bool = False
 
@@ -65,52 +67,14 @@ def _logit(share: float) -> float:
     return float(np.log(inside / (1.0 - inside)))
 
 
-def width(study: Study) -> int:
-    """Return the number of weights: one a column, and the intercepts."""
-    return len(columns(study)) + len(intercepts(study))
-
-
-def intercepts(study: Study) -> tuple[str, ...]:
-    """Return the names of the intercepts: one, or one for each site of the study."""
-    if getattr(study.model, "site_intercepts", None):
-        return tuple(f"(intercept of {site})" for site in study.study.sites)
-    return ("(intercept)",)
-
-
 def shows(study: Study) -> Shapes:
     """Show the sites the encoding and the weights, intercepts last."""
-    return newton.shown(width(study), study)
+    return newton.shown(intercepts.width(study), study)
 
 
 def release(study: Study) -> Release:
     """Declare loss, gradient and upper triangle of the curvature, intercepts last."""
-    return newton.declared(width(study), own(study))
-
-
-def own(study: Study) -> str:
-    """Return what a release says where a sum holds numbers of single sites."""
-    return "; those of an intercept are one site's" * (len(intercepts(study)) > 1)
-
-
-def ends(study: Study, rows: Rows) -> Array:
-    """Return the columns of the intercepts [records, intercepts].
-
-    Of several intercepts a record has its own site's; one of no known site has the mean
-    of them all.
-    """
-    count = len(intercepts(study))
-    ones = np.full((len(rows.y), count), 1.0 / count)
-    if count > 1:
-        known = rows.site >= 0
-        ones[known] = np.eye(count)[rows.site[known]]
-    return ones
-
-
-def eta(x: Array, ones: Array, weights: Array) -> Array:
-    """Return intercept + w.x of each record."""
-    inside = x.shape[1]
-    found: Array = x @ weights[:inside] + ones @ weights[inside:]
-    return found
+    return newton.declared(intercepts.width(study), intercepts.note(study))
 
 
 def combine(x: Array, ones: Array, loss: tuple[Array, Array, Array]) -> Terms:
@@ -131,11 +95,11 @@ def combine(x: Array, ones: Array, loss: tuple[Array, Array, Array]) -> Terms:
 
 def penalty(study: Study, arrays: Arrays) -> Penalty:
     """Return the study's penalty; a column that never varies is held at 0."""
-    count, ridge = len(intercepts(study)), ridge_of(study)
+    count, ridge = len(intercepts.names(study)), ridge_of(study)
     share = getattr(study.model, "l1_share", None) or 0.0
     varies = arrays["scale"] > 0.0
     apart = np.eye(count) - 1.0 / count
-    square = np.zeros((width(study), width(study)))
+    square = np.zeros((intercepts.width(study), intercepts.width(study)))
     square[: len(varies), : len(varies)] = np.diag(
         np.where(varies, ridge * (1.0 - share), 1.0)
     )
@@ -147,7 +111,7 @@ def begin(family: Family, study: Study, found: Found) -> Array:
     """Return no effect, with the intercept that fits the overall mean."""
     described = found["describe"]
     varied(study, described)
-    weights = np.zeros(width(study))
+    weights = np.zeros(intercepts.width(study))
     start = family.link(outcome_mean(study, described))
     weights[len(columns(study)) :] = start
     return weights
@@ -183,7 +147,7 @@ def listed(study: Study, state: State, errors: Array | None) -> list[Findings]:
 
 
 def _lines(study: Study, state: State, errors: Errors) -> list[Findings]:
-    return lines(study, state.arrays, errors, intercepts(study))
+    return lines(study, state.arrays, errors, intercepts.names(study))
 
 
 def lines(
@@ -209,7 +173,9 @@ def predictor(family: Family) -> Callable[[Study, Mapping[str, Array], Rows], Ar
     """Return the function that says the expected outcome of each encoded row."""
 
     def predict(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
-        return family.mean(eta(rows.x, ends(study, rows), arrays["weights"]))
+        return family.mean(
+            intercepts.eta(rows.x, intercepts.of(study, rows), arrays["weights"])
+        )
 
     return predict
 
@@ -252,8 +218,8 @@ def model(family: Family) -> Model:
     """Return the task and the prediction of a family."""
 
     def terms(study: Study, arrays: Arrays, rows: Rows) -> Terms:
-        ones = ends(study, rows)
-        at = eta(rows.x, ones, arrays["weights"])
+        ones = intercepts.of(study, rows)
+        at = intercepts.eta(rows.x, ones, arrays["weights"])
         return combine(rows.x, ones, family.loss(at, rows.y))
 
     def held(study: Study, arrays: Arrays) -> Penalty:
@@ -264,7 +230,7 @@ def model(family: Family) -> Model:
 
     problem = Problem(
         name=family.name,
-        width=width,
+        width=intercepts.width,
         terms=terms,
         penalty=held,
         begin=lambda study, found: begin(family, study, found),
@@ -275,7 +241,14 @@ def model(family: Family) -> Model:
         if family.likelihood
         else newton.task(problem, _unlikely)
     )
-    return Model(fit=fit, carries=shows, predict=predictor(family))
+    return Model(
+        fit=fit,
+        carries=shows,
+        predict=predictor(family),
+        explain=linear_explained.explain,
+        scale=family.scale,
+        interval=linear_explained.interval(family.mean) if family.likelihood else None,
+    )
 
 
 def _fitted(study: Study, state: State) -> tuple[Sheet, ...]:
@@ -284,5 +257,5 @@ def _fitted(study: Study, state: State) -> tuple[Sheet, ...]:
     return (coefficients.sheet(coefficients.likelihood(state)),)
 
 
-LOGISTIC = model(Family("logistic", expit, _logistic_loss, _logit))
-POISSON = model(Family("poisson", _poisson_mean, _poisson_loss, _log))
+LOGISTIC = model(Family("logistic", expit, _logistic_loss, _logit, "log odds"))
+POISSON = model(Family("poisson", _poisson_mean, _poisson_loss, _log, "log rate"))

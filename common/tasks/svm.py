@@ -20,7 +20,7 @@ from common.models import RbfSvm
 from common.release import Array
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, State
-from common.tasks import linear_models, newton
+from common.tasks import intercepts, linear_models, newton
 from common.tasks.linear_models import Family
 from common.tasks.newton import Arrays, Penalty, Problem, Terms
 
@@ -32,7 +32,13 @@ def _squared_hinge(eta: Array, y: Array) -> tuple[Array, Array, Array]:
 
 
 HINGE = Family(
-    "svm", expit, _squared_hinge, lambda _share: 0.0, likelihood=False, shrunk=True
+    name="svm",
+    mean=expit,
+    loss=_squared_hinge,
+    link=lambda _share: 0.0,
+    scale="margin",
+    likelihood=False,
+    shrunk=True,
 )
 
 
@@ -67,7 +73,7 @@ def features(study: Study, x: Array) -> Array:
 
 def _terms(study: Study, arrays: Arrays, rows: Rows) -> Terms:
     design, ones = features(study, rows.x), np.ones((len(rows.y), 1))
-    at = linear_models.eta(design, ones, arrays["weights"])
+    at = intercepts.eta(design, ones, arrays["weights"])
     return linear_models.combine(design, ones, _squared_hinge(at, rows.y))
 
 
