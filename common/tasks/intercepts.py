@@ -53,4 +53,5 @@ def eta(x: Array, ones: Array, weights: Array) -> Array:
 def elsewhere(study: Study, weights: Array) -> Array:
     """Return *weights* with one intercept, as for somebody of no site of the study."""
     inside = len(columns(study))
-    return np.r_[weights[:inside], weights[inside:].mean()]
+    found: Array = np.r_[weights[:inside], weights[inside:].mean()]
+    return found

@@ -28,7 +28,8 @@ from common.tasks.newton import Arrays, Penalty, Problem, Terms
 def _squared_hinge(eta: Array, y: Array) -> tuple[Array, Array, Array]:
     side = 2.0 * y - 1.0
     short = np.maximum(1.0 - side * eta, 0.0)
-    return short**2, -2.0 * side * short, 2.0 * (short > 0.0)
+    active = (short > 0.0).astype(np.float64)
+    return short * short, -2.0 * side * short, 2.0 * active
 
 
 HINGE = Family(
