@@ -49,7 +49,11 @@ MODELS = {
 }
 
 ANALYSES = {
+    "quantiles": Asked("common.tasks.quantiles", "QUANTILES"),
     "chi_square": Asked("common.tasks.chi_square", "CHI_SQUARE"),
+    "correlation": Asked("common.tasks.correlation", "CORRELATION"),
+    "compare": Asked("common.tasks.compare", "COMPARE"),
+    "association": Asked("common.tasks.association", "ASSOCIATION"),
 }
 
 
