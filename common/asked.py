@@ -14,6 +14,16 @@ def check(asked: Analysis, everything: Declared) -> None:
         rule(asked, everything)
 
 
+def subgroups(names: Iterable[str], variables: Declared) -> None:
+    """Raise ValueError, noting the key, for subgroups by what is no category."""
+    kinds = {each.name: each.kind for each in variables}
+    for name in names:
+        if kinds.get(name) != "category":
+            error = ValueError(f"subgroups are declared categories: {name} is none")
+            error.add_note("evaluation.subgroups")
+            raise error
+
+
 def refused(where: str, what: str) -> ValueError:
     """Return the error that *where* in ``[analysis]`` does not fit."""
     error = ValueError(f"{where} {what}")

@@ -266,13 +266,9 @@ def _prediction(study: Study) -> None:
 
 
 def _asked(study: Study) -> None:
-    """Refuse an analysis of a variable that is not declared, or is of another kind."""
-    inputs = {each.name: each.kind for each in study.variables}
-    for name in study.evaluation.subgroups if study.evaluation else ():
-        if inputs.get(name) != "category":
-            refused = ValueError(f"subgroups are declared categories: {name} is none")
-            refused.add_note("evaluation.subgroups")
-            raise refused
+    """Refuse what is asked of a variable that is not declared, or of another kind."""
+    groups = study.evaluation.subgroups if study.evaluation else ()
+    asked.subgroups(groups, study.variables)
     asked.check(study.analysis, study.everything)
 
 
