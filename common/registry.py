@@ -54,6 +54,8 @@ ANALYSES = {
     "correlation": Asked("common.tasks.correlation", "CORRELATION"),
     "compare": Asked("common.tasks.compare", "COMPARE"),
     "association": Asked("common.tasks.association", "ASSOCIATION"),
+    "pca": Asked("common.tasks.pca", "PCA"),
+    "clusters": Asked("common.tasks.clusters", "CLUSTERS"),
 }
 
 

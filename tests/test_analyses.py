@@ -8,15 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
 
 from client import training
 from client.table import Table
 from client.training import Design
 from common import plan
+from common.encoding import Encoding, encode
 from common.registry import ANALYSES
 from common.release import check
-from common.study import Study
-from common.task import Findings, State
+from common.study import Disclosure, Study
+from common.task import Findings, Rows, State
 from simulations import plain
 from tests import clinics
 from tests.test_tasks import odd_tables
@@ -31,6 +34,8 @@ ASKED: dict[str, object] = {
     "correlation": ["age", "chol"],
     "compare": [["age", "ill"], ["chol", "pain"]],
     "association": True,
+    "pca": 3,
+    "clusters": {"groups": 3},
 }
 NAMES = ["age", "chol", "pain", "sex"]
 
@@ -52,7 +57,7 @@ def frame(whole: Table, names: list[str] = NAMES) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("name", sorted(ANALYSES))
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10_000), sites=st.integers(1, 7))
 def test_any_split_equals_pooled(name: str, seed: int, sites: int) -> None:
     asked, whole = study(**{name: ASKED[name]}), clinics.table(200, seed)
@@ -276,6 +281,63 @@ def test_every_variable_is_associated_with_the_outcome(kind: str) -> None:
         p = stats.f_oneway(*groups).pvalue
         assert by_name["pain"]["p"] == pytest.approx(p, rel=1e-9)
     assert by_name["age"]["p"] == pytest.approx(expected, rel=1e-9)
+
+
+def design(asked: Study, whole: Table) -> np.ndarray:
+    arrays = plain.run(asked, [whole])["describe"].arrays
+    return encode(asked, Encoding.of(arrays), whole.rows("train").x)
+
+
+def test_components_equal_scikit_learn_on_pooled_records() -> None:
+    asked, whole = study(pca=3), clinics.table(400)
+    components = found(asked, [whole], "pca")["components"]
+    reference = PCA(n_components=3).fit(design(asked, whole))
+    shares = [each["share"] for each in components]
+    assert shares == pytest.approx(reference.explained_variance_ratio_, abs=1e-10)
+    for each, expected in zip(components, reference.components_, strict=True):
+        sign = np.sign(expected[np.abs(expected).argmax()])
+        loadings = np.array([*each["loadings"].values()])
+        np.testing.assert_allclose(loadings, sign * expected, atol=1e-8)
+
+
+def test_groups_equal_scikit_learn_from_the_same_start() -> None:
+    asked = study(clusters={"groups": 3, "starts": 2, "seed": 5})
+    whole = clinics.table(400)
+    states = plain.run(asked, [whole])
+    task, x = plan.find(asked, "clusters"), design(asked, whole)
+    fits = [
+        KMeans(3, init=centres, n_init=1, tol=0.0, algorithm="lloyd").fit(x)
+        for centres in task.start(asked, states).arrays["centres"]
+    ]
+    best = min(fits, key=lambda fit: fit.inertia_)
+    said = task.read(asked, states["clusters"])
+    assert said["settled"]
+    sizes = np.bincount(best.labels_)
+    order = np.argsort(-sizes, kind="stable")
+    assert [each["records"] for each in said["groups"]] == sizes[order].tolist()
+    arrays = states["clusters"].arrays
+    centres = best.cluster_centers_[order]
+    np.testing.assert_allclose(arrays["centres"], centres, atol=1e-8)
+    around = ((x - x.mean(axis=0)) ** 2).sum()
+    assert said["explained"] == pytest.approx(1 - best.inertia_ / around, rel=1e-9)
+    age = centres[0, 0] * arrays["scale"][0] + arrays["centre"][0]
+    assert said["groups"][0]["centre"]["age"] == pytest.approx(age, rel=1e-9)
+
+
+def test_no_centre_ever_shows_the_mean_of_a_few() -> None:
+    asked, whole = study(clusters={"groups": 3, "starts": 1}), clinics.table(200)
+    asked = asked.model_copy(update={"disclosure": Disclosure(min_people=30)})
+    whole.values[:10, 0] = 119.0  # ten people far from all others
+    task, x = plan.find(asked, "clusters"), design(asked, whole)
+    state = task.start(asked, plain.run(asked, [whole]))
+    while not state.done:
+        total = task.local(asked, state, Rows(x, x[:, 0]))
+        next_state = task.finish(asked, state, total)
+        if not next_state.done:
+            few = total["nearest"][0] < 30
+            kept = state.arrays["centres"][0][few]
+            assert np.array_equal(next_state.arrays["centres"][0][few], kept)
+        state = next_state
 
 
 @pytest.mark.parametrize(
