@@ -53,7 +53,13 @@ MODELS = {
 }
 
 ANALYSES = {
+    "quantiles": Asked("common.tasks.quantiles", "QUANTILES"),
     "chi_square": Asked("common.tasks.chi_square", "CHI_SQUARE"),
+    "correlation": Asked("common.tasks.correlation", "CORRELATION"),
+    "compare": Asked("common.tasks.compare", "COMPARE"),
+    "association": Asked("common.tasks.association", "ASSOCIATION"),
+    "pca": Asked("common.tasks.pca", "PCA"),
+    "clusters": Asked("common.tasks.clusters", "CLUSTERS"),
 }
 
 
