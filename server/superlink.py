@@ -49,6 +49,8 @@ QUIET = {
 """Settings that keep Flower from calling out or installing anything."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """The order of a sum must not depend on how many processors there are."""
+SILENCE = 20
+"""Seconds without a sign of life after which a site counts as gone: two beats."""
 KEPT = ("PATH", "PYTHONPATH", "LANG", "TMPDIR", "VIRTUAL_ENV")
 BUNDLE = """\
 [project]
@@ -97,12 +99,15 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Whether a site is connected, and since when it is or is not."""
+    """Whether a site is connected, and since when it is or is not.
+
+    ``since`` is empty when it never was. One that went without a goodbye is noticed by
+    its silence: it may have gone so much as SILENCE earlier.
+    """
 
     site: str
     connected: bool
     since: str
-    """Empty when it never was."""
 
 
 def link(aggregator: Path, port: int) -> Link:

@@ -42,7 +42,8 @@ from tests import clinics
 
 SITES = ("east", "north", "south")
 REASON = re.compile(
-    "(?:refused|not approved yet|denied|paused|approval revoked), id ([0-9a-f]{8})"
+    "(?:refused|not approved yet|denied|paused|approval revoked|not open)"
+    ", id ([0-9a-f]{8})"
 )
 NUMBER = itertools.count(1)
 CANARY = "Wilhelmina"
