@@ -36,6 +36,7 @@ from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.constant import NodeStatus
 from flwr.supercore.control.control_http_client import ControlHttpClient
 
+from common import private_files
 from common.direct import Direct
 from server.processes import Program
 
@@ -121,16 +122,10 @@ def prepare(folder: Path, port: int) -> Link:
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     if not link.secret.exists():
-        _private(link.secret, secrets.token_bytes(32))
+        private_files.write(link.secret, secrets.token_bytes(32))
     if not link.certificate.exists():
         _loopback(link)
     return link
-
-
-def _private(path: Path, content: bytes) -> None:
-    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(number, "wb") as file:
-        file.write(content)
 
 
 def _loopback(link: Link) -> None:
@@ -148,7 +143,7 @@ def _loopback(link: Link) -> None:
     )
     pem = serialization.Encoding.PEM
     shape, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    _private(link.key, key.private_bytes(pem, shape, none))
+    private_files.write(link.key, key.private_bytes(pem, shape, none))
     link.certificate.write_bytes(certificate.public_bytes(pem))
 
 
