@@ -160,7 +160,14 @@ def _table(site: Site, study: Study, work: Work) -> Table:
         key=_keyed(person),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
+        site=_place(study, site.name),
     )
+
+
+def _place(study: Study, name: str) -> int:
+    """Return the place of the site called *name* among the study's, or -1."""
+    sites = study.study.sites
+    return sites.index(name) if name in sites else -1
 
 
 def _keyed(person: pd.Series) -> Keys:
