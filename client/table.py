@@ -26,7 +26,8 @@ class Table:
     A category is the index of its level and a gap is NaN. Records of one person have
     one code in ``person``, which says nothing else, and one number in ``key``, which
     stays the same whoever else is here. ``people`` counts the people who
-    train and who test: a person's records are never on both sides.
+    train and who test: a person's records are never on both sides. ``outside`` counts
+    those whom only the cohort leaves out.
     """
 
     values: Array
@@ -36,6 +37,7 @@ class Table:
     key: Keys
     people: dict[Split, int]
     report: tuple[Count, ...]
+    outside: int = 0
 
     def __repr__(self) -> str:
         """Return counts only: a table may end up in a log line."""
