@@ -162,8 +162,18 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
         key=_keyed(person),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
+<<<<<<< HEAD
         outside=outside,
+=======
+        site=_place(study, site.name),
+>>>>>>> 432eea48c45eb69e80d6903204aad89d1b05fa43
     )
+
+
+def _place(study: Study, name: str) -> int:
+    """Return the place of the site called *name* among the study's, or -1."""
+    sites = study.study.sites
+    return sites.index(name) if name in sites else -1
 
 
 def _keyed(person: pd.Series) -> Keys:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal
 
-Kind = Literal["binary", "number"]
+Kind = Literal["binary", "category", "number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,20 @@ class Asked:
 
 
 MODELS = {
+    "linear": Entry("common.tasks.least_squares", "LINEAR", ("number",)),
     "logistic": Entry(
         "common.tasks.linear_models",
         "LOGISTIC",
         ("binary",),
         private=("common.tasks.noisy_descent", "PRIVATE_LOGISTIC"),
     ),
+    "multinomial": Entry("common.tasks.multinomial", "MULTINOMIAL", ("category",)),
     "poisson": Entry("common.tasks.linear_models", "POISSON", ("number",), 0.0),
     "random_forest": Entry(
         "common.tasks.random_forest", "RANDOM_FOREST", ("binary", "number")
     ),
+    "rbf_svm": Entry("common.tasks.svm", "RBF_SVM", ("binary",)),
+    "svm": Entry("common.tasks.svm", "SVM", ("binary",)),
 }
 
 ANALYSES = {

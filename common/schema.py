@@ -166,4 +166,4 @@ class Binary(Document):
 
 
 Variable = Annotated[Number | Category, Field(discriminator="kind")]
-Outcome = Annotated[Number | Binary, Field(discriminator="kind")]
+Outcome = Annotated[Number | Binary | Category, Field(discriminator="kind")]

@@ -282,6 +282,9 @@ def _keeps(study: Study) -> None:
     if model and MODELS[model.kind].private is None:
         able = [kind for kind, entry in MODELS.items() if entry.private]
         raise _unable("model.kind", model.kind, able)
+    for key in ("l1_share", "site_intercepts"):
+        if getattr(model, key, None):
+            raise _unable(f"model.{key}", key, [])
     for name in study.analysis.named():
         if ANALYSES[name].private is None:
             able = [each for each, entry in ANALYSES.items() if entry.private]
