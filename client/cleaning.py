@@ -162,11 +162,8 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
         key=_keyed(person),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
-<<<<<<< HEAD
-        outside=outside,
-=======
         site=_place(study, site.name),
->>>>>>> 432eea48c45eb69e80d6903204aad89d1b05fa43
+        outside=outside,
     )
 
 

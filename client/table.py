@@ -26,13 +26,9 @@ class Table:
     A category is the index of its level and a gap is NaN. Records of one person have
     one code in ``person``, which says nothing else, and one number in ``key``, which
     stays the same whoever else is here. ``people`` counts the people who
-<<<<<<< HEAD
-    train and who test: a person's records are never on both sides. ``outside`` counts
-    those whom only the cohort leaves out.
-=======
     train and who test: a person's records are never on both sides. ``site`` is the
-    place of this site among the study's, -1 where that is not told.
->>>>>>> 432eea48c45eb69e80d6903204aad89d1b05fa43
+    place of this site among the study's, -1 where that is not told. ``outside`` counts
+    those whom only the cohort leaves out.
     """
 
     values: Array
@@ -42,11 +38,8 @@ class Table:
     key: Keys
     people: dict[Split, int]
     report: tuple[Count, ...]
-<<<<<<< HEAD
-    outside: int = 0
-=======
     site: int = -1
->>>>>>> 432eea48c45eb69e80d6903204aad89d1b05fa43
+    outside: int = 0
 
     def __repr__(self) -> str:
         """Return counts only: a table may end up in a log line."""
