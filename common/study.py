@@ -96,10 +96,12 @@ class Disclosure(Document):
 
     ``min_cell`` is for what is told of all sites together: a count of fewer records is
     withheld, and so is an extreme of fewer. It is ``min_people`` unless it is said.
+    With fewer sites than ``min_sites`` one of them could compute another's exact sum.
     """
 
     min_people: int = Field(default=10, ge=1, le=10**9)
     min_cell: int | None = Field(default=None, ge=1, le=10**9)
+    min_sites: int = Field(default=3, ge=1, le=10_000)
 
     @property
     def cell(self) -> int:
