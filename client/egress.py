@@ -108,12 +108,12 @@ def enough(opened: Opened) -> None:
     for task in plan.tasks(opened.study):
         _floor(opened, task)
     if few_outside(opened.site, opened.study, opened.table):
-        floor = floor_of(opened.site, opened.study)
         raise Refusal(
-            f"the cohort leaves out fewer people at {opened.site.name} than {floor}",
+            f"the cohort leaves out too few people at {opened.site.name}",
             where=opened.site.where("min_people"),
             likely="a study of all people, less this one, would tell of those few",
-            fix="a cohort that leaves out more of them, or none",
+            fix="another cohort; or, in the study, for all to see:\n[disclosure]\n"
+            "min_outside = 0",
             then=f"{CHECK}{opened.site.path}",
         )
 
@@ -133,7 +133,9 @@ def few_outside(site: Site, study: Study, table: Table) -> bool:
 
     With noise the difference of two studies tells no more than each was to cost.
     """
-    return study.privacy == "none" and 0 < table.outside < floor_of(site, study)
+    said = study.disclosure.min_outside
+    fewest = floor_of(site, study) if said is None else said
+    return study.privacy == "none" and 0 < table.outside < fewest
 
 
 def _computed(question: wire.Ask, opened: Opened, turn: Turn, clock: Clock) -> Array:
