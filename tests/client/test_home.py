@@ -1,6 +1,5 @@
 """A site with a home: requests, refusals and releases are written before they count."""
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
