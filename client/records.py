@@ -45,7 +45,8 @@ def choose(site: Site, wholes: Mapping[str, Read], every: tuple[Way, ...]) -> Re
     _require_split(site, name, every)
     if index and index.pick != "all":
         rows = _one_each(whole.keys, rows, last=index.pick == "last")
-    return Records(taken(whole.keys, rows), name, rows)
+    own = "" if index and index.event else name  # an event has no other columns
+    return Records(taken(whole.keys, rows), own, rows)
 
 
 def _people(wholes: Mapping[str, Read]) -> Records:
