@@ -86,14 +86,15 @@ class Rows:
     """What a formula sees of a site: x [records, columns] and y [records], as numbers.
 
     For an encoded task x is the standardised design matrix without gaps. Otherwise it
-    holds the clean values, a category as the index of its level, a gap as NaN. ``key``
-    [records] is one number for each person and says nothing else: for a draw that must
-    fall the same whenever it is made.
+    is ``values``: the clean ones, a category as the index of its level, a gap as NaN.
+    ``key`` [records] is one number for each person and says nothing else: for a draw
+    that must fall the same whenever it is made.
     """
 
     x: Array
     y: Array
     key: Keys = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    values: Array = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __repr__(self) -> str:
         """Return a count only: rows may end up in a log line."""
