@@ -147,17 +147,10 @@ class Study(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for check in (
-            _names,
-            _cohort,
-            _roster,
-            _honest,
-            _prediction,
-            _asked,
-            _keeps,
-            _cleaned,
-        ):
+        for check in (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps):
             check(self)
+        names = [each.name for each in self.everything]
+        require_declared(self.cleaning, self.quality, names)
         return self
 
     @property
@@ -216,11 +209,6 @@ def _cohort(study: Study) -> None:
         ):
             msg = f"cohort rule on {rule.variable}: one_of names an undeclared level"
             raise ValueError(msg)
-
-
-def _cleaned(study: Study) -> None:
-    names = [each.name for each in study.everything]
-    require_declared(study.cleaning, study.quality, names)
 
 
 def _roster(study: Study) -> None:

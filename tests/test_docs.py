@@ -6,9 +6,20 @@ from pathlib import Path
 import click
 import pytest
 
-from client.mapping import Column, Csv, Mapping
+from client.mapping import (
+    Column,
+    Csv,
+    Fhir,
+    Index,
+    InFhir,
+    InOmop,
+    Mapping,
+    Parquet,
+    Sql,
+)
 from common import study as studies
 from common.analyses import Analysis
+from common.cleaning import Cleaning, Quality
 from common.cli import build
 from common.models import Logistic, Poisson, RandomForest
 from common.registry import ANALYSES, MODELS
@@ -18,7 +29,6 @@ from common.study import (
     Disclosure,
     Evaluation,
     Privacy,
-    Quality,
     Rounds,
     Rule,
     Study,
@@ -76,6 +86,7 @@ MODELS_OF_FILES = [
     Analysis,
     Binary,
     Category,
+    Cleaning,
     Column,
     Disclosure,
     Evaluation,
@@ -89,6 +100,12 @@ MODELS_OF_FILES = [
     Rounds,
     Rule,
     Csv,
+    Fhir,
+    Index,
+    InFhir,
+    InOmop,
+    Parquet,
+    Sql,
     Study,
 ]
 
