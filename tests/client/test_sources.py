@@ -94,7 +94,8 @@ def test_an_omop_cdm_in_postgresql_gives_the_truth(
     assert opening.probe(site.read(path)) == ("CDM_URL has the 7 mapped variables",)
     text = path.read_text()
     for bad, said in (
-        ("DELETE FROM cdm.person RETURNING 1 AS person, 2 AS value", "25006"),
+        ("DELETE FROM cdm.person RETURNING 1 AS person, 2 AS value", "42601"),
+        ("SELECT lo_create(0) AS person, 1 AS value", "25006"),
         ("SELECT person_id AS person, Canary AS value FROM cdm.person", "42703"),
         ("SELECT 'Canary'::int AS person, 1 AS value", "22P02"),
     ):
