@@ -79,6 +79,7 @@ Found = Mapping[str, State]
 
 
 Keys = NDArray[np.uint64]
+Sites = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -88,13 +89,15 @@ class Rows:
     For an encoded task x is the standardised design matrix without gaps. Otherwise it
     is ``values``: the clean ones, a category as the index of its level, a gap as NaN.
     ``key`` [records] is one number for each person and says nothing else: for a draw
-    that must fall the same whenever it is made.
+    that must fall the same whenever it is made. ``site`` [records] is the place of the
+    record's site among the study's, -1 for a site that is not among them.
     """
 
     x: Array
     y: Array
     key: Keys = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
     values: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    site: Sites = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __repr__(self) -> str:
         """Return a count only: rows may end up in a log line."""
@@ -172,20 +175,30 @@ def check_state(task: Task, study: Study, state: State) -> None:
             raise IntegrityError(f"the state {name} of {task.name} is not finite")
 
 
+Predict = Callable[[Study, Mapping[str, Array], Rows], Array]
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A task that learns from people, and what it then says about new ones.
 
     ``carries`` are the arrays of the learned state that a prediction needs.
     ``predict(study, arrays, rows)`` returns the expected outcome of each of *rows*, in
-    the form that the task saw them: a probability for a binary outcome. ``before`` are
-    the tasks that must come first.
+    the form that the task saw them: a probability for a binary outcome, one for each
+    level of a category. ``before`` are the tasks that must come first. ``explain``
+    returns what each column of the design adds for each row [records, columns + 1], the
+    last being what everybody has: their sum is the prediction on the model's own
+    ``scale``. ``interval`` returns the ends of a 95 % interval of the expected outcome
+    [records, 2], where the model knows them.
     """
 
     fit: Task
     carries: Callable[[Study], Shapes]
-    predict: Callable[[Study, Mapping[str, Array], Rows], Array]
+    predict: Predict
     before: Callable[[Study], tuple["Task", ...]] = lambda _: ()
+    explain: Predict | None = None
+    scale: str = ""
+    interval: Predict | None = None
 
 
 def model_of(study: Study) -> Model:

@@ -21,7 +21,15 @@ from common import study as studies
 from common.analyses import Analysis
 from common.cleaning import Cleaning, Quality
 from common.cli import build
-from common.models import Logistic, Poisson, RandomForest
+from common.models import (
+    Linear,
+    Logistic,
+    Multinomial,
+    Poisson,
+    RandomForest,
+    RbfSvm,
+    Svm,
+)
 from common.registry import ANALYSES, MODELS
 from common.schema import Binary, Category, Number
 from common.study import (
@@ -90,13 +98,16 @@ MODELS_OF_FILES = [
     Column,
     Disclosure,
     Evaluation,
+    Linear,
     Mapping,
     Logistic,
+    Multinomial,
     Poisson,
     Number,
     Privacy,
     Quality,
     RandomForest,
+    RbfSvm,
     Rounds,
     Rule,
     Csv,
@@ -107,6 +118,7 @@ MODELS_OF_FILES = [
     Parquet,
     Sql,
     Study,
+    Svm,
 ]
 
 

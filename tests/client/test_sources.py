@@ -95,7 +95,7 @@ def test_an_omop_cdm_in_postgresql_gives_the_truth(
     text = path.read_text()
     for bad, said in (
         ("DELETE FROM cdm.person RETURNING 1 AS person, 2 AS value", "42601"),
-        ("SELECT lo_create(0) AS person, 1 AS value", "25006"),
+        ("SELECT nextval('cdm.s') AS person, 1 AS value", "25006"),
         ("SELECT person_id AS person, Canary AS value FROM cdm.person", "42703"),
         ("SELECT 'Canary'::int AS person, 1 AS value", "22P02"),
     ):
@@ -120,7 +120,7 @@ def fill(url: str, people: list[Person]) -> None:
     """Write an OMOP CDM into the schema cdm."""
     engine = sqlalchemy.create_engine(url)
     with engine.begin() as connection:
-        connection.exec_driver_sql("CREATE SCHEMA cdm")
+        connection.exec_driver_sql("CREATE SCHEMA cdm CREATE SEQUENCE s")
         connection.exec_driver_sql("SET search_path TO cdm")
         for statement in sources.SCHEMA.split(";")[:-1]:
             connection.exec_driver_sql(statement)

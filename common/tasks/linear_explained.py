@@ -1,0 +1,42 @@
+"""What a linear model says of one person: what each column adds, and how sure it is."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from common.intervals import Z
+from common.release import Array
+from common.study import Study
+from common.task import Predict, Rows
+from common.tasks import intercepts, newton
+
+
+def explain(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
+    """Return weight times distance from the mean, per column; the intercept last.
+
+    Exact: the sum is the model's linear predictor, and a column at the mean of all
+    training people adds nothing.
+    """
+    weights, inside = arrays["weights"], rows.x.shape[1]
+    everybody = intercepts.of(study, rows) @ weights[inside:]
+    return np.column_stack([rows.x * weights[:inside], everybody])
+
+
+def interval(mean: Callable[[Array], Array]) -> Predict:
+    """Return the function that gives the ends of the interval of each expectation.
+
+    On the linear predictor by the covariance A^-1 H A^-1, A = H + penalty, of a ridge
+    estimate (le Cessie & van Houwelingen 1992, section 3), and then through *mean*. NaN
+    under an l1 penalty, which leaves no such errors.
+    """
+
+    def ends(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
+        if arrays["l1"].any():
+            return np.full((len(rows.x), 2), np.nan)
+        design = np.hstack([rows.x, intercepts.of(study, rows)])
+        shared = newton.covariance(arrays)
+        spread = np.einsum("ij,ij->i", design @ shared, design)
+        eta, half = design @ arrays["weights"], Z * np.sqrt(np.maximum(spread, 0.0))
+        return np.column_stack([mean(eta - half), mean(eta + half)])
+
+    return ends
