@@ -33,7 +33,7 @@ def clean(site: Site, study: Study, work: Work) -> Table:
     for name in study.cleaning.steps:
         work = STEPS[name](study, work)
     quality.require(site, study, work)
-    return _table(site, work)
+    return _table(site, study, work)
 
 
 def identify(study: Study, work: Work) -> Work:
@@ -152,73 +152,11 @@ STEPS: dict[Step, Callable[[Study, Work], Work]] = {
 }
 
 
-def _table(site: Site, work: Work) -> Table:
+def _table(site: Site, study: Study, work: Work) -> Table:
     """Hand over plain arrays, each person on one side."""
     train = work.keys["trains"].to_numpy(dtype=np.bool_)
     person = work.keys["person"]
-<<<<<<< HEAD
     sides = work.keys["trains"].groupby(person).nunique()
-=======
-    people = {"train": person[train].nunique(), "test": person[~train].nunique()}
-    kept = Count("done", "", "records that train", int(train.sum()))
-    tested = Count("done", "", "records that test", int((~train).sum()))
-    values = work.frame[[variable.name for variable in study.variables]]
-    return Table(
-        values=np.ascontiguousarray(values.to_numpy(dtype=np.float64)),
-        outcome=work.frame[study.outcome.name].to_numpy(dtype=np.float64),
-        train=train,
-        person=pd.factorize(person)[0].astype(np.int64),
-        key=_keyed(person),
-        people={"train": people["train"], "test": people["test"]},
-        report=(*work.report, kept, tested),
-        site=_place(study, site.name),
-    )
-
-
-def _place(study: Study, name: str) -> int:
-    """Return the place of the site called *name* among the study's, or -1."""
-    sites = study.study.sites
-    return sites.index(name) if name in sites else -1
-
-
-def _keyed(person: pd.Series) -> Keys:
-    """Return a number for each record that is always the same for one person."""
-    numbers = {each: _number_of("key", each) for each in person.unique()}
-    return person.map(numbers).to_numpy(dtype=np.uint64)
-
-
-def _split(site: Site, study: Study, work: Work) -> pd.Series:
-    """Return who trains: everyone, whom the file names, or by a hash of the person."""
-    if study.evaluation is None:
-        return pd.Series(data=True, index=work.frame.index)
-    test = study.evaluation.test
-    if test == "declared":
-        return _declared(site, work)
-    seed = study.evaluation.seed
-    draws = {person: _draw(seed, person) for person in work.keys["person"].unique()}
-    return work.keys["person"].map(draws) >= test
-
-
-def _declared(site: Site, work: Work) -> pd.Series:
-    if "split" not in work.keys:
-        raise DataError(
-            f"{site.name}: the study takes its test people from a column of the file",
-            where=site.where("data"),
-            fix='in [data]:   split = "NAME OF THE COLUMN"',
-            then=f"{CHECK}{site.path}",
-        )
-    said = work.keys["split"]
-    other = ~said.isin(["train", "test"])
-    if other.any():
-        count = int(other.sum())
-        raise DataError(
-            f"{site.name}: {count} cells of the split column are not train or test",
-            where=f"{site.data_file.name} line {line_of(other)}",
-            fix="write train or test in each cell",
-            then=f"{CHECK}{site.path}",
-        )
-    sides = said.groupby(work.keys["person"]).nunique()
->>>>>>> origin/main
     if (both := int((sides > 1).sum())) > 0:
         raise DataError(
             f"{site.name}: {both} people are split between train and test",
@@ -239,4 +177,11 @@ def _declared(site: Site, work: Work) -> pd.Series:
         key=person.to_numpy(dtype=np.int64).view(np.uint64),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
+        site=_place(study, site.name),
     )
+
+
+def _place(study: Study, name: str) -> int:
+    """Return the place of the site called *name* among the study's, or -1."""
+    sites = study.study.sites
+    return sites.index(name) if name in sites else -1
