@@ -8,6 +8,7 @@ import csv
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -250,7 +251,8 @@ def omop_rows(everyone: list[Person]) -> dict[str, list[tuple[Any, ...]]]:
 def omop(place: Path, everyone: list[Person]) -> Path:
     """Write a hospital whose records are an OMOP CDM in SQLite."""
     place.mkdir(parents=True, exist_ok=True)
-    with sqlite3.connect(place / "cdm.sqlite") as database:
+    (place / "cdm.sqlite").unlink(missing_ok=True)
+    with closing(sqlite3.connect(place / "cdm.sqlite")) as database, database:
         database.executescript(SCHEMA)
         for name, rows in omop_rows(everyone).items():
             marks = ", ".join("?" for _ in rows[0])
