@@ -119,8 +119,9 @@ def flag(study: Study, work: Work) -> Work:
     columns = [each for each in work.frame if work.frame[each].notna().any()]
     every = pd.concat([work.frame[columns], work.keys["event"]], axis=1)
     alike = every.duplicated(keep=False)
-    same = every[alike]
-    groups = work.keys["person"][alike].groupby([same[each] for each in same])
+    same = every[alike]  # a gap is like a gap
+    by = [same[each] for each in same]
+    groups = work.keys["person"][alike].groupby(by, dropna=False)
     others = int((groups.transform("nunique") > 1).sum())
     what = "records like another person's in everything: kept, for the steward to see"
     return work.note("lookalikes", "", what, others)
