@@ -15,8 +15,10 @@ from client import columns
 from client.lines import line_of
 from client.site import CHECK, Site
 from client.table import Count, Table
+from common import follow_up
 from common.errors import DataError
-from common.schema import Category
+from common.release import Array
+from common.schema import Category, Survival
 from common.study import Rule, Study
 from common.task import Keys
 
@@ -60,14 +62,14 @@ def _columns(site: Site, study: Study, raw: pd.DataFrame) -> Work:
             fix="export it again, with its records",
             then=f"{CHECK}{site.path}",
         )
-    undeclared = set(site.mapping.columns) - {each.name for each in study.everything}
+    undeclared = set(site.mapping.columns) - {each.name for each in study.measured}
     report = [Count("read", "", "records read", len(raw))]
     if undeclared:
         names = ", ".join(sorted(undeclared))
         ignored = f"mapped but not declared by the study, ignored: {names}"
         report.append(Count("columns", "", ignored, len(undeclared)))
     frame = {}
-    for variable in study.everything:
+    for variable in study.measured:
         column = columns.clean(site, study, variable, raw)
         frame[variable.name] = column.numbers
         report.extend(column.report)
@@ -138,7 +140,8 @@ def _satisfies(study: Study, rule: Rule, values: pd.Series) -> pd.Series:
 def _complete(study: Study, work: Work) -> Work:
     """Leave out people without an outcome, or without a variable that must be there."""
     needed = [v.name for v in study.variables if v.missing == "exclude"]
-    for name in (*needed, study.outcome.name):
+    outcome = study.measured[len(study.variables) :]
+    for name in (*needed, *(part.name for part in outcome)):
         known = work.frame[name].notna()
         work = work.keep(known, "gaps", name, "records without a required value")
     return work
@@ -154,14 +157,23 @@ def _table(site: Site, study: Study, work: Work) -> Table:
     values = work.frame[[variable.name for variable in study.variables]]
     return Table(
         values=np.ascontiguousarray(values.to_numpy(dtype=np.float64)),
-        outcome=work.frame[study.outcome.name].to_numpy(dtype=np.float64),
+        outcome=_outcome(study, work),
         train=train,
         person=pd.factorize(person)[0].astype(np.int64),
         key=_keyed(person),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
-        site=_place(study, site.name),
+        site=np.full(len(train), _place(study, site.name)),
     )
+
+
+def _outcome(study: Study, work: Work) -> Array:
+    """Return the outcome of each record as one number."""
+    parts = study.measured[len(study.variables) :]
+    columns = [work.frame[part.name].to_numpy(dtype=np.float64) for part in parts]
+    if isinstance(study.outcome, Survival):
+        return follow_up.coded(study.outcome, *columns)
+    return columns[0]
 
 
 def _place(study: Study, name: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal
 
-Kind = Literal["binary", "category", "number"]
+Kind = Literal["binary", "category", "number", "survival"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Asked:
 
 
 MODELS = {
+    "cox": Entry("common.tasks.cox", "COX", ("survival",)),
     "linear": Entry("common.tasks.least_squares", "LINEAR", ("number",)),
     "logistic": Entry(
         "common.tasks.linear_models",

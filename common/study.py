@@ -25,6 +25,7 @@ from common.schema import (
     Name,
     Number,
     Outcome,
+    Survival,
     Text,
     Variable,
 )
@@ -158,9 +159,16 @@ class Study(Document):
         return self
 
     @property
-    def everything(self) -> tuple[Number | Category | Binary, ...]:
+    def everything(self) -> tuple[Number | Category | Binary | Survival, ...]:
         """The variables and, last, the outcome."""
         return (*self.variables, self.outcome)
+
+    @property
+    def measured(self) -> tuple[Number | Category | Binary, ...]:
+        """What a site maps: the variables and, last, the outcome or its parts."""
+        outcome = self.outcome
+        parts = outcome.parts if isinstance(outcome, Survival) else (outcome,)
+        return (*self.variables, *parts)
 
     def canonical(self) -> bytes:
         """Return the study as canonical JSON (RFC 8785), without what it leaves out."""
@@ -188,7 +196,7 @@ def read(path: Path) -> Study:
 
 
 def _names(study: Study) -> None:
-    names = [each.name for each in study.everything]
+    names = [each.name for each in study.measured]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         msg = f"{', '.join(twice)} is declared twice"

@@ -19,10 +19,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.svm import LinearSVC
 
 from client.table import Table
-from common import intervals
+from common import follow_up, intervals
 from common.encoding import Encoding, encode
 from common.errors import StudyError
 from common.release import Array
+from common.schema import Survival
 from common.study import Study
 from common.task import Rows, State, model_of
 from common.tasks import svm
@@ -34,6 +35,9 @@ from simulations import plain
 
 THRESHOLD = 0.5
 """Who is at least this likely to have the outcome is said to have it."""
+
+REPEATS = 30
+"""Newton steps of a reference that has no rule of its own when to stop."""
 
 Predict = Callable[[Rows], Array]
 """Returns the expected outcome of each of a table's clean rows."""
@@ -146,6 +150,25 @@ def _multinomial(study: Study, rows: Rows) -> Array:
     return weights
 
 
+def _cox(study: Study, rows: Rows) -> Array:
+    """Fit by statsmodels' partial likelihood, the hospitals being strata."""
+    if not isinstance(study.outcome, Survival):
+        raise StudyError("cox needs a survival outcome")
+    # Only those who develop have statsmodels: no study needs it.
+    from statsmodels.duration.hazard_regression import PHReg  # noqa: PLC0415
+
+    time = np.asarray(study.outcome.grid)[follow_up.interval(rows.y)]
+    status = follow_up.came(rows.y).astype(int)
+    model = PHReg(time, rows.x, status=status, strata=rows.site, ties="efron")
+    ridge, weights = ridge_of(study), np.zeros(rows.x.shape[1])
+    for _ in range(REPEATS):
+        matrix = ridge * np.eye(len(weights)) - model.hessian(weights)
+        slope = model.score(weights) - ridge * weights
+        weights = weights + np.linalg.lstsq(matrix, slope, rcond=None)[0]
+    found: Array = weights
+    return found
+
+
 def _linear(study: Study, rows: Rows) -> Array:
     model = Ridge(alpha=ridge_of(study), solver="svd").fit(rows.x, rows.y)
     weights: Array = np.r_[model.coef_, model.intercept_]
@@ -203,6 +226,7 @@ def _machine(study: Study, x: Array, y: Array) -> Array:
 
 
 REFERENCES: dict[str, Reference] = {
+    "cox": _cox,
     "linear": _linear,
     "logistic": _logistic,
     "multinomial": _multinomial,

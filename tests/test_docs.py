@@ -11,6 +11,7 @@ from common import study as studies
 from common.analyses import Analysis
 from common.cli import build
 from common.models import (
+    Cox,
     Linear,
     Logistic,
     Multinomial,
@@ -20,7 +21,7 @@ from common.models import (
     Svm,
 )
 from common.registry import ANALYSES, MODELS
-from common.schema import Binary, Category, Number
+from common.schema import Binary, Category, Number, Survival
 from common.study import (
     About,
     Disclosure,
@@ -84,6 +85,7 @@ MODELS_OF_FILES = [
     Analysis,
     Binary,
     Category,
+    Cox,
     Column,
     Disclosure,
     Evaluation,
@@ -101,6 +103,7 @@ MODELS_OF_FILES = [
     Rule,
     Source,
     Study,
+    Survival,
     Svm,
 ]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from common.encoding import Column, Encoding, columns
 from common.release import Array, Field, Release, Summands
-from common.schema import Binary, Category, Number
+from common.schema import Binary, Category, Number, Survival
 from common.study import Study
 from common.task import Findings, Found, Rows, State, Task
 
@@ -88,7 +88,7 @@ def levels(study: Study) -> list[tuple[int, int, str]]:
     return [
         (index, number, level)
         for index, each in enumerate(study.everything)
-        if isinstance(each, Category | Binary)
+        if not isinstance(each, Number)
         for number, level in enumerate(each.coded)
     ]
 
@@ -165,7 +165,7 @@ def quantile(counts: Array, variable: Number, share: float) -> float | None:
 
 
 def _frequencies(
-    study: Study, state: State, index: int, variable: Category | Binary
+    study: Study, state: State, index: int, variable: Category | Binary | Survival
 ) -> dict[str, int]:
     counts = level_counts(study, state.arrays, index)
     return {
