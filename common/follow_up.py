@@ -35,4 +35,5 @@ def interval(codes: Array) -> Places:
 
 def came(codes: Array) -> NDArray[np.bool_]:
     """Return whose event came."""
-    return codes.astype(np.int64) % 2 == 1
+    found: NDArray[np.bool_] = codes.astype(np.int64) % 2 == 1
+    return found

@@ -54,7 +54,14 @@ MODELS = {
 }
 
 ANALYSES = {
+    "survival": Asked("common.tasks.survival", "SURVIVAL"),
+    "quantiles": Asked("common.tasks.quantiles", "QUANTILES"),
     "chi_square": Asked("common.tasks.chi_square", "CHI_SQUARE"),
+    "correlation": Asked("common.tasks.correlation", "CORRELATION"),
+    "compare": Asked("common.tasks.compare", "COMPARE"),
+    "association": Asked("common.tasks.association", "ASSOCIATION"),
+    "pca": Asked("common.tasks.pca", "PCA"),
+    "clusters": Asked("common.tasks.clusters", "CLUSTERS"),
 }
 
 

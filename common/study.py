@@ -12,13 +12,13 @@ from typing import Annotated, Literal, Self
 import rfc8785
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from common import toml_file
+from common import asked, toml_file
 from common.analyses import Analysis
 from common.models import ModelChoice
-from common.registry import ANALYSES, MODELS
+from common.registry import MODELS
 from common.schema import (
-    Binary,
     Category,
+    Declared,
     Document,
     Finite,
     Line,
@@ -93,9 +93,19 @@ class Quality(Document):
 
 
 class Disclosure(Document):
-    """How few people a sum may stand for; a site may ask for more, never for fewer."""
+    """How few people a sum may stand for; a site may ask for more, never for fewer.
+
+    ``min_cell`` is for what is told of all sites together: a count of fewer records is
+    withheld, and so is an extreme of fewer. It is ``min_people`` unless it is said.
+    """
 
     min_people: int = Field(default=10, ge=1, le=10**9)
+    min_cell: int | None = Field(default=None, ge=1, le=10**9)
+
+    @property
+    def cell(self) -> int:
+        """The fewest records that a count, or a group in a result, may stand for."""
+        return self.min_cell or self.min_people
 
 
 class Privacy(Document):
@@ -159,12 +169,12 @@ class Study(Document):
         return self
 
     @property
-    def everything(self) -> tuple[Number | Category | Binary | Survival, ...]:
+    def everything(self) -> tuple[Declared | Survival, ...]:
         """The variables and, last, the outcome."""
         return (*self.variables, self.outcome)
 
     @property
-    def measured(self) -> tuple[Number | Category | Binary, ...]:
+    def measured(self) -> tuple[Declared, ...]:
         """What a site maps: the variables and, last, the outcome or its parts."""
         outcome = self.outcome
         parts = outcome.parts if isinstance(outcome, Survival) else (outcome,)
@@ -264,42 +274,13 @@ def _prediction(study: Study) -> None:
 
 
 def _asked(study: Study) -> None:
-    """Refuse an analysis of a variable that is not declared, or is of another kind."""
-    kinds = {each.name: each.kind for each in study.everything}
-    inputs = {each.name: each.kind for each in study.variables}
-    for name in study.evaluation.subgroups if study.evaluation else ():
-        if inputs.get(name) != "category":
-            refused = ValueError(f"subgroups are declared categories: {name} is none")
-            refused.add_note("evaluation.subgroups")
-            raise refused
-    for first, second in study.analysis.chi_square or ():
-        for name in (first, second):
-            if kinds.get(name, "number") == "number":
-                what = "a number" if name in kinds else "not declared"
-                refused = ValueError(f"chi_square takes categories: {name} is {what}")
-                refused.add_note("analysis.chi_square")
-                raise refused
+    """Refuse what is asked of a variable that is not declared, or of another kind."""
+    groups = study.evaluation.subgroups if study.evaluation else ()
+    asked.subgroups(groups, study.variables)
+    asked.check(study.analysis, study.everything)
 
 
 def _keeps(study: Study) -> None:
     """Refuse a promise that no form of a task keeps, before anybody is asked."""
-    if study.privacy == "none":
-        return
-    model = study.model
-    if model and MODELS[model.kind].private is None:
-        able = [kind for kind, entry in MODELS.items() if entry.private]
-        raise _unable("model.kind", model.kind, able)
-    for key in ("l1_share", "site_intercepts"):
-        if getattr(model, key, None):
-            raise _unable(f"model.{key}", key, [])
-    for name in study.analysis.named():
-        if ANALYSES[name].private is None:
-            able = [each for each, entry in ANALYSES.items() if entry.private]
-            raise _unable(f"analysis.{name}", name, able)
-
-
-def _unable(where: str, kind: str, able: list[str]) -> ValueError:
-    others = f"choose {', '.join(able)}, or" if able else "leave it out, or say"
-    refused = ValueError(f'{kind} has no private form yet: {others} privacy = "none"')
-    refused.add_note(where)
-    return refused
+    if study.privacy != "none":
+        asked.keeps(study.model, study.analysis)

@@ -6,6 +6,7 @@ Pooled needs every record in one place: possible only because sites are simulate
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -236,6 +237,22 @@ REFERENCES: dict[str, Reference] = {
     "svm": _svm,
 }
 """The same model elsewhere, by kind: what a new model is held to."""
+
+
+def has(study: Study) -> bool:
+    """Tell whether there is such a model elsewhere, and installed, for this study."""
+    model = study.model
+    own = getattr(model, "l1_share", None) or getattr(model, "site_intercepts", None)
+    if model is None or own:
+        return False
+    return model.kind != "cox" or _installed("statsmodels")
+
+
+def _installed(package: str) -> bool:
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False
 
 
 def _reference(study: Study) -> Reference:

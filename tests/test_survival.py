@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from statsmodels.duration.hazard_regression import PHReg
+from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
 from client import cleaning, site
 from client.sources import csv
@@ -16,7 +17,7 @@ from common.errors import StudyError
 from common.schema import Survival
 from common.study import Study
 from common.task import Rows, State
-from common.tasks import evaluate
+from common.tasks import evaluate, survival
 from common.tasks.evaluate import EVALUATE
 from simulations import compare, plain
 from tests import clinics
@@ -156,3 +157,49 @@ def test_a_time_and_an_event_are_two_columns_of_an_export(tmp_path: Path) -> Non
     expected = follow_up.coded(months, (number + 1) * 30.4, status)
     np.testing.assert_array_equal(table.outcome, expected)
     assert (table.site == 0).all()
+
+
+def km_study(**changes: object) -> Study:
+    return clinics.study(
+        model=None,
+        evaluation=None,
+        outcome=clinics.DEATH,
+        analysis={"survival": ["sex", "pain"]},
+        **changes,
+    )
+
+
+def test_curves_and_log_rank_equal_statsmodels_on_pooled_rows() -> None:
+    study, tables = km_study(), hospitals(sites=4)
+    state = plain.run(study, tables)["survival"]
+    found = plan.find(study, "survival").read(study, state)
+    rows, time, came = told(tables, "train")
+    whole = SurvfuncRight(time, came)
+    points = {each["time"]: each for each in found["everybody"]["curve"]}
+    np.testing.assert_allclose(
+        [points[at]["share"] for at in whole.surv_times], whole.surv_prob, rtol=1e-12
+    )
+    error = (DEATH.grid[2], whole.surv_prob_se[2] / whole.surv_prob[2])
+    at = points[error[0]]["share"]
+    half = 1.959963984540054 * error[1] / np.log(at)
+    assert points[error[0]]["low"] == pytest.approx(at ** np.exp(-half))
+    assert found["everybody"]["median"] == whole.quantile(0.5)
+    for index, each in zip((3, 2), found["groups"], strict=True):
+        known = ~np.isnan(rows.x[:, index])
+        test = survdiff(time[known], came[known], rows.x[known, index])
+        said = each["log_rank"]
+        np.testing.assert_allclose([said["statistic"], said["p"]], test, rtol=1e-8)
+    assert found["everybody"]["records"] == len(time)
+
+
+def test_no_step_of_a_curve_stands_for_few() -> None:
+    study = km_study(disclosure={"min_people": 10})
+    state = plain.run(study, hospitals(90, sites=3))["survival"]
+    found = plan.find(study, "survival").read(study, state)
+    counts = state.arrays["everybody"]
+    kept = survival.told(counts, 10)
+    assert 0 < kept.sum() < len(kept)
+    steps = np.add.reduceat(counts[1], np.r_[0, np.flatnonzero(kept)[:-1] + 1])
+    assert all(step == 0 or step >= 10 for step in steps[: int(kept.sum())])
+    shown = [each["share"] is not None for each in found["everybody"]["curve"]]
+    assert shown == kept.tolist()
