@@ -28,6 +28,7 @@ class Table:
     stays the same whoever else is here. ``people`` counts the people who
     train and who test: a person's records are never on both sides. ``site`` is the
     place of the record's site among the study's, empty where that is not told.
+    ``outside`` counts those whom only the cohort leaves out.
     """
 
     values: Array
@@ -38,6 +39,7 @@ class Table:
     people: dict[Split, int]
     report: tuple[Count, ...]
     site: Sites = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    outside: int = 0
 
     def __repr__(self) -> str:
         """Return counts only: a table may end up in a log line."""

@@ -83,6 +83,27 @@ def _survival(asked: Analysis, everything: Every) -> None:
             raise refused("survival", f"compares categories: {each.name} is none")
 
 
+def _effect(asked: Analysis, everything: Every) -> None:
+    wanted, where = asked.treatment_effect, "treatment_effect"
+    if wanted is None:
+        return
+    (treatment,) = named(everything, [wanted.treatment], where)
+    if not isinstance(treatment, Category) or len(treatment.levels) != 2:  # noqa: PLR2004 - with and without
+        raise refused(where, f"takes a category of two levels, not {treatment.name}")
+    if treatment.missing != "exclude":
+        what = f'cannot guess a treatment: {treatment.name} needs missing = "exclude"'
+        raise refused(where, what)
+    names = (*(wanted.covariates or ()), *wanted.subgroups)
+    taken = {wanted.treatment, everything[-1].name}
+    for each in named(everything, names, where):
+        if each.name in taken:
+            raise refused(where, f"takes {each.name} for something else already")
+    for each in named(everything, wanted.subgroups, where):
+        _parted(each, where)
+    if isinstance(everything[-1], Category | Survival):
+        raise refused(where, "takes an outcome that is a number or has two levels")
+
+
 def _measured(each: Declared | Survival, where: str) -> None:
     if not isinstance(each, Number):
         raise refused(where, f"takes a number: {each.name} is a category")
@@ -122,4 +143,12 @@ def _unable(where: str, kind: str, able: list[str]) -> ValueError:
     return error
 
 
-RULES = (_quantiles, _chi_square, _correlation, _compare, _association, _survival)
+RULES = (
+    _quantiles,
+    _chi_square,
+    _correlation,
+    _compare,
+    _association,
+    _survival,
+    _effect,
+)

@@ -37,8 +37,8 @@ from simulations import plain
 THRESHOLD = 0.5
 """Who is at least this likely to have the outcome is said to have it."""
 
-REPEATS = 30
-"""Newton steps of a reference that has no rule of its own when to stop."""
+REPEATS, SETTLED = 50, 1e-12
+"""Most Newton steps of a reference that has no such rule itself, and when to stop."""
 
 Predict = Callable[[Rows], Array]
 """Returns the expected outcome of each of a table's clean rows."""
@@ -165,7 +165,10 @@ def _cox(study: Study, rows: Rows) -> Array:
     for _ in range(REPEATS):
         matrix = ridge * np.eye(len(weights)) - model.hessian(weights)
         slope = model.score(weights) - ridge * weights
-        weights = weights + np.linalg.lstsq(matrix, slope, rcond=None)[0]
+        step = np.linalg.lstsq(matrix, slope, rcond=None)[0]
+        weights = weights + step
+        if np.abs(step).max() < SETTLED:
+            break
     found: Array = weights
     return found
 

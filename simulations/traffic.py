@@ -101,7 +101,8 @@ def _outcome(kind: str, signal: Array, draw: np.random.Generator) -> Array:
         return np.searchsorted([-1.0, 1.0], noisy).astype(np.float64)
     if kind == "survival":
         place = np.searchsorted([-2.0, -1.0, 0.0, 2.0], -noisy)
-        return 2.0 * place + (draw.random(len(signal)) < 0.7)  # noqa: PLR2004
+        came = (draw.random(len(signal)) < 0.7).astype(np.float64)  # noqa: PLR2004
+        return np.asarray(2.0 * place + came, dtype=np.float64)
     return draw.poisson(np.exp(signal / 2 + 1.0)).clip(0, 100).astype(np.float64)
 
 

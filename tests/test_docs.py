@@ -8,8 +8,9 @@ import pytest
 
 from client.site import Column, Mapping, Source
 from common import study as studies
-from common.analyses import Analysis
+from common.analyses import Analysis, Clusters, TreatmentEffect
 from common.cli import build
+from common.disclosure import Disclosure
 from common.models import (
     Cox,
     Linear,
@@ -24,7 +25,6 @@ from common.registry import ANALYSES, MODELS
 from common.schema import Binary, Category, Number, Survival
 from common.study import (
     About,
-    Disclosure,
     Evaluation,
     Privacy,
     Quality,
@@ -86,6 +86,7 @@ MODELS_OF_FILES = [
     Binary,
     Category,
     Cox,
+    Clusters,
     Column,
     Disclosure,
     Evaluation,
@@ -104,6 +105,7 @@ MODELS_OF_FILES = [
     Source,
     Study,
     Survival,
+    TreatmentEffect,
     Svm,
 ]
 

@@ -115,7 +115,7 @@ def rounds_of(study: Study, most: int) -> Study:
     return study.model_copy(update={"rounds": rounds})
 
 
-@pytest.mark.parametrize("sites", SHARES)
+@pytest.mark.parametrize("sites", [pytest.param(1, marks=pytest.mark.slow), 2, 4, 10])
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_federated_equals_pooled(case: Case, sites: int) -> None:
     tables = tables_of(case, sites)
