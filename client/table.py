@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.release import Array
-from common.task import Keys, Rows, Split
+from common.task import NO_IMAGES, Images, Keys, Rows, Split
 
 
 @dataclass(frozen=True, slots=True)
