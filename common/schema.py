@@ -132,6 +132,9 @@ class Binary(Document):
         return (first, second) if second == self.positive else (second, first)
 
 
+Pixels = Annotated[int, Field(ge=4, le=1024)]
+
+
 class Image(Document):
     """One picture of each record: its height and width in pixels, and its channels.
 
@@ -139,7 +142,7 @@ class Image(Document):
     """
 
     name: Name
-    size: tuple[Annotated[int, Field(ge=4, le=1024)], Annotated[int, Field(ge=4, le=1024)]]
+    size: tuple[Pixels, Pixels]
     channels: Literal[1, 3] = 1
 
     @property

@@ -80,7 +80,11 @@ Found = Mapping[str, State]
 
 Keys = NDArray[np.uint64]
 Images = NDArray[np.float32]
-NO_IMAGES = np.zeros((0, 0, 0, 0), dtype=np.float32)
+
+
+def no_images() -> Images:
+    """Return the pictures of records that have none."""
+    return np.zeros((0, 0, 0, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -97,7 +101,7 @@ class Rows:
     x: Array
     y: Array
     key: Keys = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
-    images: Images = NO_IMAGES
+    images: Images = field(default_factory=no_images)
 
     def __repr__(self) -> str:
         """Return a count only: rows may end up in a log line."""

@@ -1,0 +1,32 @@
+"""Pixels as a model sees them: the study's size and channels, from 0 to 1."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.schema import Image
+from common.task import Images
+
+WHITE: Final = {"uint8": 255.0, "uint16": 65535.0}
+"""What the brightest pixel is, by the type of the numbers."""
+
+Pixels = NDArray[np.generic]
+
+
+def shaped(pixels: Pixels, image: Image) -> Images:
+    """Return *pixels* [pictures, height, width(, channels)] as numbers from 0 to 1.
+
+    Raises ValueError, which says nothing of a pixel, for pictures of another size or
+    kind: a picture is never stretched here.
+    """
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
+    if pixels.shape[1:] != image.shape:
+        found = " x ".join(map(str, pixels.shape[1:]))
+        wanted = " x ".join(map(str, image.shape))
+        raise ValueError(f"pictures are {found}, the study declares {wanted}")
+    white = WHITE.get(pixels.dtype.name)
+    if white is None:
+        raise ValueError(f"pixels are {pixels.dtype.name}, not {' or '.join(WHITE)}")
+    return np.asarray(pixels, dtype=np.float32) / np.float32(white)
