@@ -4,8 +4,8 @@ For example::
 
     [sources.films]
     kind = "images"
-    manifest = "films.csv"          # person, place, and what else is known of a picture
-    file = "films.npz"
+    file = "films.csv"              # person, place, and what else is known of a picture
+    pixels = "films.npz"
     person = "patient"
 
     [columns.film]                  # the study's image
@@ -21,20 +21,21 @@ from common.schema import Document, Text
 
 
 class Images(Document):
-    """Pictures in one ``array`` of an NPZ file, and a CSV manifest: whose each is.
+    """A CSV ``file`` that says whose each picture is, and ``pixels``: an NPZ file.
 
-    The column of the manifest that a study's image is mapped to says where a picture
-    stands in the array, counted from 0. Its other columns may be variables as well.
+    The column that a study's image is mapped to says where a picture stands in
+    ``array``, counted from 0. Its other columns may be variables as well.
     """
 
     kind: Literal["images"]
-    manifest: Text
     file: Text
+    pixels: Text
     array: Text = "images"
     person: Text
     event_time: Text | None = None
     split: Text | None = None
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    decimal: Annotated[str, Field(pattern=r"^[.,]$")] = "."
     encoding: Text = "utf-8"
     missing: tuple[str, ...] = ()
     dates: Text = "ISO8601"
@@ -42,4 +43,4 @@ class Images(Document):
     @property
     def called(self) -> str:
         """What errors and balances call it."""
-        return self.manifest
+        return self.file

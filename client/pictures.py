@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from common.errors import StudyError
 from common.schema import Image
 from common.task import Images
 
@@ -17,16 +18,18 @@ Pixels = NDArray[np.generic]
 def shaped(pixels: Pixels, image: Image) -> Images:
     """Return *pixels* [pictures, height, width(, channels)] as numbers from 0 to 1.
 
-    Raises ValueError, which says nothing of a pixel, for pictures of another size or
-    kind: a picture is never stretched here.
+    Raises StudyError, which says nothing of a pixel, for pictures of another size or
+    kind: none is stretched here.
     """
-    if pixels.ndim == 3:
+    if pixels.ndim == len(image.shape):
         pixels = pixels[..., None]
     if pixels.shape[1:] != image.shape:
-        found = " x ".join(map(str, pixels.shape[1:]))
-        wanted = " x ".join(map(str, image.shape))
-        raise ValueError(f"pictures are {found}, the study declares {wanted}")
+        found, wanted = (
+            " x ".join(map(str, each)) for each in (pixels.shape[1:], image.shape)
+        )
+        raise StudyError(f"pictures are {found}; the study declares {wanted}")
     white = WHITE.get(pixels.dtype.name)
     if white is None:
-        raise ValueError(f"pixels are {pixels.dtype.name}, not {' or '.join(WHITE)}")
-    return np.asarray(pixels, dtype=np.float32) / np.float32(white)
+        known = " or ".join(WHITE)
+        raise StudyError(f"pixels are {pixels.dtype.name}, and must be {known}")
+    return pixels.astype(np.float32) / np.float32(white)

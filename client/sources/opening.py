@@ -1,9 +1,10 @@
 """Which reader reads which kind of source; a library loads only where it is used."""
 
 from client.mapping import Csv
+from client.picture_source import Images
 from client.raw import Parts, Place, Wanted
 from client.site import Site
-from client.sources import csv
+from client.sources import csv, images
 
 
 def read(place: Place, wanted: Wanted) -> Parts:
@@ -16,6 +17,8 @@ def read(place: Place, wanted: Wanted) -> Parts:
     match source:
         case Csv():
             return csv.read(source, wanted, place)
+        case Images():
+            return images.read(source, wanted, place)
 
 
 def probe(site: Site) -> tuple[str, ...]:
@@ -37,4 +40,6 @@ def _probe(place: Place) -> str:
     match source:
         case Csv():
             found = csv.probe(source, wanted, place)
+        case Images():
+            found = images.probe(source, wanted, place)
     return f"{place.path(source.called).name} has the {found} mapped columns"
