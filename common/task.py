@@ -116,6 +116,7 @@ class Rows:
 
 
 Each = Callable[[Study, State, Rows], Array]
+Bounded = Callable[[Study, State, Rows, Array], Summands]
 Local = Callable[[Study, State, Rows], Summands]
 
 
@@ -130,12 +131,19 @@ class Noisy:
     up the people, and adds noise. ``rounds(study)`` is how often that happens: a
     constant of the study.
     ``weight`` is the task's share of mu^2 among the tasks over the same people.
+
+    Where such rows would be too many numbers to hold, there is ``bounded`` instead:
+    ``bounded(study, state, rows, bounds)`` returns the sum over the records, each
+    shortened to its bound [records], and 0 for a record that is not finite. ``sample``
+    is each person's chance to be in a round.
     """
 
-    each: Each
+    each: Each | None
     clip: Callable[[Study], float]
     rounds: Callable[[Study], int]
     weight: float
+    bounded: Bounded | None = None
+    sample: Callable[[Study], float] = lambda _study: 1.0
 
 
 @dataclass(frozen=True, slots=True)
