@@ -4,13 +4,16 @@ Alone and pooled models are scikit-learn's, so that they share no arithmetic wit
 Pooled needs every record in one place: possible only because sites are simulated.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from sklearn.metrics import roc_auc_score
+from sklearn.neural_network import MLPClassifier
 
 from client.table import Table
 from common import intervals
@@ -19,11 +22,15 @@ from common.errors import StudyError
 from common.release import Array
 from common.study import Study
 from common.task import Rows, State, model_of
+from common.tasks import image_network, tabular_network
 from common.tasks.describe import DESCRIBE
 from common.tasks.evaluate import EVALUATE, counted
 from common.tasks.forest_bins import asked
 from common.tasks.linear_models import ridge_of
 from simulations import plain
+
+EPOCHS = 100
+"""How often scikit-learn sees everyone; Keras needs fewer."""
 
 THRESHOLD = 0.5
 """Who is at least this likely to have the outcome is said to have it."""
@@ -74,7 +81,9 @@ def reference(study: Study, tables: Sequence[Table]) -> Fitted:
     found = _reference(study)(study, design)
     if isinstance(found, np.ndarray):
         return linear(study, encoding, found)
-    return Fitted(lambda others: found(encode(study, encoding, others.x)))
+    return Fitted(
+        lambda others: found(replace(others, x=encode(study, encoding, others.x)))
+    )
 
 
 def gap(one: Fitted, other: Fitted) -> float | None:
@@ -137,7 +146,7 @@ def _poisson(study: Study, rows: Rows) -> Array:
     return weights
 
 
-def _forest(study: Study, rows: Rows) -> Callable[[Array], Array]:
+def _forest(study: Study, rows: Rows) -> Predict:
     settings = asked(study)
     given = {
         "n_estimators": settings.trees,
@@ -147,18 +156,39 @@ def _forest(study: Study, rows: Rows) -> Callable[[Array], Array]:
     }
     if study.outcome.kind == "number":
         number = RandomForestRegressor(**given).fit(rows.x, rows.y)
-        return lambda x: np.asarray(number.predict(x))
+        return lambda others: np.asarray(number.predict(others.x))
     classes = RandomForestClassifier(**given).fit(rows.x, rows.y)
-    return lambda x: np.asarray(classes.predict_proba(x)[:, 1])
+    return lambda others: np.asarray(classes.predict_proba(others.x)[:, 1])
 
 
-Reference = Callable[[Study, Rows], Array | Callable[[Array], Array]]
-"""Fits encoded rows; returns weights, or what predicts from another design matrix."""
+def _layers(study: Study, rows: Rows) -> Predict:
+    """Fit the same layers by scikit-learn's own Adam, over shuffled batches."""
+    given = MLPClassifier(
+        tabular_network.asked(study).dense, max_iter=EPOCHS, tol=0.0, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted_ = given.fit(rows.x, rows.y)
+    return lambda others: np.asarray(fitted_.predict_proba(others.x)[:, 1])
+
+
+def _convolutions(study: Study, rows: Rows) -> Predict:
+    """Fit the same layers as Keras does, over shuffled batches."""
+    from simulations import keras_fit  # noqa: PLC0415 - loads TensorFlow
+
+    fitted_ = keras_fit.fit(*image_network.asked(study), rows)
+    return lambda others: fitted_(others.images)
+
+
+Reference = Callable[[Study, Rows], Array | Predict]
+"""Fits encoded rows; returns weights, or what predicts from other encoded rows."""
 
 REFERENCES: dict[str, Reference] = {
     "logistic": _logistic,
     "poisson": _poisson,
     "random_forest": _forest,
+    "image_network": _convolutions,
+    "tabular_network": _layers,
 }
 """The same model elsewhere, by kind: what a new model is held to."""
 

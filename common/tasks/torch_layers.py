@@ -22,6 +22,8 @@ from common.release import Array
 NUMBERS = 2**22
 """So many numbers of gradients are held at a time."""
 
+torch.set_num_threads(1)  # layers this small wait for a second thread ten times longer
+
 
 class Dense(nn.Module):
     """Dense layers with ReLU between them, and one logit at the end."""
