@@ -182,4 +182,11 @@ def _table(site: Site, study: Study, work: Work) -> Table:
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
         images=images[0].astype(np.float32) if images else no_images(),
+        site=_place(study, site.name),
     )
+
+
+def _place(study: Study, name: str) -> int:
+    """Return the place of the site called *name* among the study's, or -1."""
+    sites = study.study.sites
+    return sites.index(name) if name in sites else -1

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 import rfc8785
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from common import toml_file
+from common import asked, toml_file
 from common.analyses import Analysis
 from common.cleaning import Cleaning, Quality, require_declared
 from common.models import ModelChoice
@@ -86,9 +86,19 @@ class Evaluation(Document):
 
 
 class Disclosure(Document):
-    """How few people a sum may stand for; a site may ask for more, never for fewer."""
+    """How few people a sum may stand for; a site may ask for more, never for fewer.
+
+    ``min_cell`` is for what is told of all sites together: a count of fewer records is
+    withheld, and so is an extreme of fewer. It is ``min_people`` unless it is said.
+    """
 
     min_people: int = Field(default=10, ge=1, le=10**9)
+    min_cell: int | None = Field(default=None, ge=1, le=10**9)
+
+    @property
+    def cell(self) -> int:
+        """The fewest records that a count, or a group in a result, may stand for."""
+        return self.min_cell or self.min_people
 
 
 class Privacy(Document):
@@ -267,21 +277,10 @@ def _prediction(study: Study) -> None:
 
 
 def _asked(study: Study) -> None:
-    """Refuse an analysis of a variable that is not declared, or is of another kind."""
-    kinds = {each.name: each.kind for each in study.everything}
-    inputs = {each.name: each.kind for each in study.variables}
-    for name in study.evaluation.subgroups if study.evaluation else ():
-        if inputs.get(name) != "category":
-            refused = ValueError(f"subgroups are declared categories: {name} is none")
-            refused.add_note("evaluation.subgroups")
-            raise refused
-    for first, second in study.analysis.chi_square or ():
-        for name in (first, second):
-            if kinds.get(name, "number") == "number":
-                what = "a number" if name in kinds else "not declared"
-                refused = ValueError(f"chi_square takes categories: {name} is {what}")
-                refused.add_note("analysis.chi_square")
-                raise refused
+    """Refuse what is asked of a variable that is not declared, or of another kind."""
+    groups = study.evaluation.subgroups if study.evaluation else ()
+    asked.subgroups(groups, study.variables)
+    asked.check(study.analysis, study.everything)
 
 
 def _keeps(study: Study) -> None:
@@ -292,6 +291,9 @@ def _keeps(study: Study) -> None:
     if model and MODELS[model.kind].private is None:
         able = [kind for kind, entry in MODELS.items() if entry.private]
         raise _unable("model.kind", model.kind, able)
+    for key in ("l1_share", "site_intercepts"):
+        if getattr(model, key, None):
+            raise _unable(f"model.{key}", key, [])
     for name in study.analysis.named():
         if ANALYSES[name].private is None:
             able = [each for each, entry in ANALYSES.items() if entry.private]

@@ -10,7 +10,15 @@ from client.mapping import Column, Csv, Mapping
 from common import study as studies
 from common.analyses import Analysis
 from common.cli import build
-from common.models import Logistic, Poisson, RandomForest
+from common.models import (
+    Linear,
+    Logistic,
+    Multinomial,
+    Poisson,
+    RandomForest,
+    RbfSvm,
+    Svm,
+)
 from common.registry import ANALYSES, MODELS
 from common.schema import Binary, Category, Number
 from common.study import (
@@ -79,17 +87,21 @@ MODELS_OF_FILES = [
     Column,
     Disclosure,
     Evaluation,
+    Linear,
     Mapping,
     Logistic,
+    Multinomial,
     Poisson,
     Number,
     Privacy,
     Quality,
     RandomForest,
+    RbfSvm,
     Rounds,
     Rule,
     Csv,
     Study,
+    Svm,
 ]
 
 
