@@ -159,16 +159,7 @@ class Study(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for check in (
-            _names,
-            _cohort,
-            _roster,
-            _honest,
-            _prediction,
-            _asked,
-            _keeps,
-            _cleaned,
-        ):
+        for check in CHECKS:
             check(self)
         return self
 
@@ -232,8 +223,7 @@ def _cohort(study: Study) -> None:
 
 
 def _cleaned(study: Study) -> None:
-    names = [each.name for each in study.everything]
-    require_declared(study.cleaning, study.quality, names)
+    require_declared(study.cleaning, study.quality, [v.name for v in study.everything])
 
 
 def _roster(study: Study) -> None:
@@ -305,3 +295,6 @@ def _unable(where: str, kind: str, able: list[str]) -> ValueError:
     refused = ValueError(f'{kind} has no private form yet: {others} privacy = "none"')
     refused.add_note(where)
     return refused
+
+
+CHECKS = (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps, _cleaned)

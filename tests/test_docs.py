@@ -7,6 +7,7 @@ import click
 import pytest
 
 from client.mapping import Column, Csv, Mapping
+from client.picture_source import Images
 from common import study as studies
 from common.analyses import Analysis
 from common.cli import build
@@ -19,8 +20,9 @@ from common.models import (
     RbfSvm,
     Svm,
 )
+from common.networks import ImageNetwork, TabularNetwork, Training
 from common.registry import ANALYSES, MODELS
-from common.schema import Binary, Category, Number
+from common.schema import Binary, Category, Image, Number
 from common.study import (
     About,
     Disclosure,
@@ -87,6 +89,9 @@ MODELS_OF_FILES = [
     Column,
     Disclosure,
     Evaluation,
+    Image,
+    ImageNetwork,
+    Images,
     Linear,
     Mapping,
     Logistic,
@@ -102,6 +107,8 @@ MODELS_OF_FILES = [
     Csv,
     Study,
     Svm,
+    TabularNetwork,
+    Training,
 ]
 
 
