@@ -11,11 +11,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client import cleaning, columns, persons, picking, reading, tally, ways
-from client.columns import Flags
+from client import (
+    cleaning,
+    columns,
+    persons,
+    picking,
+    reading,
+    tally,
+    ways,
+    withdrawals,
+)
 from client.raw import Arrays, Place
 from client.reading import Keys, Read, Task
-from client.records import Records, choose, frame, joins, looks
+from client.records import Records, choose, frame, joins, looks, taken
 from client.site import CHECK, Site
 from client.table import Count, Table
 from client.tally import Tally
@@ -51,7 +59,15 @@ def gather(site: Site, study: Study) -> Work:
         values[way.name] = found.numbers
         arrays |= found.arrays
         report.extend(found.report)
-    return Work(pd.DataFrame(values), frame(records.keys), arrays, tuple(report))
+    work = Work(pd.DataFrame(values), frame(records.keys), arrays, tuple(report))
+    return _willing(site, work)
+
+
+def _willing(site: Site, work: Work) -> Work:
+    """Leave out who withdrew, before anything else is done with the records."""
+    gone = withdrawals.read(site.home)
+    there = ~work.keys["person"].isin(gone).to_numpy()
+    return work.keep(there, "withdrawn", "", "records of people who withdrew")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -109,7 +125,7 @@ def _found(way: Way, records: Records, wholes: Mapping[str, Read]) -> Found:
     whole = wholes[source]
     change = whole.tallies.get(way.name, Tally())
     if source == records.source and not looks(way):
-        values = _given(way, whole)[records.rows]
+        values = _own(whole.every(way.name), records.rows)
         arrays = _arrays(way, whole, records.rows)
         joined: tuple[Count, ...] = ()
     else:
@@ -123,26 +139,25 @@ def _found(way: Way, records: Records, wholes: Mapping[str, Read]) -> Found:
     return Found(values, arrays, (*tally.judge(way, change), *joined))
 
 
-def _given(way: Way, whole: Read) -> Array:
-    """Return what the source says of a variable: nothing, perhaps."""
-    nothing = np.full(len(whole.keys), np.nan)
-    return whole.numbers.get(way.name, nothing)
-
-
 def _picked(
     way: Way, records: Records, whole: Read
 ) -> tuple[Array, Arrays, tuple[Count, ...]]:
     """Pick one value for each record from the events of its person."""
     wish, count = picking.wish(way.column), len(records.keys)
-    given = _given(way, whole)
-    known = ~np.isnan(given) & (whole.keys.person != persons.NOBODY)
-    pairs = picking.pairs(wish, records.keys, whole.keys, known)
+    places, given = whole.known(way.name)
+    events = taken(whole.keys, places)
+    pairs = picking.pairs(wish, records.keys, events)
     values = picking.pick(wish, pairs, count, given)
     if wish.pick == "any":
         values = _said(way, values)
-    which = "first" if wish.pick == "first" else "last"
-    arrays = _arrays(way, whole, picking.places(pairs, count, which))
-    return values, arrays, _unjoined(way, records.keys, whole.keys, known)
+    chosen = picking.places(pairs, count, first=wish.pick == "first")
+    rows = np.append(places, picking.NONE)[chosen]
+    return values, _arrays(way, whole, rows), _unjoined(way, records.keys, events)
+
+
+def _own(numbers: Array, rows: NDArray[np.int64]) -> Array:
+    """Return the numbers at *rows*, without a copy where these are all of them."""
+    return numbers if len(rows) == len(numbers) else numbers[rows]
 
 
 def _said(way: Way, happened: Array) -> Array:
@@ -165,10 +180,10 @@ def _arrays(way: Way, whole: Read, rows: NDArray[np.int64]) -> Arrays:
     return {way.name: np.concatenate([array, nothing])[rows]}
 
 
-def _unjoined(way: Way, records: Keys, events: Keys, known: Flags) -> tuple[Count, ...]:
+def _unjoined(way: Way, records: Keys, events: Keys) -> tuple[Count, ...]:
     """Count the people on either side of a join who have nobody on the other."""
     people = np.unique(records.person[records.person != persons.NOBODY])
-    having = np.unique(events.person[known])
+    having = np.unique(events.person)
     lacking = len(np.setdiff1d(people, having, assume_unique=True))
     beyond = len(np.setdiff1d(having, people, assume_unique=True))
     source = way.site.mapping.source_of(way.column)

@@ -35,8 +35,12 @@ Resource = Literal[
     "Patient", "Observation", "Condition", "Encounter", "MedicationRequest"
 ]
 Table = Literal[
-    *("person", "measurement", "observation"),
-    *("condition_occurrence", "drug_exposure", "visit_occurrence"),
+    "person",
+    "measurement",
+    "observation",
+    "condition_occurrence",
+    "drug_exposure",
+    "visit_occurrence",
 ]
 Pick = Literal["first", "last", "mean", "min", "max", "count", "any"]
 ISO = "ISO8601"
@@ -132,17 +136,22 @@ Source = Annotated[Csv | Parquet | Sql | Fhir | Images, Field(discriminator="kin
 
 
 class InOmop(Document):
-    """Rows of an OMOP CDM 5.4 table, by concept id, and which of its columns counts."""
+    """Rows of an OMOP CDM 5.4 table, by concept id, and which of its columns counts.
+
+    With ``descendants`` the concepts below, as concept_ancestor has them, count too.
+    """
 
     table: Table
     concept: tuple[int, ...] = ()
+    descendants: bool = False
     value: Name | None = None
 
 
 class InFhir(Document):
     """Resources of one type by code, and which of their elements counts.
 
-    A code that ends with ``*`` means every code that begins so.
+    A code that ends with ``*`` means every code that begins so; with ``system`` only
+    the codes of that system count.
     """
 
     resource: Resource
@@ -238,7 +247,7 @@ class Mapping(Document):
     data: Csv | None = None
     sources: dict[Name, Source] = Field(default={})
     index: Index | None = None
-    columns: dict[Name, Column]
+    columns: dict[Name, Column] = Field(default={})
     approved: tuple[str, ...] | None = None
     home: Text | None = None
     min_people: int = Field(default=10, ge=1)

@@ -161,6 +161,8 @@ class Study(Document):
     def _consistent(self) -> Self:
         for check in CHECKS:
             check(self)
+        names = [each.name for each in self.everything]
+        require_declared(self.cleaning, self.quality, names)
         return self
 
     @property
@@ -220,10 +222,6 @@ def _cohort(study: Study) -> None:
         ):
             msg = f"cohort rule on {rule.variable}: one_of names an undeclared level"
             raise ValueError(msg)
-
-
-def _cleaned(study: Study) -> None:
-    require_declared(study.cleaning, study.quality, [v.name for v in study.everything])
 
 
 def _roster(study: Study) -> None:
@@ -297,4 +295,4 @@ def _unable(where: str, kind: str, able: list[str]) -> ValueError:
     return refused
 
 
-CHECKS = (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps, _cleaned)
+CHECKS = (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps)

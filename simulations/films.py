@@ -69,13 +69,10 @@ EXACT = """\
 kind = "image_network"
 
 [model.training]
-by = "weights"              # each hospital takes 37 steps, then their mean is taken
-steps = 15
-optimizer = "plain"
-rate = 1.0
-local_steps = 37
-local_rate = 0.1
-batch = 32
+steps = 300
+sample = 0.03               # each step over 3 % of the people of all hospitals
+rate = 0.005
+clip = 100.0                # far: without a promise a gradient need not be short
 """
 PRIVATE = """\
 [model]
@@ -145,7 +142,7 @@ def study(epsilon: float | None) -> str:
     filled = text.format(
         sites=sites,
         model=PRIVATE if epsilon else EXACT,
-        steps=100 if epsilon else 15,
+        steps=100 if epsilon else 300,
     )
     return filled.replace("\n[study]", f"{kept}\n\n[study]", 1).replace(
         "\n\n\n", "\n\n"

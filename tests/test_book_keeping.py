@@ -106,7 +106,7 @@ def shortened(each: np.ndarray, bounds: np.ndarray) -> np.ndarray:
 def test_every_layer_gives_what_a_loop_gives(name: str, seed: int, count: int) -> None:
     clipped, draw = CLIPPED[name], np.random.default_rng(seed)
     arrays = [draw.normal(size=each.shape) * 0.4 for each in clipped.model.weights]
-    clipped.load(arrays)
+    clipped.set(arrays)
     images = draw.random((count, *SIZE)).astype(np.float32)
     outcome = draw.integers(0, 2, count).astype(float)
     each = looped(clipped.model, images, outcome)
@@ -174,7 +174,7 @@ def test_dense_layers_in_pytorch_give_what_a_loop_gives(
     )
     clipped, draw = torch_layers.Clipped(network, 3), np.random.default_rng(seed)
     shapes = [tuple(each.shape) for each in clipped._model.parameters()]
-    clipped.load([draw.normal(size=shape) for shape in shapes])
+    clipped.set([draw.normal(size=shape) for shape in shapes])
     x, outcome = draw.normal(size=(count, 3)), draw.integers(0, 2, count).astype(float)
     rows = []
     for record, y in zip(x, outcome, strict=True):
@@ -197,7 +197,7 @@ def test_a_gradient_moves_when_its_weights_do() -> None:
     """A call that ignores the weights it was given would find the same every time."""
     clipped = book_keeping.Clipped(
         keras_layers.build(
-            ImageNetwork(kind="image_network", blocks=(4,)),
+            ImageNetwork(kind="image_network", blocks=(4,), groups=2),
             Image(name="film", size=(8, 8)),
         )
     )
@@ -207,13 +207,13 @@ def test_a_gradient_moves_when_its_weights_do() -> None:
     start = [draw.normal(size=each.shape) * 0.3 for each in clipped.model.weights]
     slope = 1e-3
     for place in range(len(start)):
-        clipped.load(start)
+        clipped.set(start)
         gradient, loss = clipped.add(images, outcome, bounds)
         ends = np.cumsum([each.size for each in start])
         part = np.split(gradient, ends[:-1])[place].reshape(start[place].shape)
         assert np.linalg.norm(part) > 0
         moved = [*start]
         moved[place] = start[place] - slope * part / np.linalg.norm(part)
-        clipped.load(moved)
+        clipped.set(moved)
         fell = (loss - clipped.add(images, outcome, bounds)[1])[0] / slope
         assert fell == pytest.approx(np.linalg.norm(part), rel=0.05)

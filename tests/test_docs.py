@@ -6,10 +6,21 @@ from pathlib import Path
 import click
 import pytest
 
-from client.mapping import Column, Csv, Mapping
+from client.mapping import (
+    Column,
+    Csv,
+    Fhir,
+    Index,
+    InFhir,
+    InOmop,
+    Mapping,
+    Parquet,
+    Sql,
+)
 from client.picture_source import Images
 from common import study as studies
 from common.analyses import Analysis
+from common.cleaning import Cleaning, Quality
 from common.cli import build
 from common.models import (
     Linear,
@@ -28,7 +39,6 @@ from common.study import (
     Disclosure,
     Evaluation,
     Privacy,
-    Quality,
     Rounds,
     Rule,
     Study,
@@ -86,6 +96,7 @@ MODELS_OF_FILES = [
     Analysis,
     Binary,
     Category,
+    Cleaning,
     Column,
     Disclosure,
     Evaluation,
@@ -105,6 +116,12 @@ MODELS_OF_FILES = [
     Rounds,
     Rule,
     Csv,
+    Fhir,
+    Index,
+    InFhir,
+    InOmop,
+    Parquet,
+    Sql,
     Study,
     Svm,
     TabularNetwork,

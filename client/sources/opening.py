@@ -1,10 +1,13 @@
 """Which reader reads which kind of source; a library loads only where it is used."""
 
-from client.mapping import Csv
+from collections.abc import Callable
+from types import ModuleType
+
+from client.mapping import Csv, Fhir, Parquet, Sql
 from client.picture_source import Images
 from client.raw import Parts, Place, Wanted
 from client.site import Site
-from client.sources import csv, images
+from common.errors import MachineError
 
 
 def read(place: Place, wanted: Wanted) -> Parts:
@@ -13,12 +16,8 @@ def read(place: Place, wanted: Wanted) -> Parts:
     Raises DataError, with file and line and never a value, for what cannot be read;
     MachineError when the library for this kind of source is not installed.
     """
-    source = place.site.mapping.named[place.name]
-    match source:
-        case Csv():
-            return csv.read(source, wanted, place)
-        case Images():
-            return images.read(source, wanted, place)
+    found: Parts = _reader(place).read(_source(place), wanted, place)
+    return found
 
 
 def probe(site: Site) -> tuple[str, ...]:
@@ -29,6 +28,15 @@ def probe(site: Site) -> tuple[str, ...]:
     return tuple(_probe(Place(site, name)) for name in site.mapping.named)
 
 
+def names(place: Place) -> list[str]:
+    """Return every column of a table, mapped or not; no record is read.
+
+    Only for a guess at a mapping, on the steward's own screen.
+    """
+    found: list[str] = _reader(place).names(_source(place), place)
+    return found
+
+
 def _probe(place: Place) -> str:
     mapping = place.site.mapping
     wanted = {
@@ -36,10 +44,63 @@ def _probe(place: Place) -> str:
         for name, column in mapping.columns.items()
         if column.found and mapping.source_of(column) == place.name
     }
-    source = mapping.named[place.name]
-    match source:
-        case Csv():
-            found = csv.probe(source, wanted, place)
-        case Images():
-            found = images.probe(source, wanted, place)
-    return f"{place.path(source.called).name} has the {found} mapped columns"
+    source = _source(place)
+    found = _reader(place).probe(source, wanted, place)
+    word = "mapped columns" if isinstance(source, Csv | Parquet) else "mapped variables"
+    return f"{place.path(source.called).name} has the {found} {word}"
+
+
+def _source(place: Place) -> Csv | Parquet | Sql | Fhir | Images:
+    return place.site.mapping.named[place.name]
+
+
+def _reader(place: Place) -> ModuleType:
+    """Return the module that reads this kind of source."""
+    kind = _source(place).kind
+    try:
+        return READERS[kind]()
+    except ModuleNotFoundError as lacking:
+        raise MachineError(
+            f"a source of kind {kind} needs the package {lacking.name}",
+            where=place.where("kind"),
+            fix=f"pip install 'consilium[{kind}]'",
+        ) from None
+
+
+def _csv() -> ModuleType:
+    from client.sources import csv  # noqa: PLC0415 - only what is used is loaded
+
+    return csv
+
+
+def _parquet() -> ModuleType:
+    from client.sources import parquet  # noqa: PLC0415
+
+    return parquet
+
+
+def _sql() -> ModuleType:
+    from client.sources import sql  # noqa: PLC0415
+
+    return sql
+
+
+def _fhir() -> ModuleType:
+    from client.sources import fhir  # noqa: PLC0415
+
+    return fhir
+
+
+def _images() -> ModuleType:
+    from client.sources import images  # noqa: PLC0415
+
+    return images
+
+
+READERS: dict[str, Callable[[], ModuleType]] = {
+    "csv": _csv,
+    "parquet": _parquet,
+    "sql": _sql,
+    "fhir": _fhir,
+    "images": _images,
+}

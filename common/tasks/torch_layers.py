@@ -58,7 +58,7 @@ class Clipped:
         count = sum(each.numel() for each in self._model.parameters())
         self._block = max(1, NUMBERS // count)
 
-    def load(self, arrays: Sequence[Array]) -> None:
+    def set(self, arrays: Sequence[Array]) -> None:
         """Take *arrays* as the weights."""
         with torch.no_grad():
             for each, array in zip(self._model.parameters(), arrays, strict=True):
