@@ -21,7 +21,7 @@ from server import consortium, enrolment, executor, superlink
 from server.rounds import Outcome
 from simulations import engine, processes
 from simulations.processes import Federation
-from tests import clinics, outcomes
+from tests import clinics, outcomes, residents
 from tests.papers import now
 
 NAMES = ("north", "south")
@@ -49,6 +49,8 @@ def same(one: Outcome, other: Outcome) -> None:
 
 def conducted(running: Federation) -> Outcome:
     """Run the study once more, with this process in the place of a runner."""
+    for path in running.sites:
+        residents.approve(path, STUDY)
     book = running.folder / "journal"
     shutil.rmtree(book, ignore_errors=True)
     settings = {"consortium": str(running.aggregator), "journal": str(book)}
