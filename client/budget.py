@@ -16,7 +16,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import date
 
-from client import answers, chain, home, ledger, runs, spending
+from client import answers, chain, home, ledger, repeats, runs, spending
 from client import site as sites
 from client.chain import Entry, Facts, Note
 from client.ledger import Clock, Log
@@ -26,8 +26,9 @@ from client.site import Site
 from client.spending import Ceiling
 from common import costs, privacy
 from common.errors import BudgetError, Refusal
+from common.release import Array, length
 from common.study import Study
-from common.task import Task
+from common.task import Task, fingerprint
 
 
 class Loose:
@@ -84,23 +85,29 @@ def afford(opened: Opened, task: Task, turn: Turn, clock: Clock) -> None:
     """Raise unless one release of *task* may be charged now.
 
     Raises BudgetError when it does not fit, Refusal when the ledger knows of a later or
-    another round of this run: a site that restarted has forgotten it otherwise.
+    another round of this run, which a site that restarted has forgotten otherwise, or,
+    without a promise, of another answer to the same question.
     """
     entries = opened.site.entries() or tuple(opened.book)
-    _chargeable(opened, entries, _released(opened, task, turn, 0), clock)
+    note = _released(opened, task, turn, None)
+    _chargeable(opened, entries, note, clock)
+    if not costs.promise(opened.study):
+        repeats.check(entries, note)
 
 
-def charge(opened: Opened, task: Task, turn: Turn, size: int, clock: Clock) -> None:
+def charge(opened: Opened, task: Task, turn: Turn, answer: Array, clock: Clock) -> None:
     """Make a release durable before its reply exists; after a crash it still counts.
 
     Approval and budget are looked at once more while nobody else can write: a steward
     who said stop has been heard, and nothing is spent twice.
     """
-    site, note = opened.site, _released(opened, task, turn, size)
+    site, note = opened.site, _released(opened, task, turn, answer)
     with _writing(opened) as log:
         if site.home:
             sites.approval(site, opened.study, log.entries, clock().date())
         _chargeable(opened, log.entries, note, clock)
+        if not costs.promise(opened.study):
+            repeats.check(log.entries, note)
         log.append(note, clock)
 
 
@@ -192,13 +199,16 @@ def _admission(study: Study, run: str) -> Note:
     return home.about("admitted", study, run=run, **mus)
 
 
-def _released(opened: Opened, task: Task, turn: Turn, size: int) -> Note:
-    """Return the line of a release, with what it costs under a promise."""
+def _released(opened: Opened, task: Task, turn: Turn, answer: Array | None) -> Note:
+    """Return the line of a release, with what it costs under a promise.
+
+    Without one it holds the hash of the *answer*, once that is known.
+    """
     study, place = opened.study, turn.place
     facts: dict[str, str | int] = {
         "task": task.name,
         "round": place.round,
-        "numbers": size,
+        "numbers": length(task.release(study)),
         "people": opened.table.people[task.rows],
         "run": place.run,
         "sequence": place.sequence,
@@ -206,6 +216,10 @@ def _released(opened: Opened, task: Task, turn: Turn, size: int) -> Note:
     }
     if costs.promise(study):
         facts |= {"split": task.rows, **_cost(study, task)}
+    else:
+        facts |= {"roster": place.roster}
+        if answer is not None:
+            facts |= {"answer": fingerprint({"answer": answer})}
     return home.about("released", study, **facts)
 
 

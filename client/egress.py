@@ -104,9 +104,18 @@ def refuse(message: Message, asked: Asked, reason: Exception, clock: Clock) -> M
 
 
 def enough(opened: Opened) -> None:
-    """Raise Refusal unless every task of the study has enough people here."""
+    """Raise Refusal unless every task has enough people here, and the cohort's rest."""
     for task in plan.tasks(opened.study):
         _floor(opened, task)
+    if few_outside(opened.site, opened.study, opened.table):
+        raise Refusal(
+            f"the cohort leaves out too few people at {opened.site.name}",
+            where=opened.site.where("min_people"),
+            likely="a study of all people, less this one, would tell of those few",
+            fix="another cohort; or, in the study, for all to see:\n[disclosure]\n"
+            "min_outside = 0",
+            then=f"{CHECK}{opened.site.path}",
+        )
 
 
 def floor_of(site: Site, study: Study) -> int:
@@ -117,6 +126,16 @@ def floor_of(site: Site, study: Study) -> int:
 def short(site: Site, study: Study, table: Table, task: Task) -> bool:
     """Return whether *table* has fewer people for *task* than the floor."""
     return table.people[task.rows] < floor_of(site, study)
+
+
+def few_outside(site: Site, study: Study, table: Table) -> bool:
+    """Return whether the cohort leaves out some people, but fewer than the floor.
+
+    With noise the difference of two studies tells no more than each was to cost.
+    """
+    said = study.disclosure.min_outside
+    fewest = floor_of(site, study) if said is None else said
+    return study.privacy == "none" and 0 < table.outside < fewest
 
 
 def _computed(question: wire.Ask, opened: Opened, turn: Turn, clock: Clock) -> Array:
@@ -131,7 +150,7 @@ def _computed(question: wire.Ask, opened: Opened, turn: Turn, clock: Clock) -> A
     if costs.promise(study):
         deviation = costs.deviation(study, task)
         vector = noise.add(vector, deviation, costs.noisy(task).clip(study))
-    budget.charge(opened, task, turn, vector.size, clock)
+    budget.charge(opened, task, turn, vector, clock)
     return vector
 
 

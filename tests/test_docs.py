@@ -8,8 +8,9 @@ import pytest
 
 from client.site import Column, Mapping, Source
 from common import study as studies
-from common.analyses import Analysis
+from common.analyses import Analysis, Clusters, TreatmentEffect
 from common.cli import build
+from common.disclosure import Disclosure
 from common.models import (
     Linear,
     Logistic,
@@ -23,7 +24,6 @@ from common.registry import ANALYSES, MODELS
 from common.schema import Binary, Category, Number
 from common.study import (
     About,
-    Disclosure,
     Evaluation,
     Privacy,
     Quality,
@@ -84,6 +84,7 @@ MODELS_OF_FILES = [
     Analysis,
     Binary,
     Category,
+    Clusters,
     Column,
     Disclosure,
     Evaluation,
@@ -101,6 +102,7 @@ MODELS_OF_FILES = [
     Rule,
     Source,
     Study,
+    TreatmentEffect,
     Svm,
 ]
 

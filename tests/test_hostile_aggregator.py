@@ -223,7 +223,7 @@ OTHER: dict[str, Callable[[], Study]] = {
             {"kind": "number", "name": "ldl", "unit": "mg/dL", "range": [0, 400]},
         ]
     ),
-    "fewer people a sum": lambda: changed(disclosure={"min_people": 2}),
+    "fewer people a sum": lambda: changed(disclosure={"min_people": 2, "min_sites": 1}),
     "a smaller quorum": lambda: changed(rounds={"quorum": 1, "deadline_seconds": 2}),
     "another model": lambda: changed(model={"kind": "logistic", "ridge": 0.0}),
 }
