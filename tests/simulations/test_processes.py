@@ -108,7 +108,8 @@ def test_a_large_message_goes_part_by_part(
         )
         replies = list(grid.send_and_receive(asked, timeout=20))
     assert len(replies) == len(NAMES)  # no study is open: refused, but read
-    assert all(reply.error.reason.startswith("refused, id ") for reply in replies)
+    reasons = [reply.error.reason for reply in replies]
+    assert all(each.startswith("refused, id ") for each in reasons), reasons
     assert "pull-object" in (running.aggregator / "logs" / "gateway.log").read_text()
 
 
