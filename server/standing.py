@@ -192,18 +192,20 @@ def _lines(row: dict[str, object], present: dict[str, Presence] | None) -> list[
     elif going and present is not None and isinstance(waiting, tuple) and waiting:
         whom = ", ".join(_whom(each, row["said"], present) for each in waiting)
         lines.append(f"    waiting for {whom}")
-    if isinstance(told, list) and told and row["phase"] in studies.OPEN:
-        lines.append(f"    told to {' and '.join(told)}{_when(row, told)}")
+    if isinstance(told, list) and row["phase"] in studies.OPEN:
+        opening = row["doing"] in {"", roster.OPENING}
+        new = [each for each in told if opening or each != "begin"]
+        lines += [f"    told to {each}{_when(row, each)}" for each in new]
     if isinstance(error, dict):
         lines += [f"    {hint:<8}{error[hint]}" for hint in HINTS if error.get(hint)]
     return lines
 
 
-def _when(row: dict[str, object], told: list[str]) -> str:
+def _when(row: dict[str, object], word: str) -> str:
     """Return what a study that is told to begin still lacks."""
     waiting, sites = row["waiting"], row["sites"]
-    opening = row["doing"] in {"", roster.OPENING} and "stop" not in told
-    if not (opening and isinstance(waiting, tuple) and isinstance(sites, list)):
+    asked = word == "begin" and row["doing"] == roster.OPENING
+    if not (asked and isinstance(waiting, tuple) and isinstance(sites, list)):
         return ""
-    here = len(sites) - len(waiting) if waiting else 0
+    here = len(sites) - len(waiting)
     return f", as soon as {row['quorum']} of its {len(sites)} sites are in: {here} now"

@@ -38,7 +38,7 @@ from common.wire import Place
 from server import consortium as consortia
 from server.consortium import Consortium
 from simulations import consortium, engine, plain
-from tests import clinics
+from tests import clinics, residents
 
 SITES = ("east", "north", "south")
 REASON = re.compile(
@@ -104,8 +104,7 @@ class Ward:
 
     def approve(self, study: Study = STUDY) -> None:
         """Let the steward say yes, in the ledger."""
-        note = home.about("approved", study, by="ada", until="2030-12-31")
-        ledger.append(home.log(self.state), note, lambda: datetime.now(UTC))
+        residents.approve(self.here.site, study)
 
     def open(self, study: Study = STUDY, run: str = RUN) -> None:
         """Open *study* as an honest aggregator would."""

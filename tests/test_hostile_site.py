@@ -34,7 +34,7 @@ from server.gateway import BODY, FLEET
 from server.rounds import Outcome
 from simulations import engine, processes
 from simulations.processes import Federation
-from tests import clinics, outcomes
+from tests import clinics, outcomes, residents
 from tests.papers import knocks_with, shown_key
 
 STUDY = clinics.study(rounds={"quorum": 2, "deadline_seconds": 5})
@@ -131,6 +131,8 @@ def south(connected: South) -> Iterator[South]:
 
 def run(running: Federation) -> Outcome:
     """Run the study from its beginning."""
+    for path in running.sites:
+        residents.approve(path, STUDY)
     book = running.folder / "journal"
     shutil.rmtree(book, ignore_errors=True)
     settings = {"consortium": str(running.aggregator), "journal": str(book)}

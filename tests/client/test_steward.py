@@ -297,6 +297,8 @@ def test_the_ledger_is_checked_and_shown(
     log.write_bytes(b"".join(whole[:2]))
     assert say("verify") == 0
     assert say("verify", "--head", witnessed) == 11
+    told = capsys.readouterr().err
+    assert f"then    consilium client verify --site {north}\n" in told, "to be pasted"
     log.write_bytes(b"".join([whole[0], *whole[2:]]))
     assert say("verify") == 11
     assert "line 2 of the ledger does not follow" in capsys.readouterr().err

@@ -509,7 +509,7 @@ def test_who_does_not_shake_hands_keeps_nobody_out_for_long(
     fresh: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("door", "gateway"):
-        monkeypatch.setattr(f"server.{module}.HANDSHAKE_SECONDS", 1.5)
+        monkeypatch.setattr(f"server.{module}.HANDSHAKE_SECONDS", 3.0)
     monkeypatch.setattr("server.door.SHAKING", 3)
     with served(fresh.dir) as port:
         begun = time.monotonic()
@@ -517,13 +517,13 @@ def test_who_does_not_shake_hands_keeps_nobody_out_for_long(
         time.sleep(0.2)
         with socket.create_connection((HOST, port), 5) as late:
             assert late.recv(1) == b"", "there is no place to shake hands"
-        assert time.monotonic() - begun < 1.4
+        assert time.monotonic() - begun < 2.9
         for each in mute:
-            each.settimeout(5)
+            each.settimeout(9)
             assert each.recv(1) == b"", "nobody waits for them any more"
             each.close()
         knock(fresh.home("north"), port)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 20
 
 
 def test_a_site_is_named_by_the_uri_and_by_nothing_else(fresh: House) -> None:

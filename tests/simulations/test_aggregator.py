@@ -115,7 +115,7 @@ def test_stewards_and_an_operator_who_does_not_wait(
 
         def seen(words: str) -> str:
             """Return the status once it says *words*."""
-            until = time.monotonic() + 40
+            until = time.monotonic() + 90
             while words not in (text := desk.run("server", "status", *where)[1]):
                 assert time.monotonic() < until, text
                 time.sleep(0.1)

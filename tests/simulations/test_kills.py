@@ -27,6 +27,8 @@ NAMES = ("east", "north", "south")
 KINDS = ("aggregator", "inside", "hospital", "all")
 INSIDE = ("superlink", "gateway", "runner")
 """What the aggregator's process looks after."""
+OF_EACH = int(os.environ.get("CONSILIUM_KILLS", "50"))
+"""How often the long test kills each kind: half an hour of two idle processors."""
 SETTLE = 1.0
 """Seconds within which the next one is killed, once a round was recorded again."""
 
@@ -128,4 +130,4 @@ def test_five_kills_of_each_kind(tmp_path: Path, hospitals: list[Path]) -> None:
 
 @pytest.mark.slow
 def test_fifty_kills_of_each_kind(tmp_path: Path, hospitals: list[Path]) -> None:
-    survive(tmp_path, hospitals, 50)
+    survive(tmp_path, hospitals, OF_EACH)

@@ -21,7 +21,7 @@ from server import consortium, enrolment, executor, superlink
 from server.rounds import Outcome
 from simulations import engine, processes
 from simulations.processes import Federation
-from tests import clinics, outcomes
+from tests import clinics, outcomes, residents
 from tests.papers import now
 
 NAMES = ("north", "south")
@@ -49,6 +49,8 @@ def same(one: Outcome, other: Outcome) -> None:
 
 def conducted(running: Federation) -> Outcome:
     """Run the study once more, with this process in the place of a runner."""
+    for path in running.sites:
+        residents.approve(path, STUDY)
     book = running.folder / "journal"
     shutil.rmtree(book, ignore_errors=True)
     settings = {"consortium": str(running.aggregator), "journal": str(book)}
@@ -106,7 +108,8 @@ def test_a_large_message_goes_part_by_part(
         )
         replies = list(grid.send_and_receive(asked, timeout=20))
     assert len(replies) == len(NAMES)  # no study is open: refused, but read
-    assert all(reply.error.reason.startswith("refused, id ") for reply in replies)
+    reasons = [reply.error.reason for reply in replies]
+    assert all(each.startswith("refused, id ") for each in reasons), reasons
     assert "pull-object" in (running.aggregator / "logs" / "gateway.log").read_text()
 
 
