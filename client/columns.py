@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from client.lines import line_of
-from client.site import CHECK, Column, Site
+from client.mapping import Column
+from client.site import CHECK, Site
 from client.table import Count
 from common.errors import DataError, StudyError
 from common.release import Array

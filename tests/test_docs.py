@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from client.site import Column, Mapping, Source
+from client.mapping import Column, Csv, Mapping
 from common import study as studies
 from common.analyses import Analysis
 from common.cli import build
@@ -87,7 +87,7 @@ MODELS_OF_FILES = [
     Quality,
     Rounds,
     Rule,
-    Source,
+    Csv,
     Study,
 ]
 

@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
 from client import review, site
+from client.mapping import Column
 from client.site import Site
 from client.table import Table
 from common import encoding, study
@@ -378,7 +379,7 @@ def mapped(run: Run, name: str) -> Site:
     for each in SPARSE:
         levels = each.levels if isinstance(each, Category) else ()
         spelled = {f"{level}.0": level for level in levels}
-        columns[each.name] = site.Column(column=each.name, levels=spelled)
+        columns[each.name] = Column(column=each.name, levels=spelled)
     return replace(local, mapping=local.mapping.model_copy(update={"columns": columns}))
 
 
