@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
 from common.release import Array
@@ -108,7 +109,7 @@ def invent(population: Population, rng: np.random.Generator) -> list[Person]:
 
 
 def _measured(
-    name: str, state: Array, woman: Array, rng: np.random.Generator
+    name: str, state: Array, woman: NDArray[np.bool_], rng: np.random.Generator
 ) -> list[float]:
     """Return a laboratory value: a correlated normal, through published quantiles."""
     weights = np.array(LOADINGS[name])
