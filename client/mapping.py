@@ -16,8 +16,8 @@
     pick = "last"
     from_days = -30
 
-A source says where something is and how it is written; a column says which part of it is
-one declared variable. Readers get both and return text: see ``client/raw.py``.
+A source says where something is and how it is written; a column says which part of it
+is one declared variable. Readers get both and return text: see ``client/raw.py``.
 """
 
 from typing import Annotated, Literal, Self
@@ -26,7 +26,7 @@ from pydantic import Field, model_validator
 
 from common.privacy import LARGEST
 from common.schema import Document, Finite, Name, Text
-from common.study import Share, SiteName
+from common.study import SiteName
 
 Separator = Annotated[str, Field(min_length=1, max_length=1)]
 Decimal = Annotated[str, Field(pattern=r"^[.,]$")]
@@ -108,12 +108,12 @@ class Sql(Document):
 
     @property
     def called(self) -> str:
-        """What errors and balances call it: never the URL, which may hold a password."""
+        """What errors and balances call it: a URL may hold a password."""
         return self.file or self.url_env or ""
 
 
 class Fhir(Document):
-    """A folder of FHIR R4 bulk NDJSON; ``person`` is ``id``, or an identifier's system."""
+    """A folder of FHIR R4 bulk NDJSON; ``person`` is id, or an identifier's system."""
 
     kind: Literal["fhir"]
     folder: Text
@@ -131,7 +131,7 @@ Source = Annotated[Csv | Parquet | Sql | Fhir, Field(discriminator="kind")]
 
 
 class InOmop(Document):
-    """Rows of one OMOP CDM 5.4 table, by concept id, and which of its columns counts."""
+    """Rows of an OMOP CDM 5.4 table, by concept id, and which of its columns counts."""
 
     table: Table
     concept: tuple[int, ...] = ()
@@ -154,23 +154,23 @@ class Column(Document):
     """How one declared variable is found, picked, and read.
 
     It is found by ``column`` (CSV, Parquet, signals), ``query`` (SQL), ``omop`` or
-    ``fhir``. Of several values of a person those from ``from_days`` to ``to_days`` after
-    the index event count, and ``pick`` makes one of them. With ``elapsed`` the value is
-    a date, and what counts is the time from it to the index event.
+    ``fhir``. Of several values of a person those from ``from_days`` to ``to_days``
+    after the index event count, and ``pick`` makes one of them. With ``elapsed`` the
+    value is a date, and what counts is the time from it to the index event.
     """
 
     source: Name | None = None
     column: Text | None = None
     query: Text | None = None
-    parameters: dict[Name, str | int] = {}
+    parameters: dict[Name, str | int] = Field(default={})
     omop: InOmop | None = None
     fhir: InFhir | None = None
     absent: bool = False
     unit: Text | None = None
     unit_column: Text | None = None
-    unit_names: dict[str, Text] = {}
+    unit_names: dict[str, Text] = Field(default={})
     missing: tuple[str, ...] = ()
-    levels: dict[str, Text] = {}
+    levels: dict[str, Text] = Field(default={})
     pick: Pick | None = None
     from_days: Finite | None = None
     to_days: Finite | None = None
@@ -235,12 +235,13 @@ class Mapping(Document):
 
     site: SiteName
     data: Csv | None = None
-    sources: dict[Name, Source] = {}
+    sources: dict[Name, Source] = Field(default={})
     index: Index | None = None
     columns: dict[Name, Column]
     approved: tuple[str, ...] | None = None
     home: Text | None = None
     min_people: int = Field(default=10, ge=1)
+    oldest: int = Field(default=89, ge=0, le=200)
     budget: Budget = Budget()
 
     @model_validator(mode="after")

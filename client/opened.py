@@ -7,11 +7,10 @@ that was not admitted first.
 from dataclasses import dataclass, field
 from datetime import date
 
-from client import cleaning, site
+from client import integration, site
 from client.chain import Entry
 from client.memory import Memory
 from client.site import Site
-from client.sources import csv
 from client.table import Table
 from client.training import Design
 from common import plan
@@ -50,7 +49,7 @@ def open_study(local: Site, study: Study, today: date) -> Opened:
     fit.
     """
     site.admit(local, study, today)
-    table = cleaning.clean(local, study, csv.read(local))
+    table = integration.table(local, study)
     return Opened(local, study, study.digest(), table, Design(table))
 
 

@@ -15,10 +15,10 @@ nothing of this variable, as in sources that hold one value a row.
 along with the cells.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -78,21 +78,20 @@ class Place:
         """Return file and line of a key of this source."""
         return self.site.where(*self.keys, *keys)
 
-    def unreadable(self, what: str, key: str, fix: str, **hints: Any) -> DataError:
+    def unreadable(self, what: str, key: str, fix: str) -> DataError:
         """Return the error that *what* is wrong; *key* is the setting to look at."""
-        return DataError(
-            f"{self.site.name}: {what}",
-            where=hints.get("where") or self.where(key),
-            likely=hints.get("likely", ""),
-            fix=f"{fix}   in {self.table} of {self.site.path.name}",
-            then=f"{CHECK}{self.site.path}",
-        )
+        fix = f"{fix}   in {self.table} of {self.site.path.name}"
+        return self.told(what, (key,), fix)
 
-    def unmapped(self, what: str, name: str, key: str, fix: str) -> DataError:
-        """Return the error that the mapping of variable *name* does not fit."""
+    def told(
+        self, what: str, keys: tuple[str, ...], fix: str, *, likely: str = ""
+    ) -> DataError:
+        """Return the error *what*; *keys* are the source's, or ("columns", …)."""
+        whole = keys if keys[0] == "columns" else (*self.keys, *keys)
         return DataError(
             f"{self.site.name}: {what}",
-            where=self.site.where("columns", name, key),
+            where=self.site.where(*whole),
+            likely=likely,
             fix=fix,
             then=f"{CHECK}{self.site.path}",
         )
@@ -103,6 +102,8 @@ def unit_of(name: str) -> str:
     return f"{name}@unit"
 
 
-def frame(cells: Mapping[str, Any], numbers: Any) -> pd.DataFrame:
+def frame(
+    cells: Mapping[str, Sequence[str | None]], numbers: Sequence[int]
+) -> pd.DataFrame:
     """Return *cells* as text under their names, numbered by *numbers*."""
     return pd.DataFrame(dict(cells), index=pd.Index(numbers), dtype="str")

@@ -14,6 +14,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from common import toml_file
 from common.analyses import Analysis
+from common.cleaning import Cleaning, Quality, require_declared
 from common.models import ModelChoice
 from common.registry import ANALYSES, MODELS
 from common.schema import (
@@ -30,7 +31,6 @@ from common.schema import (
 )
 
 SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
 CHECK = "consilium study check "
 UNTOLD = 1e-5
 """The largest delta of a study that does not say how many people it expects."""
@@ -78,13 +78,6 @@ class Evaluation(Document):
     test: Annotated[float, Field(gt=0.0, lt=1.0)] | Literal["declared"]
     seed: int = Field(default=0, ge=0, le=2**31)
     bins: int = Field(default=50, ge=2, le=10_000, multiple_of=2)
-
-
-class Quality(Document):
-    """How much of a column may be wrong before the site refuses to take part."""
-
-    out_of_range: Share = 0.05
-    unreadable: Share = 0.0
 
 
 class Disclosure(Document):
@@ -144,12 +137,22 @@ class Study(Document):
     analysis: Analysis = Analysis()
     rounds: Rounds
     evaluation: Evaluation | None = None
+    cleaning: Cleaning = Cleaning()
     quality: Quality = Quality()
     disclosure: Disclosure = Disclosure()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for check in (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps):
+        for check in (
+            _names,
+            _cohort,
+            _roster,
+            _honest,
+            _prediction,
+            _asked,
+            _keeps,
+            _cleaned,
+        ):
             check(self)
         return self
 
@@ -209,6 +212,11 @@ def _cohort(study: Study) -> None:
         ):
             msg = f"cohort rule on {rule.variable}: one_of names an undeclared level"
             raise ValueError(msg)
+
+
+def _cleaned(study: Study) -> None:
+    names = [each.name for each in study.everything]
+    require_declared(study.cleaning, study.quality, names)
 
 
 def _roster(study: Study) -> None:

@@ -1,0 +1,186 @@
+"""Reads one source part by part into numbers: who, when, and what was measured.
+
+Text lives as long as a part of it. What stays of a person is a pseudonym, of an event a
+number that tells it from others, and of a date the day, until the table is made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from client import columns, persons
+from client.columns import Flags
+from client.lines import line_of
+from client.persons import Persons
+from client.raw import PERSON, SPLIT, TIME, Arrays, Place, Raw
+from client.sources import opening
+from client.tally import Tally
+from client.ways import Way
+from common.release import Array
+from common.study import Study
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """Of every record: who, which event, when (in days since 1970), and on which side.
+
+    ``folded`` is the person as others may have typed it: without case and zeros.
+    ``person`` is NOBODY, ``event`` 0 and ``when`` NaN where the record does not say.
+    """
+
+    person: Persons
+    folded: Persons
+    event: NDArray[np.int64]
+    when: Array
+    trains: Flags
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return len(self.person)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Read:
+    """All that one source says of the wanted variables, as numbers [records]."""
+
+    keys: Keys
+    numbers: Mapping[str, Array]
+    arrays: Arrays
+    tallies: Mapping[str, Tally]
+
+    def __repr__(self) -> str:
+        """Return a count only: what was read may end up in a log line."""
+        return f"<Read of {len(self.keys)} records>"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to read of one source; *timed* where it counts when things happened."""
+
+    place: Place
+    study: Study
+    ways: tuple[Way, ...]
+    event: str | None
+    timed: bool
+
+
+def read(task: Task, secret: bytes) -> Read:
+    """Return what the source says; *secret* is the key of the site's pseudonyms.
+
+    Raises DataError for a part that cannot be read; columns are judged by nobody yet.
+    """
+    wanted = {way.name: way.column for way in task.ways}
+    if task.event:
+        wanted[task.event] = task.place.site.mapping.columns[task.event]
+    parts = [_part(task, secret, raw) for raw in opening.read(task.place, wanted)]
+    keys = [part.keys for part in parts]
+    return Read(
+        Keys(*(np.concatenate(each) for each in zip(*map(_plain, keys), strict=True))),
+        _joined([part.numbers for part in parts]),
+        _joined([part.arrays for part in parts]),
+        _added([part.tallies for part in parts]),
+    )
+
+
+def _plain(keys: Keys) -> tuple[NDArray[np.generic], ...]:
+    return keys.person, keys.folded, keys.event, keys.when, keys.trains
+
+
+def _joined(parts: list[Arrays]) -> dict[str, NDArray[np.generic]]:
+    """Return every array over all parts; parts of one source have the same names."""
+    names = parts[0] if parts else {}
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def _added(parts: list[Mapping[str, Tally]]) -> dict[str, Tally]:
+    total: dict[str, Tally] = {}
+    for part in parts:
+        for name, tally in part.items():
+            total[name] = total.get(name, Tally()) + tally
+    return total
+
+
+def _part(task: Task, secret: bytes, raw: Raw) -> Read:
+    """Return one part of the source as numbers."""
+    values, tallies = {}, {}
+    for way in task.ways:
+        if way.name in raw.cells:
+            values[way.name], tallies[way.name] = columns.part(way, raw)
+    if task.event:
+        text = raw.cells[task.event]
+        happened = text.notna() & ~text.isin(["", *_codes(task)])
+        values[task.event] = np.where(happened, 1.0, np.nan)
+    return Read(_keys(task, secret, raw), values, raw.arrays, tallies)
+
+
+def _codes(task: Task) -> tuple[str, ...]:
+    return task.place.site.mapping.named[task.place.name].missing
+
+
+def _keys(task: Task, secret: bytes, raw: Raw) -> Keys:
+    number = _text(task, raw, PERSON)
+    who = persons.pseudonyms(secret, number)
+    plain = persons.folded(number)
+    other = (plain != number).to_numpy(dtype=np.bool_)
+    alike = who.copy()
+    alike[other] = persons.pseudonyms(secret, plain[other])
+    event, when = _events(task, raw)
+    return Keys(who, alike, event, when, _trains(task, raw, number))
+
+
+def _text(task: Task, raw: Raw, key: str) -> "pd.Series[str]":
+    """Return who, when or which side, as text; empty where it is not said."""
+    text = raw.cells[key].fillna("").str.strip()
+    return text.mask(text.isin(_codes(task)), "")
+
+
+def _events(task: Task, raw: Raw) -> tuple[NDArray[np.int64], Array]:
+    """Return which event and which day each record is of."""
+    if TIME not in raw.cells:
+        return np.ones(len(raw.cells), dtype=np.int64), np.full(len(raw.cells), np.nan)
+    time = _text(task, raw, TIME)
+    hashed = pd.util.hash_array(time.to_numpy(dtype=object)).astype(np.int64)
+    event = np.where(time == "", 0, np.where(hashed == 0, 1, hashed))
+    return event, _days(task, raw, time)
+
+
+def _days(task: Task, raw: Raw, time: "pd.Series[str]") -> Array:
+    """Return the days of *time*; where they count, raise DataError for what is none."""
+    if not task.timed:
+        return np.full(len(time), np.nan)
+    source = task.place.site.mapping.named[task.place.name]
+    days = columns.days_of(time, source.dates)
+    odd = pd.Series(np.isnan(days) & (time != "").to_numpy(), index=time.index)
+    if odd.any():
+        keys = ("event_time",) if "event_time" in type(source).model_fields else ()
+        raise task.place.told(
+            f"{int(odd.sum())} event times are no dates as {source.dates}; the first "
+            f"is in {raw.counted} {line_of(odd)}",
+            (*keys, "dates")[:1],
+            f'in {task.place.table} say, e.g.   dates = "%d.%m.%Y"',
+        )
+    return days
+
+
+def _trains(task: Task, raw: Raw, number: "pd.Series[str]") -> Flags:
+    """Return who trains: everyone, whom the source names, or by a hash of who."""
+    evaluation = task.study.evaluation
+    if evaluation is None:
+        return np.ones(len(number), dtype=np.bool_)
+    if evaluation.test != "declared":
+        return persons.draws(evaluation.seed, number) >= evaluation.test
+    if SPLIT not in raw.cells:
+        return np.ones(len(number), dtype=np.bool_)
+    said = _text(task, raw, SPLIT)
+    other = ~said.isin(["train", "test"])
+    if other.any():
+        raise task.place.told(
+            f"{int(other.sum())} cells of the split column are not train or test; "
+            f"the first is in {raw.counted} {line_of(other)}",
+            ("split",),
+            "write train or test in each cell",
+        )
+    return (said == "train").to_numpy(dtype=np.bool_)
