@@ -173,6 +173,7 @@ def _table(site: Site, work: Work) -> Table:
         outcome=work.frame[outcome].to_numpy(dtype=np.float64),
         train=train,
         person=pd.factorize(person)[0].astype(np.int64),
+        key=person.to_numpy(dtype=np.int64).view(np.uint64),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
     )

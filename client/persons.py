@@ -3,7 +3,8 @@
 A person's number in the hospital becomes 64 bits of an HMAC-SHA256 as soon as it is
 read, and the number is forgotten. The key is made in the site's home and never leaves
 it, so the same person is the same 64 bits in every source and every run here, and means
-nothing elsewhere. A site without a home is a simulated one: its key lasts for one run.
+nothing elsewhere. A site without a home is a simulated one: it has nobody to protect,
+and a key that is in this file, so that two runs of it are the same.
 Two of ten million people share 64 bits with a probability of 3e-6.
 """
 
@@ -22,14 +23,20 @@ from common import private_files
 Persons = NDArray[np.int64]
 NOBODY: Final = 0
 """Stands for a record that names no person."""
+SIMULATED: Final = b"nobody is behind these numbers: "
 _BYTES = 32
+
+
+def file(home: Path) -> Path:
+    """Return where the key of *home* is."""
+    return home / "person.key"
 
 
 def key(home: Path | None) -> bytes:
     """Return the site's key; make it, for its owner only, when there is none yet."""
     if home is None:
-        return secrets.token_bytes(_BYTES)
-    path = home / "person.key"
+        return SIMULATED
+    path = file(home)
     if not path.exists():
         private_files.make_folder(home)
         private_files.write(path, secrets.token_bytes(_BYTES))

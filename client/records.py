@@ -86,8 +86,8 @@ def joins(site: Site, every: tuple[Way, ...]) -> bool:
     wide = len({mapping.source_of(way.column) for way in every if way.column.found})
     rows = {"csv", "parquet"}
     kinds = {way.source.kind for way in every if way.column.found}
-    looks = any(looks(way) for way in every)
-    return mapping.index is not None or wide > 1 or looks or not kinds <= rows
+    picked = any(looks(way) for way in every)
+    return mapping.index is not None or wide > 1 or picked or not kinds <= rows
 
 
 def looks(way: Way) -> bool:

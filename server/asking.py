@@ -65,7 +65,7 @@ def answers(
     place, content = question.place, wire.ask(question)
     asking = Asking(place, content, line.until(), sorted(question.sites))
     pauses, waiting = Pauses(line), Waiting(line)
-    line.tell(f"round {place.round} of {place.task}", tuple(asking.waiting))
+    line.tell(f"round {place.round} of {place.task}", tuple(asking.waiting), {})
     while asking.waiting:
         _drop_the_gone(asking, line)
         off = asking.missing() - set(line.nodes.values())
@@ -78,9 +78,9 @@ def answers(
         if not news and line.clock() >= asking.until:
             raise waiting.absent(off) if off else _incomplete(asking, line)
         if late := off or _late(asking):
-            waiting.tell(f"round {place.round} of {place.task}", late)
-        if asking.waiting:
-            pauses.after(news=news)
+            why = roster.said(open_, line)
+            waiting.tell(f"round {place.round} of {place.task}", late, why)
+        pauses.after(news=news or not asking.waiting)
 
 
 def _late(asking: Asking) -> frozenset[str]:
@@ -95,7 +95,7 @@ def _drop_the_gone(asking: Asking, line: Line) -> None:
     if now < asking.look:
         return
     if asking.look:
-        present = set(line.grid.get_node_ids())
+        present = set(line.present())
         for node in set(line.nodes) - present:
             LOG.warning("%s has left", line.nodes.pop(node))
     asking.look = now + LOOK
@@ -154,7 +154,7 @@ def _no(asking: Asking, line: Line, who: tuple[int, str], reply: Message) -> Non
         del asking.letters[number]
     if reply.error.code == wire.REFUSED:
         said = asking.refused.setdefault(name, [])
-        said.append(str(reply.error.reason))
+        said.append(lines.refusal(reply))
         if len(said) >= TRIES:
             raise _incomplete(asking, line)
 
@@ -168,6 +168,5 @@ def _incomplete(asking: Asking, line: Line) -> QuorumError:
     return QuorumError(
         f"round {place.round} of {place.task} is incomplete",
         likely="; ".join(failed),
-        fix="each site's own log says under that id what happened",
-        then="consilium client check   (at the site), then run the study again",
+        fix="each site's own log and ledger say under that id what happened",
     )

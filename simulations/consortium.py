@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from client import enrolment as hospital
+from client import persons
 from client import site as sites
 from client.site import Site
 from common import private_files
@@ -22,7 +23,7 @@ from server.consortium import Consortium
 
 NAME, HOME = "simulated", "state"
 HOME_LINE = re.compile(r"home\s*=")
-LEFT = ("ledger.jsonl", "inbox", "studies")
+LEFT = ("ledger.jsonl", "inbox", "studies", "person.key")
 """What a steward decided at a hospital; its simulated double begins with the same."""
 
 
@@ -58,6 +59,8 @@ def double(folder: Path, study: Study, real: Site) -> Path:
     if real.home:
         for name in LEFT:
             _copy(real.home / name, place / HOME / name)
+    else:  # the same people as where they are simulated in one process
+        private_files.write(persons.file(place / HOME), persons.SIMULATED)
     return place / "site.toml"
 
 
