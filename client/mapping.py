@@ -24,6 +24,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from client.media import ISO, Media, Take
 from common.privacy import LARGEST
 from common.schema import Document, Finite, Name, Text
 from common.study import SiteName
@@ -38,7 +39,6 @@ Table = Literal[
     *("condition_occurrence", "drug_exposure", "visit_occurrence"),
 ]
 Pick = Literal["first", "last", "mean", "min", "max", "count", "any"]
-ISO = "ISO8601"
 
 
 class Csv(Document):
@@ -127,7 +127,7 @@ class Fhir(Document):
         return self.folder
 
 
-Source = Annotated[Csv | Parquet | Sql | Fhir, Field(discriminator="kind")]
+Source = Annotated[Csv | Parquet | Sql | Fhir | Media, Field(discriminator="kind")]
 
 
 class InOmop(Document):
@@ -156,7 +156,8 @@ class Column(Document):
     It is found by ``column`` (CSV, Parquet, signals), ``query`` (SQL), ``omop`` or
     ``fhir``. Of several values of a person those from ``from_days`` to ``to_days``
     after the index event count, and ``pick`` makes one of them. With ``elapsed`` the
-    value is a date, and what counts is the time from it to the index event.
+    value is a date, and what counts is the time from it to the index event. Of the
+    samples of a signal ``take`` makes a number, within ``hours`` after its event.
     """
 
     source: Name | None = None
@@ -177,6 +178,8 @@ class Column(Document):
     present: Text = "yes"
     otherwise: Text = "no"
     elapsed: Literal["years", "days"] | None = None
+    take: Take | None = None
+    hours: tuple[Finite, Finite] | None = None
 
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
@@ -265,7 +268,7 @@ class Mapping(Document):
         return self
 
     @property
-    def named(self) -> dict[str, Csv | Parquet | Sql | Fhir]:
+    def named(self) -> dict[str, Csv | Parquet | Sql | Fhir | Media]:
         """Every source by its name; the shorthand ``[data]`` is called data."""
         return {"data": self.data} if self.data else dict(self.sources)
 

@@ -1,9 +1,10 @@
 """Which reader reads which kind of source; a library loads only where it is used."""
 
 from client.mapping import Csv
+from client.media import Signals, Texts, Wfdb
 from client.raw import Parts, Place, Wanted
 from client.site import Site
-from client.sources import csv
+from client.sources import csv, signals, text, wfdb
 
 
 def read(place: Place, wanted: Wanted) -> Parts:
@@ -16,6 +17,12 @@ def read(place: Place, wanted: Wanted) -> Parts:
     match source:
         case Csv():
             return csv.read(source, wanted, place)
+        case Texts():
+            return text.read(source, wanted, place)
+        case Signals():
+            return signals.read(source, wanted, place)
+        case Wfdb():
+            return wfdb.read(source, wanted, place)
 
 
 def probe(site: Site) -> tuple[str, ...]:
@@ -36,5 +43,11 @@ def _probe(place: Place) -> str:
     source = mapping.named[place.name]
     match source:
         case Csv():
-            found = csv.probe(source, wanted, place)
-    return f"{place.path(source.called).name} has the {found} mapped columns"
+            found = f"{csv.probe(source, wanted, place)} mapped columns"
+        case Texts():
+            found = text.probe(source, wanted, place)
+        case Signals():
+            found = signals.probe(source, wanted, place)
+        case Wfdb():
+            found = wfdb.probe(source, wanted, place)
+    return f"{place.path(source.called).name} has the {found}"
