@@ -5,8 +5,8 @@
 What is left of a text is how often its words fall into each of a few declared buckets,
 scaled to length 1: no vocabulary is learnt, so none travels. Redaction by rules
 finds what has a form (a title before a name, a date, a number); a name in mid-sentence
-stays a word, and is gone only as far as a bucket holds many words. Hashing is not anonymity: it
-is why a bucket is a sum of words, and leaves the hospital as a sum of people.
+stays a word, and is gone only as far as a bucket holds many words. Hashing is not
+anonymity: what leaves the hospital is a sum over people, as it is of any variable.
 
 Feature hashing: Weinberger et al., ICML 2009.
 """

@@ -35,8 +35,8 @@ NOTE = (
     "What a perfect cleaning finds. All people are invented. stays: one for each "
     "person and admission that the study is about, in no order; values in the study's "
     "units, null for a gap; note and abstract as they read with every identifier "
-    "masked; picture is the SHA-256 of its 28 x 28 greys. planted: how much of each kind of "
-    "damage is in the exports, by variable or as a whole."
+    "masked; picture is the SHA-256 of its 28 x 28 greys. planted: how much of each "
+    "kind of damage is in the exports, by variable or as a whole."
 )
 NAMES = tuple(ward.site for ward in WARDS)
 
