@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from client import quality
+from client import quality, ways
 from client.columns import Flags
 from client.persons import NOBODY
 from client.site import CHECK, Site
@@ -20,6 +20,7 @@ from common.cleaning import Step
 from common.errors import DataError
 from common.schema import Category
 from common.study import Rule, Study
+from common.task import no_images
 
 EVENT = ["person", "event"]
 
@@ -33,7 +34,7 @@ def clean(site: Site, study: Study, work: Work) -> Table:
     for name in study.cleaning.steps:
         work = STEPS[name](study, work)
     quality.require(site, study, work)
-    return _table(site, work)
+    return _table(site, study, work)
 
 
 def identify(study: Study, work: Work) -> Work:
@@ -103,7 +104,8 @@ def _satisfies(study: Study, rule: Rule, values: pd.Series) -> pd.Series:
 def complete(study: Study, work: Work) -> Work:
     """Leave out people without an outcome, or without a variable that must be there."""
     needed = [v.name for v in study.variables if v.missing == "exclude"]
-    for name in (*needed, study.outcome.name):
+    pictured = [each.name for each in ways.pictures(study)]
+    for name in (*pictured, *needed, study.outcome.name):
         known = work.frame[name].notna().to_numpy()
         work = work.keep(known, "gaps", name, "records without a required value")
     return work
@@ -115,7 +117,8 @@ def flag(study: Study, work: Work) -> Work:
     Two people may look alike, and one may be registered under two numbers: a steward
     can tell, a program cannot.
     """
-    del study
+    if ways.pictures(study):
+        return work  # two people are told apart by their pictures
     columns = [each for each in work.frame if work.frame[each].notna().any()]
     every = pd.concat([work.frame[columns], work.keys["event"]], axis=1)
     alike = every.duplicated(keep=False)
@@ -151,8 +154,9 @@ STEPS: dict[Step, Callable[[Study, Work], Work]] = {
 }
 
 
-def _table(site: Site, work: Work) -> Table:
+def _table(site: Site, study: Study, work: Work) -> Table:
     """Hand over plain arrays, each person on one side."""
+    pictured = ways.pictures(study)
     train = work.keys["trains"].to_numpy(dtype=np.bool_)
     person = work.keys["person"]
     sides = work.keys["trains"].groupby(person).nunique()
@@ -167,7 +171,8 @@ def _table(site: Site, work: Work) -> Table:
     people = {"train": person[train].nunique(), "test": person[~train].nunique()}
     kept = Count("done", "", "records that train", int(train.sum()))
     tested = Count("done", "", "records that test", int((~train).sum()))
-    *variables, outcome = work.frame.columns
+    *variables, outcome = work.frame.columns.drop([each.name for each in pictured])
+    images = [work.arrays[each.name] for each in pictured if each.name in work.arrays]
     return Table(
         values=np.ascontiguousarray(work.frame[variables].to_numpy(dtype=np.float64)),
         outcome=work.frame[outcome].to_numpy(dtype=np.float64),
@@ -176,4 +181,5 @@ def _table(site: Site, work: Work) -> Table:
         key=person.to_numpy(dtype=np.int64).view(np.uint64),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
+        images=images[0].astype(np.float32) if images else no_images(),
     )

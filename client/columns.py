@@ -14,7 +14,7 @@ from client.raw import Raw, unit_of
 from client.tally import Tally
 from client.ways import Way, conversion
 from common.release import Array
-from common.schema import Binary, Category, Number
+from common.schema import Binary, Category, Image, Number
 
 Flags = NDArray[np.bool_]
 DAY = 86_400.0
@@ -30,7 +30,7 @@ def part(way: Way, raw: Raw) -> tuple[Array, Tally]:
     cells = raw.cells[way.name]
     said = cells.notna().to_numpy()
     text = cells[said].str.strip()
-    if way.column.pick in ("any", "count"):
+    if isinstance(way.variable, Image) or way.column.pick in ("any", "count"):
         numbers, tally = _events(way, text)
     elif way.column.elapsed:
         numbers, tally = _days(way, text, raw.counted)

@@ -19,7 +19,7 @@ from client.records import Records, choose, frame, joins, looks
 from client.site import CHECK, Site
 from client.table import Count, Table
 from client.tally import Tally
-from client.ways import Way
+from client.ways import Way, pictures
 from client.work import Work
 from common.errors import DataError
 from common.release import Array
@@ -37,7 +37,8 @@ def table(site: Site, study: Study) -> Table:
 
 def gather(site: Site, study: Study) -> Work:
     """Return the records at *site* as numbers under the names of *study*, uncleaned."""
-    every = tuple(ways.way(site, study, each) for each in study.everything)
+    declared = (*pictures(study), *study.everything)
+    every = tuple(ways.way(site, study, each) for each in declared)
     wholes = _wholes(site, study, every)
     records = choose(site, wholes, every)
     if not len(records.keys):
@@ -80,7 +81,7 @@ def _wholes(site: Site, study: Study, every: tuple[Way, ...]) -> dict[str, Read]
     return {
         name: reading.read(
             Task(
-                Place(site, name),
+                Place(site, name, study.image),
                 study,
                 tuple(needed.get(name, ())),
                 events.get(name),
@@ -190,7 +191,7 @@ def _read_counts(wholes: Mapping[str, Read]) -> list[Count]:
 
 def _ignored(site: Site, study: Study) -> list[Count]:
     mapping = site.mapping
-    used = {each.name for each in study.everything}
+    used = {each.name for each in (*pictures(study), *study.everything)}
     used |= {mapping.index.event} if mapping.index and mapping.index.event else set()
     undeclared = sorted(set(mapping.columns) - used)
     what = f"mapped but not declared by the study, ignored: {', '.join(undeclared)}"

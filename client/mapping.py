@@ -25,6 +25,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from client.media import ISO, Media, Take
+from client.picture_source import Images
 from common.privacy import LARGEST
 from common.schema import Document, Finite, Name, Text
 from common.study import SiteName
@@ -127,7 +128,9 @@ class Fhir(Document):
         return self.folder
 
 
-Source = Annotated[Csv | Parquet | Sql | Fhir | Media, Field(discriminator="kind")]
+Source = Annotated[
+    Csv | Parquet | Sql | Fhir | Images | Media, Field(discriminator="kind")
+]
 
 
 class InOmop(Document):
@@ -268,7 +271,7 @@ class Mapping(Document):
         return self
 
     @property
-    def named(self) -> dict[str, Csv | Parquet | Sql | Fhir | Media]:
+    def named(self) -> dict[str, Csv | Parquet | Sql | Fhir | Images | Media]:
         """Every source by its name; the shorthand ``[data]`` is called data."""
         return {"data": self.data} if self.data else dict(self.sources)
 

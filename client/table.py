@@ -1,12 +1,12 @@
 """A hospital's clean records in memory, in a form that will not print itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.release import Array
-from common.task import Keys, Rows, Split
+from common.task import Images, Keys, Rows, Split, no_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Table:
     one code in ``person``, which says nothing else, and one number in ``key``, which
     stays the same whoever else is here. ``people`` counts the people who
     train and who test: a person's records are never on both sides.
+    ``images`` [records, height, width, channels] are from 0 to 1, none without any.
     """
 
     values: Array
@@ -36,6 +37,7 @@ class Table:
     key: Keys
     people: dict[Split, int]
     report: tuple[Count, ...]
+    images: Images = field(default_factory=no_images)
 
     def __repr__(self) -> str:
         """Return counts only: a table may end up in a log line."""
@@ -44,8 +46,8 @@ class Table:
 
     def rows(self, split: Split) -> Rows:
         """Return the clean values and outcomes of the people who train, or who test."""
-        chosen = self._side(split)
-        return Rows(self.values[chosen], self.outcome[chosen], self.key[chosen])
+        whole = Rows(self.values, self.outcome, self.key, self.images)
+        return whole.take(self._side(split))
 
     def persons(self, split: Split) -> NDArray[np.int64]:
         """Return the code of the person behind each of these records."""

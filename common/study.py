@@ -22,6 +22,7 @@ from common.schema import (
     Category,
     Document,
     Finite,
+    Image,
     Line,
     Name,
     Number,
@@ -130,7 +131,8 @@ class Study(Document):
     format: Literal[1]
     privacy: Kept
     study: About
-    variables: tuple[Variable, ...] = Field(min_length=1)
+    variables: tuple[Variable, ...] = ()
+    image: Image | None = None
     outcome: Outcome
     cohort: tuple[Rule, ...] = ()
     model: ModelChoice | None = None
@@ -187,7 +189,11 @@ def read(path: Path) -> Study:
 
 
 def _names(study: Study) -> None:
-    names = [each.name for each in study.everything]
+    pictures = (study.image,) if study.image else ()
+    names = [each.name for each in (*study.everything, *pictures)]
+    if len(names) == 1:
+        msg = "a study needs [[variables]], or an [image]: what is known of a person"
+        raise ValueError(msg)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         msg = f"{', '.join(twice)} is declared twice"

@@ -79,6 +79,12 @@ Found = Mapping[str, State]
 
 
 Keys = NDArray[np.uint64]
+Images = NDArray[np.float32]
+
+
+def no_images() -> Images:
+    """Return the pictures of records that have none."""
+    return np.zeros((0, 0, 0, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -88,16 +94,24 @@ class Rows:
     For an encoded task x is the standardised design matrix without gaps. Otherwise it
     holds the clean values, a category as the index of its level, a gap as NaN. ``key``
     [records] is one number for each person and says nothing else: for a draw that must
-    fall the same whenever it is made.
+    fall the same whenever it is made. ``images`` [records, height, width, channels] are
+    from 0 to 1, and there are none where the study declares none.
     """
 
     x: Array
     y: Array
     key: Keys = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    images: Images = field(default_factory=no_images)
 
     def __repr__(self) -> str:
         """Return a count only: rows may end up in a log line."""
         return f"<Rows of {len(self.y)} records>"
+
+    def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> "Rows":
+        """Return the *chosen* records, in that order."""
+        parts = (self.x, self.y, self.key, self.images)
+        x, y, key, images = (part[chosen] if len(part) else part for part in parts)
+        return Rows(x, y, key, images)
 
 
 Each = Callable[[Study, State, Rows], Array]

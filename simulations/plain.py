@@ -84,4 +84,5 @@ def pooled(tables: Sequence[Table]) -> Table:
             "test": sum(table.people["test"] for table in tables),
         },
         report=(),
+        images=np.concatenate([table.images for table in tables]),
     )

@@ -2,9 +2,10 @@
 
 from client.mapping import Csv
 from client.media import Signals, Texts, Wfdb
+from client.picture_source import Images
 from client.raw import Parts, Place, Wanted
 from client.site import Site
-from client.sources import csv, signals, text, wfdb
+from client.sources import csv, images, signals, text, wfdb
 
 
 def read(place: Place, wanted: Wanted) -> Parts:
@@ -23,6 +24,8 @@ def read(place: Place, wanted: Wanted) -> Parts:
             return signals.read(source, wanted, place)
         case Wfdb():
             return wfdb.read(source, wanted, place)
+        case Images():
+            return images.read(source, wanted, place)
 
 
 def probe(site: Site) -> tuple[str, ...]:
@@ -44,6 +47,8 @@ def _probe(place: Place) -> str:
     match source:
         case Csv():
             found = f"{csv.probe(source, wanted, place)} mapped columns"
+        case Images():
+            found = f"{images.probe(source, wanted, place)} mapped columns"
         case Texts():
             found = text.probe(source, wanted, place)
         case Signals():
