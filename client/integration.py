@@ -191,7 +191,7 @@ def _read_counts(wholes: Mapping[str, Read]) -> list[Count]:
 
 def _ignored(site: Site, study: Study) -> list[Count]:
     mapping = site.mapping
-    used = {each.name for each in (*pictures(study), *study.everything)}
+    used = {each.name for each in (*pictures(study), *study.declared, study.outcome)}
     used |= {mapping.index.event} if mapping.index and mapping.index.event else set()
     undeclared = sorted(set(mapping.columns) - used)
     what = f"mapped but not declared by the study, ignored: {', '.join(undeclared)}"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client import columns, persons
+from client import columns, persons, texts
 from client.columns import Flags
 from client.lines import line_of
 from client.persons import Persons
@@ -72,7 +72,7 @@ def read(task: Task, secret: bytes) -> Read:
 
     Raises DataError for a part that cannot be read; columns are judged by nobody yet.
     """
-    wanted = {way.name: way.column for way in task.ways}
+    wanted = {way.read: way.column for way in task.ways}
     if task.event:
         wanted[task.event] = task.place.site.mapping.columns[task.event]
     parts = [_part(task, secret, raw) for raw in opening.read(task.place, wanted)]
@@ -105,9 +105,9 @@ def _added(parts: list[Mapping[str, Tally]]) -> dict[str, Tally]:
 
 def _part(task: Task, secret: bytes, raw: Raw) -> Read:
     """Return one part of the source as numbers."""
-    values, tallies = {}, {}
+    values, tallies = texts.part(task.ways, raw)
     for way in task.ways:
-        if way.name in raw.cells:
+        if way.bucket is None and way.name in raw.cells:
             values[way.name], tallies[way.name] = columns.part(way, raw)
     if task.event:
         text = raw.cells[task.event]

@@ -5,6 +5,7 @@ bound, histogram bins and encoder width. The declared levels do the same for a c
 The server therefore never asks a site which values it has.
 """
 
+from functools import lru_cache
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -151,5 +152,39 @@ class Image(Document):
         return (*self.size, self.channels)
 
 
-Variable = Annotated[Number | Category, Field(discriminator="kind")]
+class Prose(Document):
+    """A free text. A model sees how often its words fall into each of a few buckets.
+
+    A hospital takes identifiers out of the text, and hashes what is left: up to
+    ``together`` words in a row count as one. Each bucket is a number from 0 to 1, the
+    squares of a text's buckets add up to 1. Nobody learns a vocabulary, so none
+    travels.
+    """
+
+    kind: Literal["text"]
+    name: Name
+    buckets: int = Field(ge=2, le=1024)
+    together: int = Field(default=1, ge=1, le=3)
+    missing: Literal["mean", "exclude"] = "mean"
+
+    def numbers(self) -> tuple[Number, ...]:
+        """Return the buckets as numbers, in their order."""
+        return _buckets(self)
+
+
+@lru_cache(maxsize=64)
+def _buckets(prose: Prose) -> tuple[Number, ...]:
+    return tuple(
+        Number(
+            kind="number",
+            name=f"{prose.name}_{place}",
+            unit="1",
+            range=(0.0, 1.0),
+            missing=prose.missing,
+        )
+        for place in range(prose.buckets)
+    )
+
+
+Variable = Annotated[Number | Category | Prose, Field(discriminator="kind")]
 Outcome = Annotated[Number | Binary, Field(discriminator="kind")]

@@ -6,6 +6,7 @@ JSON (RFC 8785), so comments and layout may change, and nothing else may.
 
 import hashlib
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -27,6 +28,7 @@ from common.schema import (
     Name,
     Number,
     Outcome,
+    Prose,
     Text,
     Variable,
 )
@@ -131,7 +133,7 @@ class Study(Document):
     format: Literal[1]
     privacy: Kept
     study: About
-    variables: tuple[Variable, ...] = ()
+    declared: tuple[Variable, ...] = Field(default=(), alias="variables")
     image: Image | None = None
     outcome: Outcome
     cohort: tuple[Rule, ...] = ()
@@ -159,13 +161,29 @@ class Study(Document):
         return self
 
     @property
+    def variables(self) -> tuple[Number | Category, ...]:
+        """What is known of a record, one value each: of a text, each of its buckets."""
+        spread = [
+            each.numbers() if isinstance(each, Prose) else (each,)
+            for each in self.declared
+        ]
+        return tuple(chain.from_iterable(spread))
+
+    @property
+    def texts(self) -> tuple[Prose, ...]:
+        """The texts among what is declared."""
+        return tuple(each for each in self.declared if isinstance(each, Prose))
+
+    @property
     def everything(self) -> tuple[Number | Category | Binary, ...]:
         """The variables and, last, the outcome."""
         return (*self.variables, self.outcome)
 
     def canonical(self) -> bytes:
         """Return the study as canonical JSON (RFC 8785), without what it leaves out."""
-        return rfc8785.dumps(self.model_dump(mode="json", exclude_none=True))
+        return rfc8785.dumps(
+            self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        )
 
     def digest(self) -> str:
         """Return what a site approves: 64 hexadecimal digits."""

@@ -70,15 +70,15 @@ def _hospital(
         case "csv":
             tables.write_csv(folder, ward, found, len(found))
             recordings.write_wide(folder / "monitor.csv", ward, found)
-            pictures.write_npz(folder / "radiographs.npz", ward, pictured)
+            pictures.write_npz(folder, ward, pictured)
         case "omop":
             omop.write(folder / "omop.sqlite", found)
             recordings.write_long(folder / "monitor.csv", ward, found)
-            pictures.write_png(folder / "radiographs", ward, pictured)
+            pictures.write_png(folder, ward, pictured)
         case "fhir":
             fhir.write(folder / "fhir", found)
             recordings.write_wide(folder / "monitor.csv", ward, found)
-            pictures.write_png(folder / "radiographs", ward, pictured)
+            pictures.write_png(folder, ward, pictured)
             _letters(folder, found)
         case "parquet":
             tables.write_parquet(folder, ward, found)

@@ -5,7 +5,7 @@ It has no approval: that is for a steward to give.
 
 from collections.abc import Mapping, Sequence
 
-from simulations import fhir, omop, tables
+from simulations import fhir, omop, pictures, tables
 from simulations.exports import tables_text
 from simulations.patient_study import CODED, OUTCOME, WINDOWS
 from simulations.recordings import LOST, OFF, SHORT, SPIKE
@@ -23,6 +23,12 @@ Tables = dict[str, Table]
 DAY = {"from_days": -1, "to_days": 1}
 EVER = {"pick": "any"}
 STEM = "{person}_{time}"
+LIST = {
+    "kind": "images",
+    "file": "radiographs.csv",
+    "person": pictures.LISTED[0],
+    "event_time": pictures.LISTED[1],
+}
 STAMP = "%Y%m%dT%H%M"
 LEVELS = (*(each.name for each in CODED), OUTCOME.name)
 
@@ -64,14 +70,13 @@ def _csv(ward: Ward, _: Sequence[str]) -> Tables:
             "dates": dates,
         },
         "sources.radiographs": {
-            "kind": "npz",
-            "file": "radiographs.npz",
-            "person": "person",
-            "event_time": "taken",
+            **LIST,
+            "pixels": "radiographs.npz",
             "dates": dates,
         },
         **_columns(columns),
         **_windows(),
+        **_picture(pictures.LISTED[2]),
         "columns.note": {"source": "stays", "column": tables.NOTE},
         "columns.abstract": {"source": "stays", "column": tables.ABSTRACT},
     }
@@ -102,6 +107,7 @@ def _parquet(ward: Ward, unfit: Sequence[str]) -> Tables:
         **_letters(),
         **_columns(columns),
         **_windows(),
+        **_picture("pixels"),
         **_texts({}),
     }
 
@@ -142,7 +148,7 @@ def _omop(ward: Ward, _: Sequence[str]) -> Tables:
             "missing": [OFF, str(SPIKE)],
             "dates": ward.time,
         },
-        **_png(),
+        **_png(ward),
         "columns.admission": {"source": "records", "omop": visit},
         **_columns(records),
         **_windows(),
@@ -197,7 +203,7 @@ def _fhir(ward: Ward, _: Sequence[str]) -> Tables:
             "event_time": "Admitted",
             "time": "Time",
         },
-        **_png(),
+        **_png(ward),
         **_letters(),
         "columns.admission": {"source": "records", "fhir": visit},
         **_columns(records),
@@ -232,9 +238,18 @@ def _windows() -> Tables:
     }
 
 
-def _png() -> Tables:
-    said = {"kind": "images", "files": f"radiographs/{STEM}.png", "dates": STAMP}
-    return {"sources.radiographs": said}
+def _png(ward: Ward) -> Tables:
+    said = {**LIST, "folder": "radiographs"}
+    if ward.technology != "fhir":  # which writes ISO 8601, as is expected
+        said["dates"] = ward.time
+    return {
+        "sources.radiographs": said,
+        **_picture(pictures.LISTED[2]),
+    }
+
+
+def _picture(column: str) -> Tables:
+    return {"columns.radiograph": {"source": "radiographs", "column": column}}
 
 
 def _letters() -> Tables:

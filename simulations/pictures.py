@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulations.radiographs import Picture
-from simulations.recordings import stem
 from simulations.stays import Stay
-from simulations.tables import CANARY
+from simulations.tables import CANARY, write_lines
 from simulations.wards import Ward
 
 if TYPE_CHECKING:  # an extra
@@ -22,6 +21,7 @@ if TYPE_CHECKING:  # an extra
 
 STEP, ZERO = 16, 100
 """Counts of a detector for one grey, and what it counts in the dark."""
+LISTED = ("Patient", "Taken", "Picture")
 ROOT = "2.25"
 UNFIT = ("burnt", "silent", "overlay", "half")
 HALF = 700
@@ -35,26 +35,34 @@ def seen(ward: Ward, picture: Picture) -> Picture:
     return np.clip(np.round(picture * ward.gain + ward.offset), 0, 255).astype(np.uint8)
 
 
-def write_npz(path: Path, ward: Ward, stays: Sequence[Stay]) -> None:
-    """Write one archive of arrays: pictures, persons and times."""
+def write_npz(folder: Path, ward: Ward, stays: Sequence[Stay]) -> None:
+    """Write ``radiographs.npz``, and whose each picture of it is."""
     chosen = [(stay, stay.filed.picture) for stay in stays if stay.filed]
-    np.savez(
-        path,
-        picture=np.stack([seen(ward, picture) for _, picture in chosen]),
-        person=np.array([stay.person for stay, _ in chosen]),
-        taken=np.array([f"{stay.admitted:{ward.time}}" for stay, _ in chosen]),
-    )
+    shown = np.stack([seen(ward, picture) for _, picture in chosen])
+    np.savez(folder / "radiographs.npz", images=shown)
+    places = range(len(chosen))
+    _list(folder, ward, [stay for stay, _ in chosen], [str(each) for each in places])
 
 
 def write_png(folder: Path, ward: Ward, stays: Sequence[Stay]) -> None:
-    """Write a PNG for each stay, named after it."""
+    """Write a PNG for each stay into ``radiographs``, and whose each of them is."""
     from PIL import Image  # noqa: PLC0415 - an extra
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for stay in stays:
-        if stay.filed:
-            picture = Image.fromarray(seen(ward, stay.filed.picture))
-            picture.save(folder / f"{stem(stay)}.png")
+    (folder / "radiographs").mkdir(parents=True, exist_ok=True)
+    chosen = [(stay, stay.filed.picture) for stay in stays if stay.filed]
+    names = [f"r{place:05d}.png" for place in range(len(chosen))]
+    for (_, picture), name in zip(chosen, names, strict=True):
+        Image.fromarray(seen(ward, picture)).save(folder / "radiographs" / name)
+    _list(folder, ward, [stay for stay, _ in chosen], names)
+
+
+def _list(folder: Path, ward: Ward, stays: Sequence[Stay], names: list[str]) -> None:
+    """Write ``radiographs.csv``: person, time, and which picture."""
+    rows = [
+        [stay.person, f"{stay.admitted:{ward.time}}", name]
+        for stay, name in zip(stays, names, strict=True)
+    ]
+    write_lines(folder / "radiographs.csv", LISTED, rows)
 
 
 def write_dicom(

@@ -4,8 +4,6 @@ WFDB is the format of PhysioNet: a text header beside 16-bit samples (WFDB Appli
 Guide, header(5) and signal(5)). Lost samples are written as each device would.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from simulations.monitors import CHANNELS, Recording
 from simulations.stays import Stay
+from simulations.tables import write_lines
 from simulations.wards import Ward
 
 SHORT: Mapping[str, str] = {
@@ -32,13 +31,13 @@ BEFORE = timedelta(hours=2)
 def write_wide(path: Path, ward: Ward, stays: Sequence[Stay]) -> None:
     """Write a line for each moment, a column for each channel; lost samples as ---."""
     header = ("Hospital number", "Admitted", "Time", *SHORT.values())
-    _lines(path, header, (row for stay in stays for row in _wide(ward, stay)))
+    write_lines(path, header, (row for stay in stays for row in _wide(ward, stay)))
 
 
 def write_long(path: Path, ward: Ward, stays: Sequence[Stay]) -> None:
     """Write a line for each sample; a lost one is -1 where it is not left out."""
     header = ("patient_id", "started_at", "sampled_at", "channel", "value")
-    _lines(path, header, (row for stay in stays for row in _long(ward, stay)))
+    write_lines(path, header, (row for stay in stays for row in _long(ward, stay)))
 
 
 def write_wfdb(folder: Path, stays: Sequence[Stay]) -> None:
@@ -105,9 +104,3 @@ def _record(folder: Path, name: str, stay: Stay, recording: Recording) -> None:
 def _counts(values: NDArray[np.float64]) -> NDArray[np.int16]:
     lost = np.isnan(values)
     return np.where(lost, INVALID, np.nan_to_num(values) * GAIN).astype(np.int16)
-
-
-def _lines(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    path.write_bytes(text.getvalue().encode())

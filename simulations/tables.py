@@ -43,7 +43,7 @@ def write_csv(folder: Path, ward: Ward, stays: Sequence[Stay], seed: int) -> Non
     rng = np.random.default_rng(seed)
     people = {stay.person: stay for stay in stays if stay.person}
     known = [[key, *_register(key, people[key])] for key in sorted(people)]
-    _lines(folder / "register.csv", REGISTER, known)
+    write_lines(folder / "register.csv", REGISTER, known)
     names = [each for each in HEADERS if each != ON_FILE]
     header = [PERSON, ADMITTED, *(HEADERS[each] for each in names), NOTE, ABSTRACT]
     rows = [
@@ -56,7 +56,7 @@ def write_csv(folder: Path, ward: Ward, stays: Sequence[Stay], seed: int) -> Non
         ]
         for stay in stays
     ]
-    _lines(folder / "stays.csv", header, rows)
+    write_lines(folder / "stays.csv", header, rows)
 
 
 def write_parquet(folder: Path, ward: Ward, stays: Sequence[Stay]) -> None:
@@ -99,7 +99,10 @@ def _register(key: str, stay: Stay) -> list[str]:
     ]
 
 
-def _lines(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_lines(
+    path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]
+) -> None:
+    """Write a CSV file of *header* and *rows*."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\r\n").writerows([header, *rows])
     path.write_bytes(text.getvalue().encode())

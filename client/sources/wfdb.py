@@ -55,8 +55,8 @@ def _row(source: Wfdb, wanted: Wanted, place: Place, file: Filed) -> dict[str, s
     except (UnicodeError, OSError) as reason:
         problem = f"cannot be read ({type(reason).__name__})"
         raise filed.broken(place, source.files, file, problem) from None
-    except Malformed as problem:
-        raise filed.broken(place, source.files, file, str(problem)) from None
+    except Malformed as odd:
+        raise filed.broken(place, source.files, file, str(odd)) from None
     row = {PERSON: file.person}
     if "{time}" in source.files:
         row[TIME] = file.time
