@@ -32,39 +32,44 @@ def find(place: Place, pattern: str) -> list[Filed]:
     Raises DataError when there is none.
     """
     below = place.site.path.parent
-    shape = _GAP.sub("*", pattern)
-    names = sorted(path.relative_to(below).as_posix() for path in below.glob(shape))
+    looks = shape(pattern)
+    names = sorted(path.relative_to(below).as_posix() for path in below.glob(looks))
     if not names:
-        what = f"there is no file {shape}"
+        what = f"there is no file {looks}"
         raise place.unreadable(what, "files", "correct `files`")
     return [*_told(names, pattern, below)]
 
 
+def shape(pattern: str) -> str:
+    """Return *pattern* as a shell knows it, with a * where names differ."""
+    return _GAP.sub("*", pattern)
+
+
 def counted(pattern: str) -> str:
     """Return what numbers the files of *pattern* in an error."""
-    return f"{_GAP.sub('*', pattern)}, in the order of `LC_ALL=C ls`: file"
+    return f"{shape(pattern)}, in the order of `LC_ALL=C ls`: file"
 
 
 def broken(place: Place, pattern: str, file: Filed, problem: str) -> DataError:
     """Return the error that one file has a *problem*, without its name."""
-    shape = _GAP.sub("*", pattern)
+    looks = shape(pattern)
     return place.told(
-        f"file {file.number} of {shape} {problem}",
+        f"file {file.number} of {looks} {problem}",
         ("files",),
-        f"look at it:   LC_ALL=C ls -d {place.path(shape)} | sed -n {file.number}p",
+        f"look at it:   LC_ALL=C ls -d {place.path(looks)} | sed -n {file.number}p",
     )
 
 
 def _told(names: list[str], pattern: str, below: Path) -> Iterator[Filed]:
     for number, name in enumerate(names, 1):
-        said = _shape(pattern).fullmatch(name)
+        said = _looks(pattern).fullmatch(name)
         parts = said.groupdict() if said else {}
         yield Filed(
             number, below / name, parts.get("person", ""), parts.get("time", "")
         )
 
 
-def _shape(pattern: str) -> re.Pattern[str]:
+def _looks(pattern: str) -> re.Pattern[str]:
     """Return the names that *pattern* means; a * is any part of one."""
     pieces = re.split(r"(\{person\}|\{time\}|\*)", pattern)
     known = {"{person}": PART["person"], "{time}": PART["time"], "*": "[^/]*"}

@@ -1,11 +1,11 @@
 """Which reader reads which kind of source; a library loads only where it is used."""
 
 from client.mapping import Csv
-from client.media import Signals, Texts, Wfdb
+from client.media import Dicom, Signals, Texts, Wfdb
 from client.picture_source import Images
 from client.raw import Parts, Place, Wanted
 from client.site import Site
-from client.sources import csv, images, signals, text, wfdb
+from client.sources import csv, dicom, images, signals, text, wfdb
 
 
 def read(place: Place, wanted: Wanted) -> Parts:
@@ -22,6 +22,8 @@ def read(place: Place, wanted: Wanted) -> Parts:
             return text.read(source, wanted, place)
         case Signals():
             return signals.read(source, wanted, place)
+        case Dicom():
+            return dicom.read(source, wanted, place)
         case Wfdb():
             return wfdb.read(source, wanted, place)
         case Images():
@@ -53,6 +55,8 @@ def _probe(place: Place) -> str:
             found = text.probe(source, wanted, place)
         case Signals():
             found = signals.probe(source, wanted, place)
+        case Dicom():
+            found = dicom.probe(source, wanted, place)
         case Wfdb():
             found = wfdb.probe(source, wanted, place)
     return f"{place.path(source.called).name} has the {found}"
