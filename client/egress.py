@@ -2,7 +2,8 @@
 
 Everything that leaves passes one of three functions, each building a Flower reply:
 ``ready`` (the site's name), ``release`` (summands, exactly as the study declares them,
-from enough people) and ``refuse`` (an id; the reason stays in the site's own log).
+from enough people) and ``refuse`` (an id, and whether the study is approved; the reason
+stays in the site's own log).
 At a site with a home, the ledger holds each of them before its reply is built. Where
 the study promises privacy, noise is added here, charged, and the answer is stored: a
 round that is asked again gets the noise that was paid for.
@@ -25,7 +26,7 @@ from client.opened import Opened
 from client.site import CHECK, Site
 from client.table import Table
 from common import costs, plan, seal, wire
-from common.errors import ConsiliumError, Refusal
+from common.errors import NO, ConsiliumError, Refusal
 from common.release import Array, flatten
 from common.study import Study
 from common.task import Task, check_state
@@ -85,16 +86,22 @@ def signed(message: Message, reply: Message, home: Credentials) -> Message:
 def refuse(message: Message, asked: Asked, reason: Exception, clock: Clock) -> Message:
     """Send an id, and write what happened into this site's log under the same id.
 
-    A reason that is not ours may quote a cell, so only its type is written.
+    Of the steward's decision the aggregator learns which it is, for whom it waits; of
+    all else, nothing. A reason that is not ours may quote a cell, so only its type is
+    written.
     """
-    number = secrets.token_hex(4)
-    LOG.warning("%s refused (id %s): %s", asked.site, number, _told(reason))
+    number, again = secrets.token_hex(4), ""
+    word = reason.told if isinstance(reason, Refusal) else NO
     try:
-        _write_refusal(asked, number, reason, clock)
+        again = _write_refusal(asked, number, reason, clock)
     except Exception as fault:  # noqa: BLE001 - a refusal is sent, come what may
         told = _told(fault)
         LOG.error("%s is not in the ledger: %s", number, told)  # noqa: TRY400 - no trace
-    return Message(Error(wire.REFUSED, f"refused, id {number}"), reply_to=message)
+    number = again or number
+    waits = again and word != NO  # for its steward, and is asked now and then
+    level = logging.DEBUG if waits else logging.WARNING
+    LOG.log(level, "%s refused (id %s): %s", asked.site, number, _told(reason))
+    return Message(Error(wire.REFUSED, f"{word}, id {number}"), reply_to=message)
 
 
 def enough(opened: Opened) -> None:
@@ -129,10 +136,11 @@ def _computed(question: wire.Ask, opened: Opened, turn: Turn, clock: Clock) -> A
     return vector
 
 
-def _write_refusal(asked: Asked, number: str, reason: Exception, clock: Clock) -> None:
+def _write_refusal(asked: Asked, number: str, reason: Exception, clock: Clock) -> str:
     """Write a refusal into the ledger, once for each reason that a run is given.
 
-    A text that is not ours may quote a cell.
+    Returns the id under which it stands there already, or nothing. A text that is not
+    ours may quote a cell.
     """
     run = asked.run[: home.RUN]
     facts = {"id": number, "run": run, "reason": type(reason).__name__}
@@ -140,7 +148,8 @@ def _write_refusal(asked: Asked, number: str, reason: Exception, clock: Clock) -
         facts |= {"reason": reason.what, "where": reason.hints["where"]}
     note = Note("refused", asked.digest, asked.study, facts)
     at = sites.read(Path(asked.site)).home
-    home.once(at, note, ("run", "reason"), clock)
+    before = home.once(at, note, ("run", "reason"), clock)
+    return str(before.facts["id"]) if before else ""
 
 
 def _told(reason: Exception) -> str:

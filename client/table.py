@@ -46,7 +46,7 @@ class Table:
 
     def rows(self, split: Split) -> Rows:
         """Return the clean values and outcomes of the people who train, or who test."""
-        whole = Rows(self.values, self.outcome, self.key, self.images)
+        whole = Rows(self.values, self.outcome, self.key, self.values, self.images)
         return whole.take(self._side(split))
 
     def persons(self, split: Split) -> NDArray[np.int64]:

@@ -92,15 +92,16 @@ class Rows:
     """What a formula sees of a site: x [records, columns] and y [records], as numbers.
 
     For an encoded task x is the standardised design matrix without gaps. Otherwise it
-    holds the clean values, a category as the index of its level, a gap as NaN. ``key``
-    [records] is one number for each person and says nothing else: for a draw that must
-    fall the same whenever it is made. ``images`` [records, height, width, channels] are
-    from 0 to 1, and there are none where the study declares none.
+    is ``values``: the clean ones, a category as the index of its level, a gap as NaN.
+    ``key`` [records] is one number for each person and says nothing else: for a draw
+    that must fall the same whenever it is made. ``images`` [records, height, width,
+    channels] are from 0 to 1, and there are none where the study declares none.
     """
 
     x: Array
     y: Array
     key: Keys = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    values: Array = field(default_factory=lambda: np.zeros((0, 0)))
     images: Images = field(default_factory=no_images)
 
     def __repr__(self) -> str:
@@ -109,9 +110,9 @@ class Rows:
 
     def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> "Rows":
         """Return the *chosen* records, in that order."""
-        parts = (self.x, self.y, self.key, self.images)
-        x, y, key, images = (part[chosen] if len(part) else part for part in parts)
-        return Rows(x, y, key, images)
+        parts = (self.key, self.values, self.images)
+        rest = (part[chosen] if len(part) else part for part in parts)
+        return Rows(self.x[chosen], self.y[chosen], *rest)
 
 
 Each = Callable[[Study, State, Rows], Array]

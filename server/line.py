@@ -89,6 +89,8 @@ def post(
     Flower gives no id to a message that it cannot send: that one is not in the answer.
     """
     nodes = list(to)
+    if not nodes:
+        return {}
     sealed = line.voice.say(content, kind)
     messages = [Message(sealed, dst_node_id=node, message_type=kind) for node in nodes]
     numbers = zip(line.grid.push_messages(messages), nodes, strict=True)

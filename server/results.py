@@ -4,7 +4,9 @@ It has seen totals, traffic and who answered. The size of a site, what it cleane
 how its own model does are known to the site alone; a simulation adds them.
 """
 
+import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
@@ -12,6 +14,7 @@ from importlib.metadata import version
 from common import __version__, costs, manifest, plan
 from common.study import Study
 from common.task import model_of
+from server.facts import Totals
 from server.report import Report
 from server.rounds import Outcome
 
@@ -57,9 +60,8 @@ def known(study: Study, outcome: Outcome) -> dict[str, object]:
         "sentence": manifest.sentence(study, outcome.rounds),
         "command": " ".join(["consilium", *sys.argv[1:]]),
         "findings": {
-            task.name: found
-            for task in tasks
-            if task.name not in {"describe", "evaluate"}
+            task.name: json.loads(json.dumps(found))
+            for task in tasks[1:]
             if (found := task.read(study, outcome.states[task.name]))
         },
         "sheets": [
@@ -115,8 +117,13 @@ def _model(study: Study, outcome: Outcome) -> dict[str, object]:
     found = fit.read(study, outcome.states[fit.name])
     return {
         **{key: found[key] for key in ("ridge", "coefficients") if key in found},
-        "together": evaluate.read(study, outcome.states[evaluate.name]),
+        "together": totals(evaluate.read(study, outcome.states[evaluate.name])),
     }
+
+
+def totals(found: Mapping[str, object]) -> dict[str, object]:
+    """Return of an evaluation what the head of a report shows."""
+    return {name: found[name] for name in Totals.model_fields if name in found}
 
 
 def _presence(study: Study, outcome: Outcome) -> list[str]:

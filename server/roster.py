@@ -20,8 +20,9 @@ from server import line as lines
 from server.line import Line, Pauses
 
 LOG = logging.getLogger("consilium.server")
-KNOCK_FIRST, KNOCK_LAST = 0.25, 10.0
-"""Seconds before a site that said no is asked again: longer each time."""
+KNOCK_FIRST, KNOCK_LAST, KNOCK_SLOW = 0.25, 10.0, 60.0
+"""Seconds before a site that said no is asked again: longer each time, and longest when
+it said more than that its steward has not approved: it read its records to say so."""
 LAST_CALL, SOON = 10.0, 1.0
 """Before the roster is fixed, who said no is asked again, and has so long to answer;
 unless it was to be asked again soon anyhow, for then it said no just now."""
@@ -47,6 +48,7 @@ class Door:
     again: dict[int, float] = field(default_factory=dict)
     tries: Counter[int] = field(default_factory=Counter)
     refused: dict[int, str] = field(default_factory=dict)
+    opened: set[int] = field(default_factory=set)
 
 
 def door(study: Study, place: wire.Place, members: Callable[[], str]) -> Door:
@@ -178,13 +180,16 @@ def _welcome(
     """Put a node on the line when it is a site that is wanted, or note why not."""
     if reply.has_error():
         open_.refused[node] = lines.refusal(reply)
-        pause = _growing(open_, node, KNOCK_FIRST, KNOCK_LAST)
+        slow = open_.refused[node].startswith("refused")
+        last = KNOCK_SLOW if slow else KNOCK_LAST
+        pause = _growing(open_, node, KNOCK_FIRST, last)
         open_.again[node] = line.clock() + pause
         return
     name = _name(open_, line, reply.content)
     if name not in open_.invited:
         open_.refused[node] = "answered for another study or roster"
         return
+    open_.opened.add(node)
     _only(line, name, node)
     if name in wanted:
         line.nodes[node] = name

@@ -121,11 +121,11 @@ def _over(work: Work) -> list[str]:
     the roster has not confirmed it.
     """
     book, door, sites = work.book, work.door, replace(work.line, stopped=lambda: False)
-    shown = {*sites.nodes, *door.tries}
+    may = {*door.opened, *door.letters.values()}
     to = {
         node: sites.name(node)
         for node in sites.present()
-        if node not in door.refused and (node in shown or not shown)
+        if node in may or not door.tries
     }
     until = sites.clock() + min(sites.deadline, CLOSE_SECONDS)
     content = wire.closing(book.digest, book.run)

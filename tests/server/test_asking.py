@@ -264,7 +264,7 @@ def test_below_its_quorum_a_study_that_is_to_begin_waits_and_says_for_whom(
     assert outcome.roster == ("north", "south")
     waiting = [each for each in seen if each.doing == roster.OPENING]
     assert waiting[0].waiting == ("south",)
-    assert re.fullmatch(r"refused, id [0-9a-f]{8}", waiting[0].said["south"])
+    assert re.fullmatch(r"not approved yet, id [0-9a-f]{8}", waiting[0].said["south"])
 
 
 def test_a_site_that_a_study_does_not_name_hears_nothing_of_it(tmp_path: Path) -> None:
