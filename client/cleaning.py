@@ -122,7 +122,8 @@ def flag(study: Study, work: Work) -> Work:
     columns = [each for each in work.frame if work.frame[each].notna().any()]
     every = pd.concat([work.frame[columns], work.keys["event"]], axis=1)
     alike = every.duplicated(keep=False)
-    groups = work.keys["person"][alike].groupby([every.loc[alike, c] for c in every])
+    same = every[alike]
+    groups = work.keys["person"][alike].groupby([same[each] for each in same])
     others = int((groups.transform("nunique") > 1).sum())
     what = "records like another person's in everything: kept, for the steward to see"
     return work.note("lookalikes", "", what, others)
@@ -140,7 +141,7 @@ def carry(study: Study, work: Work) -> Work:
         filled = values.isna() & (age <= days) & earlier.notna()
         result = values.mask(filled, earlier).reindex(work.frame.index)
         what = f"gaps filled by the person's own value of at most {days:g} days before"
-        work = work.changed({name: result}).note("carry", name, what, int(filled.sum()))
+        work = work.changed(name, result).note("carry", name, what, int(filled.sum()))
     return work
 
 

@@ -4,6 +4,8 @@ numbers, tally = columns.part(way, raw)         # for every part of the source
 counts = tally.judge(way, total)                # refuses what is too wrong
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -21,28 +23,39 @@ DAY = 86_400.0
 YEAR = 365.25
 
 
-def part(way: Way, raw: Raw) -> tuple[Array, Tally]:
-    """Return the numbers in some records, NaN where there is none, and what changed.
+@dataclass(frozen=True, slots=True, repr=False)
+class Said:
+    """What some records say of one variable: their places, and NaN for a gap.
+
+    ``rows`` is None where every record says something.
+    """
+
+    rows: NDArray[np.int64] | None
+    numbers: Array
+
+
+def part(way: Way, raw: Raw) -> tuple[Said, Tally]:
+    """Return the numbers in some records, and what was changed.
 
     A cell that is not text says nothing: it is no gap, and is not counted. Where what
     counts is that something happened, or when, the number is 1, or a day.
     """
     cells = raw.cells[way.name]
     said = cells.notna().to_numpy()
-    text = cells[said].str.strip()
+    whole = bool(said.all())
+    text = (cells if whole else cells[said]).str.strip()
+    numbers, tally = _read(way, raw, text)
+    return Said(None if whole else np.flatnonzero(said), numbers), tally
+
+
+def _read(way: Way, raw: Raw, text: "pd.Series[str]") -> tuple[Array, Tally]:
     if isinstance(way.variable, Image) or way.column.pick in ("any", "count"):
-        numbers, tally = _events(way, text)
-    elif way.column.elapsed:
-        numbers, tally = _days(way, text, raw.counted)
-    elif isinstance(way.variable, Number):
-        numbers, tally = _numbers(way, raw, text)
-    else:
-        numbers, tally = _levels(way, way.variable, text, raw.counted)
-    if said.all():
-        return numbers, tally
-    whole = np.full(len(cells), np.nan)
-    whole[said] = numbers
-    return whole, tally
+        return _events(way, text)
+    if way.column.elapsed:
+        return _days(way, text, raw.counted)
+    if isinstance(way.variable, Number):
+        return _numbers(way, raw, text)
+    return _levels(way, way.variable, text, raw.counted)
 
 
 def bounded(way: Way, values: Array) -> tuple[Array, Tally]:

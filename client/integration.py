@@ -12,10 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from client import cleaning, columns, persons, picking, reading, tally, ways
-from client.columns import Flags
 from client.raw import Arrays, Place
 from client.reading import Keys, Read, Task
-from client.records import Records, choose, frame, joins, looks
+from client.records import Records, choose, frame, joins, looks, taken
 from client.site import CHECK, Site
 from client.table import Count, Table
 from client.tally import Tally
@@ -103,13 +102,14 @@ def _found(way: Way, records: Records, wholes: Mapping[str, Read]) -> Found:
     """Return one variable of every record, from its own row or picked from events."""
     count = len(records.keys)
     if way.column.absent:
-        never = Count("columns", way.name, "records: never measured here", count)
-        return Found(np.full(count, np.nan), {}, (never,))
+        never = Count("columns", way.read, "records: never measured here", count)
+        counted = () if _again(way) else (never,)
+        return Found(np.full(count, np.nan), {}, counted)
     source = way.site.mapping.source_of(way.column)
     whole = wholes[source]
     change = whole.tallies.get(way.name, Tally())
     if source == records.source and not looks(way):
-        values = _given(way, whole)[records.rows]
+        values = _own(whole.every(way.name), records.rows)
         arrays = _arrays(way, whole, records.rows)
         joined: tuple[Count, ...] = ()
     else:
@@ -120,13 +120,13 @@ def _found(way: Way, records: Records, wholes: Mapping[str, Read]) -> Found:
     elif way.column.pick == "count":
         values, more = columns.bounded(way, values)
         change += more
-    return Found(values, arrays, (*tally.judge(way, change), *joined))
+    counted = (*tally.judge(way, change), *(() if _again(way) else joined))
+    return Found(values, arrays, counted)
 
 
-def _given(way: Way, whole: Read) -> Array:
-    """Return what the source says of a variable: nothing, perhaps."""
-    nothing = np.full(len(whole.keys), np.nan)
-    return whole.numbers.get(way.name, nothing)
+def _again(way: Way) -> bool:
+    """Tell whether this is another bucket of a text that is counted already."""
+    return way.bucket is not None and way.bucket.place > 0
 
 
 def _picked(
@@ -134,15 +134,20 @@ def _picked(
 ) -> tuple[Array, Arrays, tuple[Count, ...]]:
     """Pick one value for each record from the events of its person."""
     wish, count = picking.wish(way.column), len(records.keys)
-    given = _given(way, whole)
-    known = ~np.isnan(given) & (whole.keys.person != persons.NOBODY)
-    pairs = picking.pairs(wish, records.keys, whole.keys, known)
+    places, given = whole.known(way.name)
+    events = taken(whole.keys, places)
+    pairs = picking.pairs(wish, records.keys, events)
     values = picking.pick(wish, pairs, count, given)
     if wish.pick == "any":
         values = _said(way, values)
-    which = "first" if wish.pick == "first" else "last"
-    arrays = _arrays(way, whole, picking.places(pairs, count, which))
-    return values, arrays, _unjoined(way, records.keys, whole.keys, known)
+    chosen = picking.places(pairs, count, first=wish.pick == "first")
+    rows = np.append(places, picking.NONE)[chosen]
+    return values, _arrays(way, whole, rows), _unjoined(way, records.keys, events)
+
+
+def _own(numbers: Array, rows: NDArray[np.int64]) -> Array:
+    """Return the numbers at *rows*, without a copy where these are all of them."""
+    return numbers if len(rows) == len(numbers) else numbers[rows]
 
 
 def _said(way: Way, happened: Array) -> Array:
@@ -165,16 +170,16 @@ def _arrays(way: Way, whole: Read, rows: NDArray[np.int64]) -> Arrays:
     return {way.name: np.concatenate([array, nothing])[rows]}
 
 
-def _unjoined(way: Way, records: Keys, events: Keys, known: Flags) -> tuple[Count, ...]:
+def _unjoined(way: Way, records: Keys, events: Keys) -> tuple[Count, ...]:
     """Count the people on either side of a join who have nobody on the other."""
     people = np.unique(records.person[records.person != persons.NOBODY])
-    having = np.unique(events.person[known])
+    having = np.unique(events.person)
     lacking = len(np.setdiff1d(people, having, assume_unique=True))
     beyond = len(np.setdiff1d(having, people, assume_unique=True))
     source = way.site.mapping.source_of(way.column)
     lines = (
-        Count("join", way.name, f"people of whom {source} says nothing", lacking),
-        Count("join", way.name, f"people of {source} without a record", beyond),
+        Count("join", way.read, f"people of whom {source} says nothing", lacking),
+        Count("join", way.read, f"people of {source} without a record", beyond),
     )
     return tuple(line for line in lines if line.count)
 

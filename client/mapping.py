@@ -36,8 +36,12 @@ Resource = Literal[
     "Patient", "Observation", "Condition", "Encounter", "MedicationRequest"
 ]
 Table = Literal[
-    *("person", "measurement", "observation"),
-    *("condition_occurrence", "drug_exposure", "visit_occurrence"),
+    "person",
+    "measurement",
+    "observation",
+    "condition_occurrence",
+    "drug_exposure",
+    "visit_occurrence",
 ]
 Pick = Literal["first", "last", "mean", "min", "max", "count", "any"]
 
@@ -134,17 +138,22 @@ Source = Annotated[
 
 
 class InOmop(Document):
-    """Rows of an OMOP CDM 5.4 table, by concept id, and which of its columns counts."""
+    """Rows of an OMOP CDM 5.4 table, by concept id, and which of its columns counts.
+
+    With ``descendants`` the concepts below, as concept_ancestor has them, count too.
+    """
 
     table: Table
     concept: tuple[int, ...] = ()
+    descendants: bool = False
     value: Name | None = None
 
 
 class InFhir(Document):
     """Resources of one type by code, and which of their elements counts.
 
-    A code that ends with ``*`` means every code that begins so.
+    A code that ends with ``*`` means every code that begins so; with ``system`` only
+    the codes of that system count.
     """
 
     resource: Resource

@@ -7,13 +7,11 @@ event; what the future holds is not seen unless a window says so.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client.columns import Flags
 from client.mapping import Column, Pick
 from client.reading import Keys
 from common.release import Array
@@ -49,16 +47,15 @@ def wish(column: Column) -> Wish:
     return Wish(column.pick or "last", earliest, latest)
 
 
-def pairs(wish: Wish, records: Keys, events: Keys, known: Flags) -> Pairs:
-    """Return the *known* events within the window of each record.
+def pairs(wish: Wish, records: Keys, events: Keys) -> Pairs:
+    """Return the events within the window of each record.
 
     Events or records without a time are in every window: a birth date has none.
     """
     left = pd.DataFrame({"person": records.person, "at": records.when})
     left["record"] = np.arange(len(left))
-    places = np.flatnonzero(known & np.isin(events.person, records.person))
-    right = pd.DataFrame({"person": events.person[places], "when": events.when[places]})
-    right["event"] = places
+    right = pd.DataFrame({"person": events.person, "when": events.when})
+    right["event"] = np.arange(len(right))
     both = left.merge(right, on="person", sort=False)
     offset = (both["when"] - both["at"]).to_numpy()
     timeless = np.isnan(offset)
@@ -67,12 +64,10 @@ def pairs(wish: Wish, records: Keys, events: Keys, known: Flags) -> Pairs:
     return Pairs(chosen["record"].to_numpy(), chosen["event"].to_numpy())
 
 
-def places(
-    found: Pairs, count: int, pick: Literal["first", "last"]
-) -> NDArray[np.int64]:
+def places(found: Pairs, count: int, *, first: bool) -> NDArray[np.int64]:
     """Return the first or last event of each of *count* records, NONE where none is."""
     chosen = np.full(count, NONE, dtype=np.int64)
-    if pick == "first":
+    if first:
         chosen[found.record[::-1]] = found.event[::-1]
     else:
         chosen[found.record] = found.event
@@ -85,7 +80,7 @@ def pick(wish: Wish, found: Pairs, count: int, values: Array) -> Array:
     Where events are counted, or any is looked for, no event is 0.
     """
     if wish.pick in ("first", "last"):
-        chosen = places(found, count, wish.pick)
+        chosen = places(found, count, first=wish.pick == "first")
         return np.append(values, np.nan)[chosen]  # NONE is the place of the gap
     numbers = np.bincount(found.record, minlength=count)
     if wish.pick in ("count", "any"):

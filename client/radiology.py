@@ -8,10 +8,11 @@ picture, which would tell two pictures of one person apart from nothing.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.utils import pixel_array
 
 Picture = NDArray[np.float32]
 Window = tuple[float, float]
@@ -26,7 +27,7 @@ class Unfit(Exception):  # noqa: N818 - it is turned into an error where it is k
     """A picture that may not, or cannot, be used; the text holds nothing of it."""
 
 
-def require_shown(dataset: Any) -> None:  # noqa: ANN401 - pydicom's elements have no types
+def require_shown(dataset: Dataset) -> None:
     """Raise Unfit for an object that is no single picture of a sensible size."""
     height, width = _whole(dataset, "Rows"), _whole(dataset, "Columns")
     if "PixelData" not in dataset:
@@ -39,13 +40,11 @@ def require_shown(dataset: Any) -> None:  # noqa: ANN401 - pydicom's elements ha
         raise Unfit("has an overlay: something is drawn or written over it")
 
 
-def picture(dataset: Any, window: Window | None) -> Picture:  # noqa: ANN401
+def picture(dataset: Dataset, window: Window | None) -> Picture:
     """Return the pixels [height, width, channels] from 0 to 1, as seen from the front.
 
     Raises Unfit for a photometric interpretation that is none of grey or RGB.
     """
-    from pydicom.pixels.utils import pixel_array  # noqa: PLC0415 - an extra
-
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     stored = np.asarray(pixel_array(dataset, raw=False), dtype=np.float64)
     if photometric.startswith("YBR"):
@@ -61,7 +60,7 @@ def picture(dataset: Any, window: Window | None) -> Picture:  # noqa: ANN401
 
 
 def _windowed(
-    dataset: Any,  # noqa: ANN401
+    dataset: Dataset,
     stored: NDArray[np.float64],
     window: Window | None,
 ) -> NDArray[np.float64]:
@@ -96,7 +95,7 @@ def _by_window(
     raise Unfit("has a window that is none")
 
 
-def _span(dataset: Any) -> tuple[float, float]:  # noqa: ANN401
+def _span(dataset: Dataset) -> tuple[float, float]:
     """Return the least and the greatest number that the stored bits can say."""
     bits = _whole(dataset, "BitsStored")
     if not 1 < bits <= 32:  # noqa: PLR2004 - bits of a pixel
@@ -106,7 +105,7 @@ def _span(dataset: Any) -> tuple[float, float]:  # noqa: ANN401
     return 0.0, 2.0**bits - 1
 
 
-def _directions(dataset: Any) -> tuple[str, str]:  # noqa: ANN401
+def _directions(dataset: Dataset) -> tuple[str, str]:
     """Return where rows and columns lead: L, R, P, A, H, F; nothing if nobody says."""
     said = dataset.get("PatientOrientation")
     if said and not isinstance(said, str) and len(said) == 2:  # noqa: PLR2004 - a pair
@@ -137,12 +136,12 @@ def _turned(
     return shown[::-1] if down in TURNED else shown
 
 
-def _whole(dataset: Any, keyword: str, default: int = 0) -> int:  # noqa: ANN401
+def _whole(dataset: Dataset, keyword: str, default: int = 0) -> int:
     value = dataset.get(keyword, default)
     return default if value is None else int(value)
 
 
-def _number(dataset: Any, keyword: str, default: float) -> float:  # noqa: ANN401
+def _number(dataset: Dataset, keyword: str, default: float) -> float:
     value = dataset.get(keyword, default)
     first = value[0] if hasattr(value, "__len__") and len(value) else value
     number = default if first is None else float(first)

@@ -23,8 +23,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.extensions import ExtensionArray
 
-from client.mapping import Column
+from client.mapping import Column, Csv, Parquet
 from client.site import CHECK, Site
 from common.errors import DataError
 from common.schema import Image
@@ -38,6 +39,9 @@ PART = 200_000
 Wanted = Mapping[str, Column]
 """What is to be read of one source: every declared variable, by its name."""
 Parts = Iterator["Raw"]
+Key = tuple[str, ...]
+Named = dict[str, tuple[Key, str]]
+"""By the name of a column of cells: who asks for it in site.toml, and its header."""
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
@@ -99,13 +103,26 @@ class Place:
         )
 
 
+def columns_of(source: Csv | Parquet, wanted: Wanted) -> Named:
+    """Return every column that a table's mapping names, by its name in the cells."""
+    own = {PERSON: source.person, TIME: source.event_time, SPLIT: source.split}
+    keys = {PERSON: "person", TIME: "event_time", SPLIT: "split"}
+    said: dict[str, tuple[Key, str | None]]
+    said = {name: ((keys[name],), column) for name, column in own.items()}
+    for name, column in wanted.items():
+        said[name] = (("columns", name, "column"), column.column)
+        said[unit_of(name)] = (("columns", name, "unit_column"), column.unit_column)
+    return {name: (key, column) for name, (key, column) in said.items() if column}
+
+
 def unit_of(name: str) -> str:
     """Return the column that holds the unit of each value of *name*."""
     return f"{name}@unit"
 
 
 def frame(
-    cells: Mapping[str, Sequence[str | None]], numbers: Sequence[int]
+    cells: Mapping[str, Sequence[str | None] | ExtensionArray],
+    numbers: "Sequence[int] | NDArray[np.int64]",
 ) -> pd.DataFrame:
     """Return *cells* as text under their names, numbered by *numbers*."""
     return pd.DataFrame(dict(cells), index=pd.Index(numbers), dtype="str")

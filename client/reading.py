@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from client import columns, persons, texts
-from client.columns import Flags
+from client.columns import Flags, Said
 from client.lines import line_of
 from client.persons import Persons
 from client.raw import PERSON, SPLIT, TIME, Arrays, Place, Raw
@@ -44,16 +44,37 @@ class Keys:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Read:
-    """All that one source says of the wanted variables, as numbers [records]."""
+    """All that one source says of the wanted variables.
+
+    ``said`` holds only who says something: a source of one value a row says little of
+    much. ``arrays`` holds what is no number, for every record.
+    """
 
     keys: Keys
-    numbers: Mapping[str, Array]
+    said: Mapping[str, Said]
     arrays: Arrays
     tallies: Mapping[str, Tally]
 
     def __repr__(self) -> str:
         """Return a count only: what was read may end up in a log line."""
         return f"<Read of {len(self.keys)} records>"
+
+    def known(self, name: str) -> tuple[NDArray[np.int64], Array]:
+        """Return which records say *name*, and what: no gaps, and no nobody."""
+        said = self.said.get(name, Said(None, np.full(len(self.keys), np.nan)))
+        rows = np.arange(len(self.keys)) if said.rows is None else said.rows
+        chosen = ~np.isnan(said.numbers) & (self.keys.person[rows] != persons.NOBODY)
+        return rows[chosen], said.numbers[chosen]
+
+    def every(self, name: str) -> Array:
+        """Return *name* of every record, NaN where it says nothing."""
+        said = self.said.get(name)
+        if said is not None and said.rows is None:
+            return said.numbers
+        whole = np.full(len(self.keys), np.nan)
+        if said is not None:
+            whole[said.rows] = said.numbers
+        return whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +94,16 @@ def read(task: Task, secret: bytes) -> Read:
     Raises DataError for a part that cannot be read; columns are judged by nobody yet.
     """
     wanted = {way.read: way.column for way in task.ways}
+    names = [way.name for way in task.ways]
     if task.event:
+        names.append(task.event)
         wanted[task.event] = task.place.site.mapping.columns[task.event]
     parts = [_part(task, secret, raw) for raw in opening.read(task.place, wanted)]
-    keys = [part.keys for part in parts]
+    keys = [_plain(part.keys) for part in parts]
     return Read(
-        Keys(*(np.concatenate(each) for each in zip(*map(_plain, keys), strict=True))),
-        _joined([part.numbers for part in parts]),
-        _joined([part.arrays for part in parts]),
+        Keys(*(np.concatenate(each) for each in zip(*keys, strict=True))),
+        {name: _said(parts, name) for name in names},
+        _arrays(parts),
         _added([part.tallies for part in parts]),
     )
 
@@ -89,10 +112,26 @@ def _plain(keys: Keys) -> tuple[NDArray[np.generic], ...]:
     return keys.person, keys.folded, keys.event, keys.when, keys.trains
 
 
-def _joined(parts: list[Arrays]) -> dict[str, NDArray[np.generic]]:
-    """Return every array over all parts; parts of one source have the same names."""
-    names = parts[0] if parts else {}
-    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+def _said(parts: list[Read], name: str) -> Said:
+    """Return what all parts say of *name*; a part may say nothing of it."""
+    whole = all(name in part.said and part.said[name].rows is None for part in parts)
+    numbers, rows, first = [np.empty(0)], [np.empty(0, dtype=np.int64)], 0
+    for part in parts:
+        if name in part.said:
+            said = part.said[name]
+            numbers.append(said.numbers)
+            here = np.arange(len(part.keys)) if said.rows is None else said.rows
+            rows += [] if whole else [here + first]
+        first += len(part.keys)
+    return Said(None if whole else np.concatenate(rows), np.concatenate(numbers))
+
+
+def _arrays(parts: list[Read]) -> dict[str, NDArray[np.generic]]:
+    """Return every array over all parts, which have the same names."""
+    names = parts[0].arrays if parts else {}
+    return {
+        name: np.concatenate([part.arrays[name] for part in parts]) for name in names
+    }
 
 
 def _added(parts: list[Mapping[str, Tally]]) -> dict[str, Tally]:
@@ -105,15 +144,16 @@ def _added(parts: list[Mapping[str, Tally]]) -> dict[str, Tally]:
 
 def _part(task: Task, secret: bytes, raw: Raw) -> Read:
     """Return one part of the source as numbers."""
-    values, tallies = texts.part(task.ways, raw)
+    said, tallies = texts.part(task.ways, raw)
     for way in task.ways:
         if way.bucket is None and way.name in raw.cells:
-            values[way.name], tallies[way.name] = columns.part(way, raw)
-    if task.event:
+            said[way.name], tallies[way.name] = columns.part(way, raw)
+    if task.event and task.event in raw.cells:
         text = raw.cells[task.event]
-        happened = text.notna() & ~text.isin(["", *_codes(task)])
-        values[task.event] = np.where(happened, 1.0, np.nan)
-    return Read(_keys(task, secret, raw), values, raw.arrays, tallies)
+        happened = (text.notna() & ~text.isin(["", *_codes(task)])).to_numpy()
+        rows = np.flatnonzero(happened)
+        said[task.event] = Said(rows, np.ones(len(rows)))
+    return Read(_keys(task, secret, raw), said, raw.arrays, tallies)
 
 
 def _codes(task: Task) -> tuple[str, ...]:

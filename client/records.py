@@ -39,13 +39,14 @@ def choose(site: Site, wholes: Mapping[str, Read], every: tuple[Way, ...]) -> Re
         return _people(wholes)
     name = next(iter(wholes))
     whole = wholes[name]
-    rows = np.arange(len(whole.keys))
+    rows: NDArray[np.int64] = np.arange(len(whole.keys))
     if index and index.event:
-        rows = rows[whole.numbers[index.event] == 1.0]
+        rows = whole.known(index.event)[0]
     _require_split(site, name, every)
     if index and index.pick != "all":
         rows = _one_each(whole.keys, rows, last=index.pick == "last")
-    return Records(_taken(whole.keys, rows), name, rows)
+    own = "" if index and index.event else name  # an event has no other columns
+    return Records(taken(whole.keys, rows), own, rows)
 
 
 def _people(wholes: Mapping[str, Read]) -> Records:
@@ -70,7 +71,8 @@ def _one_each(keys: Keys, rows: NDArray[np.int64], *, last: bool) -> NDArray[np.
     return np.sort(named[order.index[kept].to_numpy()])
 
 
-def _taken(keys: Keys, rows: NDArray[np.int64]) -> Keys:
+def taken(keys: Keys, rows: NDArray[np.int64]) -> Keys:
+    """Return the keys of some records."""
     return Keys(
         keys.person[rows],
         keys.folded[rows],

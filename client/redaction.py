@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from sklearn.feature_extraction.text import HashingVectorizer
 
 from common.release import Array
 
@@ -87,6 +86,10 @@ def hashed(texts: Sequence[str], buckets: int, together: int) -> Array:
     Up to *together* words that follow each other count as one too. Each row has length
     1, or is 0 for a text without a word.
     """
+    from sklearn.feature_extraction.text import (  # noqa: PLC0415 - takes a second
+        HashingVectorizer,
+    )
+
     vectoriser = HashingVectorizer(
         n_features=buckets,
         alternate_sign=False,

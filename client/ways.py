@@ -74,6 +74,14 @@ def _bucket(study: Study, variable: Variable) -> Bucket | None:
     return None
 
 
+def mapped_as(study: Study, name: str) -> str:
+    """Return the name that site.toml maps: for a bucket of a text, that of the text."""
+    for text in study.texts:
+        if any(number.name == name for number in text.numbers()):
+            return text.name
+    return name
+
+
 def pictures(study: Study) -> tuple[Image, ...]:
     """Return the image that *study* declares, if it does."""
     return (study.image,) if study.image else ()

@@ -1,6 +1,5 @@
 """Records on their way through the steps of cleaning: clean columns, keys, counts."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,9 +41,9 @@ class Work:
         line = (Count(step, variable, what, count),) if count else ()
         return replace(self, report=(*self.report, *line))
 
-    def changed(self, columns: Mapping[str, object]) -> "Work":
-        """Return the work with other values in some *columns*."""
-        return replace(self, frame=self.frame.assign(**dict(columns)))
+    def changed(self, name: str, values: "pd.Series[float]") -> "Work":
+        """Return the work with other *values* of one variable."""
+        return replace(self, frame=self.frame.assign(**{name: values}))
 
     def __repr__(self) -> str:
         """Return a count only: a work may end up in a log line."""

@@ -15,26 +15,11 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, TextIO
 
 from client.mapping import Csv
-from client.raw import (
-    PART,
-    PERSON,
-    SPLIT,
-    TIME,
-    Parts,
-    Place,
-    Raw,
-    Wanted,
-    frame,
-    unit_of,
-)
+from client.raw import PART, Key, Named, Parts, Place, Raw, Wanted, columns_of, frame
 from common.errors import DataError
 
 if TYPE_CHECKING:
     from _csv import Reader
-
-Key = tuple[str, ...]
-Named = dict[str, tuple[Key, str]]
-"""By the name of a column of cells: who asks for it in site.toml, and its header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +38,7 @@ def read(source: Csv, wanted: Wanted, place: Place) -> Parts:
     a record of more or fewer cells than the header: its values would stand in the wrong
     columns.
     """
-    export = Export(source, headers(source, wanted), place)
+    export = Export(source, columns_of(source, wanted), place)
     with _explained(export), _opened(export) as file:
         lines = _lines(source, file)
         header = _header(export, lines)
@@ -66,20 +51,10 @@ def read(source: Csv, wanted: Wanted, place: Place) -> Parts:
 
 def probe(source: Csv, wanted: Wanted, place: Place) -> int:
     """Return how many columns are mapped, once the header has each; read no record."""
-    export = Export(source, headers(source, wanted), place)
+    export = Export(source, columns_of(source, wanted), place)
     with _explained(export), _opened(export) as file:
         _header(export, _lines(source, file))
     return len({column for _, column in export.named.values()})
-
-
-def headers(source: Csv, wanted: Wanted) -> Named:
-    """Return every column the mapping names, by its name in the cells."""
-    own = {PERSON: "person", TIME: "event_time", SPLIT: "split"}
-    said = {name: ((key,), getattr(source, key)) for name, key in own.items()}
-    for name, column in wanted.items():
-        said[name] = (("columns", name, "column"), column.column)
-        said[unit_of(name)] = (("columns", name, "unit_column"), column.unit_column)
-    return {name: (keys, column) for name, (keys, column) in said.items() if column}
 
 
 def _part(export: Export, rows: list[tuple[int, tuple[str, ...]]]) -> Raw:

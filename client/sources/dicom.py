@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from pydicom import config, dcmread
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
 
 from client import filed, radiology
 from client.filed import Filed
@@ -22,11 +24,8 @@ from client.media import Dicom
 from client.radiology import Picture, Unfit
 from client.raw import PERSON, TIME, Parts, Place, Raw, Wanted, frame
 from client.resampling import resampled
-from common.errors import DataError, MachineError
+from common.errors import DataError
 from common.schema import Image
-
-if TYPE_CHECKING:  # an extra
-    from pydicom.dataset import Dataset
 
 AT_ONCE = 500
 PIXELS = "pixels"
@@ -45,8 +44,7 @@ class Seen:
 def read(source: Dicom, wanted: Wanted, place: Place) -> Parts:
     """Yield the mapped elements of each file, and its picture, by place in the list.
 
-    Raises DataError that counts every file that is refused, with the reasons;
-    MachineError without pydicom.
+    Raises DataError that counts every file that is refused, with the reasons.
     """
     _require_mapped(wanted, place)
     found = _kept(source, place)
@@ -64,10 +62,10 @@ def read(source: Dicom, wanted: Wanted, place: Place) -> Parts:
         raise _refused(source, place, refused, len(found))
 
 
-def probe(source: Dicom, wanted: Wanted, place: Place) -> str:
+def probe(source: Dicom, wanted: Wanted, place: Place) -> int:
     """Return how many files there are; read none."""
     _require_mapped(wanted, place)
-    return f"{len(_kept(source, place))} files"
+    return len(_kept(source, place))
 
 
 def _part(source: Dicom, place: Place, some: list[Seen]) -> Raw:
@@ -93,8 +91,6 @@ def _kept(source: Dicom, place: Place) -> list[Filed]:
 
 def _require_mapped(wanted: Wanted, place: Place) -> None:
     """Raise DataError for a keyword that DICOM does not know."""
-    with _quiet():
-        from pydicom.datadict import tag_for_keyword  # noqa: PLC0415
     for name, column in wanted.items():
         pixels = place.image is not None and name == place.image.name
         keyword = column.column or ""
@@ -110,8 +106,6 @@ def _require_mapped(wanted: Wanted, place: Place) -> None:
 def _seen(source: Dicom, wanted: Wanted, place: Place, file: Filed) -> Seen:
     """Return what is wanted of one file; raise Unfit when nothing of it may be used."""
     with _quiet(), _undamaged():
-        from pydicom import dcmread  # noqa: PLC0415
-
         dataset = dcmread(file.path)
         _require_fit(source, dataset)
         cells = {PERSON: _text(dataset, source.person), TIME: _time(source, dataset)}
@@ -123,7 +117,7 @@ def _seen(source: Dicom, wanted: Wanted, place: Place, file: Filed) -> Seen:
     return Seen(file.number, cells, shown)
 
 
-def _picture(source: Dicom, dataset: "Dataset", image: Image) -> Picture:
+def _picture(source: Dicom, dataset: Dataset, image: Image) -> Picture:
     radiology.require_shown(dataset)
     shown = radiology.picture(dataset, source.window)
     if shown.shape[2] != image.channels:
@@ -134,7 +128,7 @@ def _picture(source: Dicom, dataset: "Dataset", image: Image) -> Picture:
         raise Unfit(str(small)) from None
 
 
-def _require_fit(source: Dicom, dataset: "Dataset") -> None:
+def _require_fit(source: Dicom, dataset: Dataset) -> None:
     """Raise Unfit for another modality, or a picture with writing on it."""
     if str(dataset.get("Modality", "")) not in source.modality:
         raise Unfit("is of a modality that site.toml does not name")
@@ -145,7 +139,7 @@ def _require_fit(source: Dicom, dataset: "Dataset") -> None:
         raise Unfit("does not say whether there is writing burnt into its pixels")
 
 
-def _text(dataset: "Dataset", keyword: str) -> str:
+def _text(dataset: Dataset, keyword: str) -> str:
     """Return one element as text; empty where it has no single value.
 
     An age in years loses its letter: 045Y is 45.
@@ -159,7 +153,7 @@ def _text(dataset: "Dataset", keyword: str) -> str:
     return text.removesuffix("Y").lstrip("0") if element.VR == "AS" else text
 
 
-def _time(source: Dicom, dataset: "Dataset") -> str:
+def _time(source: Dicom, dataset: Dataset) -> str:
     """Return date and time in ISO 8601, empty where the file has no date."""
     of = source.clock.capitalize()
     day = _text(dataset, f"{of}Date")
@@ -179,7 +173,7 @@ def _undamaged() -> Generator[None]:
     """
     try:
         yield
-    except (Unfit, DataError, MachineError):
+    except Unfit:
         raise
     except Exception as broken:  # noqa: BLE001 - see above
         kind = type(broken).__name__
@@ -188,17 +182,7 @@ def _undamaged() -> Generator[None]:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Let pydicom neither warn nor log: its words may quote an element's value.
-
-    Raises MachineError without it.
-    """
-    try:
-        from pydicom import config  # noqa: PLC0415
-    except ImportError:
-        raise MachineError(
-            "reading DICOM needs pydicom, which is not installed",
-            fix="pip install 'consilium[dicom]'",
-        ) from None
+    """Let pydicom neither warn nor log: its words may quote an element's value."""
     log, mode = logging.getLogger("pydicom"), config.settings.reading_validation_mode
     was = log.disabled
     log.disabled = True

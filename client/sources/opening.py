@@ -1,11 +1,12 @@
 """Which reader reads which kind of source; a library loads only where it is used."""
 
-from client.mapping import Csv
-from client.media import Dicom, Signals, Texts, Wfdb
-from client.picture_source import Images
+from collections.abc import Callable
+from types import ModuleType
+
+from client.mapping import Source
 from client.raw import Parts, Place, Wanted
 from client.site import Site
-from client.sources import csv, dicom, images, signals, text, wfdb
+from common.errors import MachineError
 
 
 def read(place: Place, wanted: Wanted) -> Parts:
@@ -14,20 +15,8 @@ def read(place: Place, wanted: Wanted) -> Parts:
     Raises DataError, with file and line and never a value, for what cannot be read;
     MachineError when the library for this kind of source is not installed.
     """
-    source = place.site.mapping.named[place.name]
-    match source:
-        case Csv():
-            return csv.read(source, wanted, place)
-        case Texts():
-            return text.read(source, wanted, place)
-        case Signals():
-            return signals.read(source, wanted, place)
-        case Dicom():
-            return dicom.read(source, wanted, place)
-        case Wfdb():
-            return wfdb.read(source, wanted, place)
-        case Images():
-            return images.read(source, wanted, place)
+    found: Parts = _reader(place).read(_source(place), wanted, place)
+    return found
 
 
 def probe(site: Site) -> tuple[str, ...]:
@@ -45,18 +34,102 @@ def _probe(place: Place) -> str:
         for name, column in mapping.columns.items()
         if column.found and mapping.source_of(column) == place.name
     }
-    source = mapping.named[place.name]
-    match source:
-        case Csv():
-            found = f"{csv.probe(source, wanted, place)} mapped columns"
-        case Images():
-            found = f"{images.probe(source, wanted, place)} mapped columns"
-        case Texts():
-            found = text.probe(source, wanted, place)
-        case Signals():
-            found = signals.probe(source, wanted, place)
-        case Dicom():
-            found = dicom.probe(source, wanted, place)
-        case Wfdb():
-            found = wfdb.probe(source, wanted, place)
-    return f"{place.path(source.called).name} has the {found}"
+    source = _source(place)
+    found = _reader(place).probe(source, wanted, place)
+    return f"{place.path(source.called).name} has the {found} {COUNTED[source.kind]}"
+
+
+def _source(place: Place) -> Source:
+    return place.site.mapping.named[place.name]
+
+
+def _reader(place: Place) -> ModuleType:
+    """Return the module that reads this kind of source."""
+    kind = _source(place).kind
+    try:
+        return READERS[kind]()
+    except ModuleNotFoundError as lacking:
+        raise MachineError(
+            f"a source of kind {kind} needs the package {lacking.name}",
+            where=place.where("kind"),
+            fix=f"pip install 'consilium[{kind}]'",
+        ) from None
+
+
+def _csv() -> ModuleType:
+    from client.sources import csv  # noqa: PLC0415 - only what is used is loaded
+
+    return csv
+
+
+def _parquet() -> ModuleType:
+    from client.sources import parquet  # noqa: PLC0415
+
+    return parquet
+
+
+def _sql() -> ModuleType:
+    from client.sources import sql  # noqa: PLC0415
+
+    return sql
+
+
+def _fhir() -> ModuleType:
+    from client.sources import fhir  # noqa: PLC0415
+
+    return fhir
+
+
+def _images() -> ModuleType:
+    from client.sources import images  # noqa: PLC0415
+
+    return images
+
+
+def _dicom() -> ModuleType:
+    from client.sources import dicom  # noqa: PLC0415
+
+    return dicom
+
+
+def _text() -> ModuleType:
+    from client.sources import text  # noqa: PLC0415
+
+    return text
+
+
+def _signals() -> ModuleType:
+    from client.sources import signals  # noqa: PLC0415
+
+    return signals
+
+
+def _wfdb() -> ModuleType:
+    from client.sources import wfdb  # noqa: PLC0415
+
+    return wfdb
+
+
+READERS: dict[str, Callable[[], ModuleType]] = {
+    "csv": _csv,
+    "parquet": _parquet,
+    "sql": _sql,
+    "fhir": _fhir,
+    "images": _images,
+    "dicom": _dicom,
+    "text": _text,
+    "signals": _signals,
+    "wfdb": _wfdb,
+}
+COUNTED = {
+    "csv": "mapped columns",
+    "parquet": "mapped columns",
+    "sql": "mapped variables",
+    "fhir": "mapped variables",
+    "images": "mapped columns",
+    "dicom": "files",
+    "text": "files",
+    "signals": "mapped columns",
+    "wfdb": "records",
+}
+"""What a probe counts, by the kind of the source."""

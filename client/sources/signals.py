@@ -68,11 +68,11 @@ def read(source: Signals, wanted: Wanted, place: Place) -> Parts:
     yield Raw(frame(cells, known.lines), f"{place.path(source.file).name} line")
 
 
-def probe(source: Signals, wanted: Wanted, place: Place) -> str:
+def probe(source: Signals, wanted: Wanted, place: Place) -> int:
     """Return how many columns are mapped, once the header has each."""
     for name, column in wanted.items():
         windows.require_taken(place, name, column)
-    return f"{csv.probe(_table(source), _columns(source, wanted), place)} columns"
+    return csv.probe(_table(source), _columns(source, wanted), place)
 
 
 def _table(source: Signals) -> Csv:

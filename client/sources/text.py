@@ -35,10 +35,10 @@ def read(source: Texts, wanted: Wanted, place: Place) -> Parts:
         yield Raw(frame(cells, numbers), filed.counted(source.files))
 
 
-def probe(source: Texts, wanted: Wanted, place: Place) -> str:
+def probe(source: Texts, wanted: Wanted, place: Place) -> int:
     """Return how many files there are; read none."""
     _require_column(wanted, place)
-    return f"{len(filed.find(place, source.files))} text files"
+    return len(filed.find(place, source.files))
 
 
 def _require_column(wanted: Wanted, place: Place) -> None:

@@ -37,14 +37,14 @@ def read(source: Wfdb, wanted: Wanted, place: Place) -> Parts:
         yield Raw(frame(cells, numbers), filed.counted(source.files))
 
 
-def probe(source: Wfdb, wanted: Wanted, place: Place) -> str:
+def probe(source: Wfdb, wanted: Wanted, place: Place) -> int:
     """Return how many records there are, once the first has every mapped channel."""
     for name, column in wanted.items():
         windows.require_taken(place, name, column)
     found = filed.find(place, source.files)
     if wanted:
         _row(source, wanted, place, found[0])
-    return f"{len(found)} records"
+    return len(found)
 
 
 def _row(source: Wfdb, wanted: Wanted, place: Place, file: Filed) -> dict[str, str]:
