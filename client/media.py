@@ -135,4 +135,27 @@ class Dicom(Document):
         return self.files
 
 
-Media = Texts | Signals | Wfdb | Dicom
+class Png(Document):
+    """PNG pictures in a ``folder``, and a CSV ``file`` that says whose each of them is.
+
+    The column that a study's image is mapped to names a file of the folder.
+    """
+
+    kind: Literal["png"]
+    file: Text
+    folder: Text
+    person: Text
+    event_time: Text | None = None
+    split: Text | None = None
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    encoding: Text = "utf-8"
+    missing: tuple[str, ...] = ()
+    dates: Text = ISO
+
+    @property
+    def called(self) -> str:
+        """What errors and balances call it."""
+        return self.file
+
+
+Media = Texts | Signals | Wfdb | Dicom | Png

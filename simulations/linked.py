@@ -38,6 +38,8 @@ NOTE = (
     "masked; picture is the SHA-256 of its 28 x 28 greys. planted: how much of each "
     "kind of damage is in the exports, by variable or as a whole."
 )
+OLDEST = 90.0
+"""What every age above 89 becomes: the oldest are few enough to be known."""
 NAMES = tuple(ward.site for ward in WARDS)
 
 
@@ -158,6 +160,7 @@ def _identifiers(stay: Stay) -> Counter[str]:
 def _stay(ward: Ward, stay: Stay, *, pictured: bool) -> dict[str, object]:
     media = stay.filed
     values = dict(stay.true)
+    values["age"] = min(float(values["age"] or 0), OLDEST)
     values |= features(media.recording) if media else dict.fromkeys(WINDOWS)
     seen = pictures.seen(ward, media.picture) if media and pictured else None
     return {

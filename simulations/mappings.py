@@ -114,10 +114,12 @@ def _parquet(ward: Ward, unfit: Sequence[str]) -> Tables:
 
 def _omop(ward: Ward, _: Sequence[str]) -> Tables:
     """Every variable has a concept; visits are the index."""
-    columns: Tables = {"age": {"query": AGED, "elapsed": "years"}}
+    born = {"table": "person", "value": "birth"}
+    columns: Tables = {"age": {"omop": born, "elapsed": "years"}}
     for name, concept in omop.CONCEPTS.items():
         found = {"table": "measurement", "concept": [concept]}
-        columns[name] = {"omop": found, **DAY, **_written(ward, name)}
+        names = {str(omop.UNITS[unit]): unit for unit in _units(ward, name)}
+        columns[name] = {"omop": found, **DAY, "unit_names": names}
     columns["sex"] = {
         "omop": {"table": "person", "value": "gender_concept_id"},
         "levels": {str(omop.WOMAN): "female", str(omop.MAN): "male"},
@@ -155,7 +157,6 @@ def _omop(ward: Ward, _: Sequence[str]) -> Tables:
     }
 
 
-AGED = "SELECT person_source_value AS person, birth_datetime AS value FROM person"
 NOTED = (
     "SELECT p.person_source_value AS person, n.note_datetime AS time, "
     "n.note_text AS value FROM note n JOIN person p ON p.person_id = n.person_id "
@@ -222,6 +223,11 @@ def _written(ward: Ward, name: str) -> Table:
     return {"levels": {way: level for way, level in said.items() if way != level}}
 
 
+def _units(ward: Ward, name: str) -> tuple[str, ...]:
+    own = ward.units.get(name, MEASURES[name].unit)
+    return (own, MEASURES[name].unit) if name in ward.mixed else (own,)
+
+
 def _columns(found: Tables) -> Tables:
     return {f"columns.{name}": each for name, each in found.items()}
 
@@ -239,7 +245,7 @@ def _windows() -> Tables:
 
 
 def _png(ward: Ward) -> Tables:
-    said = {**LIST, "folder": "radiographs"}
+    said = {**LIST, "kind": "png", "folder": "radiographs"}
     if ward.technology != "fhir":  # which writes ISO 8601, as is expected
         said["dates"] = ward.time
     return {

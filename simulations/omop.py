@@ -6,55 +6,61 @@ model provides for a site's own. A gap is a row that is not there.
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from simulations.stays import Stay
 from simulations.tables import CANARY
 
-TABLES = """
-CREATE TABLE person (
-    person_id INTEGER PRIMARY KEY, gender_concept_id INTEGER NOT NULL,
-    year_of_birth INTEGER NOT NULL, month_of_birth INTEGER, day_of_birth INTEGER,
-    birth_datetime TIMESTAMP, race_concept_id INTEGER NOT NULL,
-    ethnicity_concept_id INTEGER NOT NULL, person_source_value VARCHAR(50),
-    gender_source_value VARCHAR(50));
-CREATE TABLE visit_occurrence (
-    visit_occurrence_id INTEGER PRIMARY KEY, person_id INTEGER NOT NULL,
-    visit_concept_id INTEGER NOT NULL, visit_start_date DATE NOT NULL,
-    visit_start_datetime TIMESTAMP, visit_end_date DATE NOT NULL,
-    visit_end_datetime TIMESTAMP, visit_type_concept_id INTEGER NOT NULL);
-CREATE TABLE measurement (
-    measurement_id INTEGER PRIMARY KEY, person_id INTEGER NOT NULL,
-    measurement_concept_id INTEGER NOT NULL, measurement_date DATE NOT NULL,
-    measurement_datetime TIMESTAMP, measurement_type_concept_id INTEGER NOT NULL,
-    value_as_number NUMERIC, value_as_concept_id INTEGER, unit_concept_id INTEGER,
-    visit_occurrence_id INTEGER, measurement_source_value VARCHAR(50),
-    unit_source_value VARCHAR(50));
-CREATE TABLE observation (
-    observation_id INTEGER PRIMARY KEY, person_id INTEGER NOT NULL,
-    observation_concept_id INTEGER NOT NULL, observation_date DATE NOT NULL,
-    observation_datetime TIMESTAMP, observation_type_concept_id INTEGER NOT NULL,
-    value_as_number NUMERIC, value_as_string VARCHAR(60),
-    value_as_concept_id INTEGER, visit_occurrence_id INTEGER);
-CREATE TABLE condition_occurrence (
-    condition_occurrence_id INTEGER PRIMARY KEY, person_id INTEGER NOT NULL,
-    condition_concept_id INTEGER NOT NULL, condition_start_date DATE NOT NULL,
-    condition_start_datetime TIMESTAMP, condition_type_concept_id INTEGER NOT NULL,
-    condition_source_value VARCHAR(50));
-CREATE TABLE drug_exposure (
-    drug_exposure_id INTEGER PRIMARY KEY, person_id INTEGER NOT NULL,
-    drug_concept_id INTEGER NOT NULL, drug_exposure_start_date DATE NOT NULL,
-    drug_exposure_start_datetime TIMESTAMP, drug_exposure_end_date DATE NOT NULL,
-    drug_type_concept_id INTEGER NOT NULL);
-CREATE TABLE note (
-    note_id INTEGER PRIMARY KEY, person_id INTEGER NOT NULL, note_date DATE NOT NULL,
-    note_datetime TIMESTAMP, note_type_concept_id INTEGER NOT NULL,
-    note_class_concept_id INTEGER NOT NULL, note_title VARCHAR(250),
-    note_text TEXT NOT NULL, encoding_concept_id INTEGER NOT NULL,
-    language_concept_id INTEGER NOT NULL, visit_occurrence_id INTEGER);
-"""
+TABLES: Mapping[str, str] = {
+    "person": "person_id gender_concept_id year_of_birth month_of_birth day_of_birth "
+    "birth_datetime race_concept_id ethnicity_concept_id location_id provider_id "
+    "care_site_id person_source_value gender_source_value gender_source_concept_id "
+    "race_source_value race_source_concept_id ethnicity_source_value "
+    "ethnicity_source_concept_id",
+    "visit_occurrence": "visit_occurrence_id person_id visit_concept_id "
+    "visit_start_date visit_start_datetime visit_end_date visit_end_datetime "
+    "visit_type_concept_id provider_id care_site_id visit_source_value "
+    "visit_source_concept_id admitted_from_concept_id admitted_from_source_value "
+    "discharged_to_concept_id discharged_to_source_value preceding_visit_occurrence_id",
+    "measurement": "measurement_id person_id measurement_concept_id measurement_date "
+    "measurement_datetime measurement_time measurement_type_concept_id "
+    "operator_concept_id value_as_number value_as_concept_id unit_concept_id range_low "
+    "range_high provider_id visit_occurrence_id visit_detail_id "
+    "measurement_source_value measurement_source_concept_id unit_source_value "
+    "unit_source_concept_id value_source_value measurement_event_id "
+    "meas_event_field_concept_id",
+    "observation": "observation_id person_id observation_concept_id observation_date "
+    "observation_datetime observation_type_concept_id value_as_number value_as_string "
+    "value_as_concept_id qualifier_concept_id unit_concept_id provider_id "
+    "visit_occurrence_id visit_detail_id observation_source_value "
+    "observation_source_concept_id unit_source_value qualifier_source_value "
+    "value_source_value observation_event_id obs_event_field_concept_id",
+    "condition_occurrence": "condition_occurrence_id person_id condition_concept_id "
+    "condition_start_date condition_start_datetime condition_end_date "
+    "condition_end_datetime condition_type_concept_id condition_status_concept_id "
+    "stop_reason provider_id visit_occurrence_id visit_detail_id "
+    "condition_source_value condition_source_concept_id condition_status_source_value",
+    "drug_exposure": "drug_exposure_id person_id drug_concept_id "
+    "drug_exposure_start_date drug_exposure_start_datetime drug_exposure_end_date "
+    "drug_exposure_end_datetime verbatim_end_date drug_type_concept_id stop_reason "
+    "refills quantity days_supply sig route_concept_id lot_number provider_id "
+    "visit_occurrence_id visit_detail_id drug_source_value drug_source_concept_id "
+    "route_source_value dose_unit_source_value",
+    "note": "note_id person_id note_date note_datetime note_type_concept_id "
+    "note_class_concept_id note_title note_text encoding_concept_id "
+    "language_concept_id provider_id visit_occurrence_id visit_detail_id "
+    "note_source_value note_event_id note_event_field_concept_id",
+}
+"""Every column of each table, as the model has it."""
+TYPES = (
+    ("_id", "INTEGER"),
+    ("_of_birth", "INTEGER"),
+    ("_datetime", "TIMESTAMP"),
+    ("_date", "DATE"),
+    ("value_as_number", "NUMERIC"),
+)
 RECORDED = 32817
 """EHR, as the type of every row."""
 INPATIENT, WOMAN, MAN = 9201, 8532, 8507
@@ -87,7 +93,8 @@ READMITTED, YES, NO = 2_000_000_001, 4188539, 4188540
 NOTES: Mapping[str, int] = {"note": 2_000_000_010, "abstract": 2_000_000_011}
 EARLIER = timedelta(days=700)
 
-Row = tuple[object, ...]
+Row = dict[str, object]
+Rows = dict[str, list[Row]]
 
 
 def write(path: Path, stays: Sequence[Stay]) -> None:
@@ -96,25 +103,32 @@ def write(path: Path, stays: Sequence[Stay]) -> None:
     people = {key: n for n, key in enumerate(sorted({s.person for s in stays}), 1)}
     base = sqlite3.connect(path)
     try:
-        base.executescript(TABLES)
         for table, rows in _rows(stays, people).items():
+            columns = TABLES[table].split()
+            base.execute(f"CREATE TABLE {table} ({', '.join(map(_typed, columns))})")
             _fill(base, table, rows)
         base.commit()
     finally:
         base.close()
 
 
-def _fill(base: sqlite3.Connection, table: str, rows: Iterable[Row]) -> None:
-    """Insert *rows*, each numbered before it where the table numbers its rows."""
-    numbered = [row if table == "person" else (n, *row) for n, row in enumerate(rows)]
-    marks = ", ".join("?" * len(numbered[0]))
-    base.executemany(f"INSERT INTO {table} VALUES ({marks})", numbered)  # noqa: S608 - ours
+def _typed(column: str) -> str:
+    kinds = [kind for end, kind in TYPES if column.endswith(end)]
+    return f"{column} {kinds[0] if kinds else 'VARCHAR(250)'}"
 
 
-def _rows(stays: Sequence[Stay], people: Mapping[str, int]) -> dict[str, list[Row]]:
-    rows: dict[str, list[Row]] = {"person": [], "visit_occurrence": []}
-    rows |= {"measurement": [], "observation": [], "condition_occurrence": []}
-    rows |= {"drug_exposure": [], "note": []}
+def _fill(base: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
+    """Insert *rows*, numbered from 0 where the table numbers its rows."""
+    number = TABLES[table].split()[0]
+    for place, row in enumerate(rows):
+        whole = {number: place} | row
+        marks = ", ".join(f":{name}" for name in whole)
+        text = f"INSERT INTO {table} ({', '.join(whole)}) VALUES ({marks})"  # noqa: S608 - ours
+        base.execute(text, whole)
+
+
+def _rows(stays: Sequence[Stay], people: Mapping[str, int]) -> Rows:
+    rows: Rows = {table: [] for table in TABLES}
     seen: set[str] = set()
     for visit, stay in enumerate(stays):
         person = people[stay.person]
@@ -125,43 +139,109 @@ def _rows(stays: Sequence[Stay], people: Mapping[str, int]) -> dict[str, list[Ro
     return rows
 
 
-def _person(rows: dict[str, list[Row]], person: int, stay: Stay) -> None:
+def _person(rows: Rows, person: int, stay: Stay) -> None:
     born, woman = stay.born, stay.shown["sex"] == "female"
-    gender = (WOMAN, "F") if woman else (MAN, "M")
-    birth = (born.year, born.month, born.day, f"{born} 00:00:00")
-    rows["person"].append((person, gender[0], *birth, 0, 0, stay.person, gender[1]))
-    before = _when(stay.admitted - EARLIER)
+    rows["person"].append(
+        {
+            "person_id": person,
+            "gender_concept_id": WOMAN if woman else MAN,
+            "year_of_birth": born.year,
+            "month_of_birth": born.month,
+            "day_of_birth": born.day,
+            "birth_datetime": f"{born} 00:00:00",
+            "race_concept_id": 0,
+            "ethnicity_concept_id": 0,
+            "person_source_value": stay.person,
+            "gender_source_value": "F" if woman else "M",
+        }
+    )
+    before = stay.admitted - EARLIER
     if stay.shown["diabetes"] == "yes":
         rows["condition_occurrence"].append(
-            (person, DIABETES, *before, RECORDED, "E11.9")
+            {
+                "person_id": person,
+                "condition_concept_id": DIABETES,
+                **_when("condition_start", before),
+                "condition_type_concept_id": RECORDED,
+                "condition_source_value": "E11.9",
+            }
         )
     if stay.shown["statin"] == "yes":
-        rows["drug_exposure"].append((person, STATIN, *before, before[0], RECORDED))
+        rows["drug_exposure"].append(
+            {
+                "person_id": person,
+                "drug_concept_id": STATIN,
+                **_when("drug_exposure_start", before),
+                **_when("drug_exposure_end", before),
+                "drug_type_concept_id": RECORDED,
+            }
+        )
 
 
-def _visit(rows: dict[str, list[Row]], person: int, visit: int, stay: Stay) -> None:
-    begun, taken = _when(stay.admitted), _when(stay.admitted + timedelta(minutes=40))
-    ended = _when(stay.admitted + timedelta(days=3))
-    rows["visit_occurrence"].append((person, INPATIENT, *begun, *ended, RECORDED))
+def _visit(rows: Rows, person: int, visit: int, stay: Stay) -> None:
+    about = {"person_id": person, "visit_occurrence_id": visit}
+    rows["visit_occurrence"].append(
+        {
+            **about,
+            "visit_concept_id": INPATIENT,
+            **_when("visit_start", stay.admitted),
+            **_when("visit_end", stay.admitted + timedelta(days=3)),
+            "visit_type_concept_id": RECORDED,
+        }
+    )
     for name, concept in CONCEPTS.items():
         if shown := stay.shown[name]:
             unit = stay.units[name]
-            value = (float(shown), None, UNITS[unit], visit, name, unit)
-            rows["measurement"].append((person, concept, *taken, RECORDED, *value))
-    observed = [(SMOKING, SMOKED.get(stay.shown["smoking"]), stay.shown["smoking"])]
-    outcome = stay.shown["readmitted"]
-    observed.append((READMITTED, {"yes": YES, "no": NO}.get(outcome), outcome))
-    for concept, coded, said in observed:
-        if coded:
-            said_as = (None, said, coded, visit)
-            rows["observation"].append((person, concept, *taken, RECORDED, *said_as))
-    if stay.filed:
-        texts = {"note": stay.filed.note.said, "abstract": stay.filed.abstract.said}
-        for name, said in texts.items():
-            head = (person, *taken, RECORDED, NOTES[name], f"{name} ({CANARY})")
-            rows["note"].append((*head, said, 32678, 4180186, visit))
+            measured = {
+                "value_as_number": float(shown),
+                "unit_concept_id": UNITS[unit],
+                "unit_source_value": unit,
+            }
+            rows["measurement"].append(
+                {**about, **_said("measurement", concept, stay), **measured}
+            )
+    for concept, coded in _observed(stay):
+        value = {"value_as_concept_id": coded}
+        rows["observation"].append(
+            {**about, **_said("observation", concept, stay), **value}
+        )
+    for name, concept in NOTES.items() if stay.filed else ():
+        rows["note"].append({**about, **_written(name, concept, stay)})
 
 
-def _when(moment: datetime) -> tuple[str, str]:
+def _said(table: str, concept: int, stay: Stay) -> Row:
+    """Return what, when, and how we know: taken 40 minutes after the admission."""
+    return {
+        f"{table}_concept_id": concept,
+        **_when(table, stay.admitted + timedelta(minutes=40)),
+        f"{table}_type_concept_id": RECORDED,
+    }
+
+
+def _observed(stay: Stay) -> list[tuple[int, int]]:
+    smoked = SMOKED.get(stay.shown["smoking"])
+    outcome = {"yes": YES, "no": NO}.get(stay.shown["readmitted"])
+    pairs = ((SMOKING, smoked), (READMITTED, outcome))
+    return [(concept, coded) for concept, coded in pairs if coded]
+
+
+def _written(name: str, concept: int, stay: Stay) -> Row:
+    media = stay.filed
+    texts = {"note": media.note.said, "abstract": media.abstract.said} if media else {}
+    return {
+        **_when("note", stay.admitted + timedelta(minutes=40)),
+        "note_type_concept_id": RECORDED,
+        "note_class_concept_id": concept,
+        "note_title": f"{name} ({CANARY})",
+        "note_text": texts[name],
+        "encoding_concept_id": 32678,
+        "language_concept_id": 4180186,
+    }
+
+
+def _when(of: str, moment: datetime) -> Row:
     """Return day and moment, as a database writes them."""
-    return f"{moment:%Y-%m-%d}", f"{moment:%Y-%m-%d %H:%M:%S}"
+    return {
+        f"{of}_date": f"{moment:%Y-%m-%d}",
+        f"{of}_datetime": f"{moment:%Y-%m-%d %H:%M:%S}",
+    }

@@ -92,6 +92,12 @@ def _dicom() -> ModuleType:
     return dicom
 
 
+def _png() -> ModuleType:
+    from client.sources import png  # noqa: PLC0415
+
+    return png
+
+
 def _text() -> ModuleType:
     from client.sources import text  # noqa: PLC0415
 
@@ -117,6 +123,7 @@ READERS: dict[str, Callable[[], ModuleType]] = {
     "fhir": _fhir,
     "images": _images,
     "dicom": _dicom,
+    "png": _png,
     "text": _text,
     "signals": _signals,
     "wfdb": _wfdb,
@@ -128,6 +135,7 @@ COUNTED = {
     "fhir": "mapped variables",
     "images": "mapped columns",
     "dicom": "files",
+    "png": "mapped columns",
     "text": "files",
     "signals": "mapped columns",
     "wfdb": "records",

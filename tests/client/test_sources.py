@@ -1,9 +1,6 @@
 """Whatever a hospital's records are kept in, the clean table is the same."""
 
-import os
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
