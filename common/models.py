@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from common.networks import ImageNetwork, TabularNetwork
 from common.schema import Document, Finite
 
 Ridge = Annotated[Finite, Field(ge=0.0)]
@@ -46,5 +47,8 @@ class RandomForest(Document):
     seed: int = Field(default=0, ge=0, le=2**31)
 
 
-ModelChoice = Annotated[Logistic | Poisson | RandomForest, Field(discriminator="kind")]
+ModelChoice = Annotated[
+    Logistic | Poisson | RandomForest | ImageNetwork | TabularNetwork,
+    Field(discriminator="kind"),
+]
 """Which model is fitted."""

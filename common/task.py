@@ -116,6 +116,7 @@ class Rows:
 
 
 Each = Callable[[Study, State, Rows], Array]
+Bounded = Callable[[Study, State, Rows, Array], Summands]
 Local = Callable[[Study, State, Rows], Summands]
 
 
@@ -130,12 +131,19 @@ class Noisy:
     up the people, and adds noise. ``rounds(study)`` is how often that happens: a
     constant of the study.
     ``weight`` is the task's share of mu^2 among the tasks over the same people.
+
+    Where such rows would be too many numbers to hold, there is ``bounded`` instead:
+    ``bounded(study, state, rows, bounds)`` returns the sum over the records, each
+    shortened to its bound [records], and 0 for a record that is not finite. ``sample``
+    is each person's chance to be in a round.
     """
 
-    each: Each
+    each: Each | None
     clip: Callable[[Study], float]
     rounds: Callable[[Study], int]
     weight: float
+    bounded: Bounded | None = None
+    sample: Callable[[Study], float] = lambda _study: 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +194,9 @@ def check_state(task: Task, study: Study, state: State) -> None:
             raise IntegrityError(f"the state {name} of {task.name} is not finite")
 
 
+Predict = Callable[[Study, Mapping[str, Array], Rows], Array]
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A task that learns from people, and what it then says about new ones.
@@ -193,13 +204,19 @@ class Model:
     ``carries`` are the arrays of the learned state that a prediction needs.
     ``predict(study, arrays, rows)`` returns the expected outcome of each of *rows*, in
     the form that the task saw them: a probability for a binary outcome. ``before`` are
-    the tasks that must come first.
+    the tasks that must come first. ``explain`` returns what each column of the design
+    adds for each row [records, columns + 1], the last being what everybody has: their
+    sum is the prediction on the model's own ``scale``. ``interval`` returns the ends of
+    a 95 % interval of the expected outcome [records, 2], where the model knows them.
     """
 
     fit: Task
     carries: Callable[[Study], Shapes]
-    predict: Callable[[Study, Mapping[str, Array], Rows], Array]
+    predict: Predict
     before: Callable[[Study], tuple["Task", ...]] = lambda _: ()
+    explain: Predict | None = None
+    scale: str = ""
+    interval: Predict | None = None
 
 
 def model_of(study: Study) -> Model:

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
 
-from common import __version__, costs, manifest, plan
+from common import __version__, costs, manifest, model_file, plan
+from common.model_file import Learned
 from common.study import Study
 from common.task import model_of
 from server.facts import Totals
@@ -71,6 +72,20 @@ def known(study: Study, outcome: Outcome) -> dict[str, object]:
         ],
         **(_model(study, outcome) if study.model else {}),
     }
+
+
+def model(study: Study, outcome: Outcome, made: Report) -> Learned | None:
+    """Return the model that *study* learned, with what its card says; None without."""
+    if study.model is None:
+        return None
+    about = {
+        "created": made.created.isoformat(timespec="seconds"),
+        "sites": sorted(outcome.roster),
+        "simulated": made.simulated,
+        "measures": made.findings["evaluate"],
+        "limits": list(made.limits),
+    }
+    return model_file.of(study, outcome.states, about)
 
 
 def limits(study: Study) -> list[str]:

@@ -21,6 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from common.errors import StudyError
 from common.release import Array
@@ -33,6 +34,7 @@ PIXELS = 2**19
 FEW = 4
 """A convolution of so few channels is built by rows of taps: the faster way."""
 
+Keras = Any
 Tensor = Any
 Layer = Any
 
@@ -73,7 +75,7 @@ class Slopes:
 class Clipped:
     """Sums of clipped gradients of one *model*; its last layer gives one logit."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Keras) -> None:
         """Trace nothing yet; raise StudyError for a layer without a rule, by name."""
         for layer in model.layers:
             _rule(layer)
@@ -85,6 +87,20 @@ class Clipped:
         self._traced = tf.function(
             self._step, input_signature=[pictures, floats, floats]
         )
+        self._scored = tf.function(
+            lambda images: tf.reshape(model(images), [-1]), input_signature=[pictures]
+        )
+
+    def load(self, arrays: Sequence[Array]) -> None:
+        """Take *arrays* as the weights."""
+        for each, array in zip(self.model.weights, arrays, strict=True):
+            each.assign(array)
+
+    def score(self, images: Images) -> Array:
+        """Return each record's probability."""
+        parts = [self._scored(*block) for block in self._blocks(images)]
+        logits = np.concatenate([np.zeros(0), *(each.numpy() for each in parts)])
+        return np.asarray(expit(logits[: len(images)]), dtype=np.float64)
 
     def add(self, images: Images, outcome: Array, bounds: Array) -> tuple[Array, Array]:
         """Return the sum of gradients, each shortened to its bound, and of the losses.
@@ -133,7 +149,7 @@ def _filled(part: NDArray[np.float32], lack: int) -> NDArray[np.float32]:
 
 
 def _passes(
-    model: Any, images: Tensor, outcome: Tensor
+    model: Keras, images: Tensor, outcome: Tensor
 ) -> tuple[list[Seen], Tensor, list[Tensor]]:
     """Go forward and back once; return what layers saw, losses, and their slopes."""
     seen: list[Seen] = []
