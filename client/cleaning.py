@@ -122,26 +122,32 @@ def flag(study: Study, work: Work) -> Work:
     columns = [each for each in work.frame if work.frame[each].notna().any()]
     every = pd.concat([work.frame[columns], work.keys["event"]], axis=1)
     alike = every.duplicated(keep=False)
-    same = every[alike]
-    groups = work.keys["person"][alike].groupby([same[each] for each in same])
+    same = every[alike]  # a gap is like a gap
+    by = [same[each] for each in same]
+    groups = work.keys["person"][alike].groupby(by, dropna=False)
     others = int((groups.transform("nunique") > 1).sum())
     what = "records like another person's in everything: kept, for the steward to see"
     return work.note("lookalikes", "", what, others)
 
 
 def carry(study: Study, work: Work) -> Work:
-    """Fill gaps by the same person's last value before, unless it is too old."""
+    """Fill gaps by the same person's last value before, unless it is too old.
+
+    What was carried is remembered as such: it is no measurement to carry on from.
+    """
     order = work.keys.sort_values(["person", "when"], kind="stable").index
     person, when = work.keys["person"][order], work.keys["when"][order]
     for name, days in study.cleaning.carry.items():
-        values = work.frame[name][order]
-        known = values.notna() & when.notna()
+        values, mark = work.frame[name][order], f"carried {name}"
+        marked = work.keys.get(mark, pd.Series(data=False, index=order))
+        before = marked[order].astype(bool)
+        known = values.notna() & when.notna() & ~before
         earlier = values.where(known).groupby(person).ffill()
         age = when - when.where(known).groupby(person).ffill()
         filled = values.isna() & (age <= days) & earlier.notna()
-        result = values.mask(filled, earlier).reindex(work.frame.index)
         what = f"gaps filled by the person's own value of at most {days:g} days before"
-        work = work.changed(name, result).note("carry", name, what, int(filled.sum()))
+        work = work.changed(name, values.mask(filled, earlier), {mark: filled | before})
+        work = work.note("carry", name, what, int(filled.sum()))
     return work
 
 
@@ -182,5 +188,12 @@ def _table(site: Site, study: Study, work: Work) -> Table:
         key=person.to_numpy(dtype=np.int64).view(np.uint64),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
+        site=_place(study, site.name),
         images=images[0].astype(np.float32) if images else no_images(),
     )
+
+
+def _place(study: Study, name: str) -> int:
+    """Return the place of the site called *name* among the study's, or -1."""
+    sites = study.study.sites
+    return sites.index(name) if name in sites else -1

@@ -22,7 +22,7 @@ from client.ways import Way, pictures
 from client.work import Work
 from common.errors import DataError
 from common.release import Array
-from common.schema import Number
+from common.schema import Image, Number
 from common.study import Study
 
 
@@ -103,8 +103,8 @@ def _found(way: Way, records: Records, wholes: Mapping[str, Read]) -> Found:
     count = len(records.keys)
     if way.column.absent:
         never = Count("columns", way.read, "records: never measured here", count)
-        counted = () if _again(way) else (never,)
-        return Found(np.full(count, np.nan), {}, counted)
+        once = () if _again(way) else (never,)
+        return Found(np.full(count, np.nan), {}, once)
     source = way.site.mapping.source_of(way.column)
     whole = wholes[source]
     change = whole.tallies.get(way.name, Tally())
@@ -152,7 +152,7 @@ def _own(numbers: Array, rows: NDArray[np.int64]) -> Array:
 
 def _said(way: Way, happened: Array) -> Array:
     """Return the levels that stand for something that happened, or did not."""
-    if isinstance(way.variable, Number):
+    if isinstance(way.variable, Number | Image):
         return happened
     codes = way.variable.coded
     present, otherwise = way.column.present, way.column.otherwise

@@ -22,6 +22,7 @@ Where files are named by a pattern, ``{person}`` and ``{time}`` stand for the pa
 file's name that says whose it is and when.
 """
 
+from itertools import takewhile
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -40,7 +41,21 @@ def _one_each(pattern: str) -> str:
     return pattern
 
 
-Pattern = Annotated[Text, AfterValidator(_one_each)]
+def _in_a_folder(pattern: str) -> str:
+    if not _before(pattern):
+        msg = "files stand in a folder of their own: FOLDER/…"
+        raise ValueError(msg)
+    return pattern
+
+
+def _before(pattern: str) -> str:
+    """Return the part of *pattern* before the first folder, or name, that varies."""
+    *folders, _ = pattern.split("/")
+    return "/".join(takewhile(lambda part: not set("*?[{") & set(part), folders))
+
+
+Files = Annotated[Text, AfterValidator(_in_a_folder)]
+Pattern = Annotated[Files, AfterValidator(_one_each)]
 
 
 class Texts(Document):
@@ -119,7 +134,7 @@ class Dicom(Document):
     """
 
     kind: Literal["dicom"]
-    files: Text
+    files: Files
     person: Text = "PatientID"
     modality: tuple[Text, ...] = Field(min_length=1)
     unmarked: Literal["refuse", "accept"] = "refuse"
@@ -156,6 +171,18 @@ class Png(Document):
     def called(self) -> str:
         """What errors and balances call it."""
         return self.file
+
+
+def places(source: object) -> tuple[str, ...]:
+    """Return the files and folders of a source of any kind, beside site.toml.
+
+    Of a pattern it is the folder that all its files are in.
+    """
+    said = [getattr(source, each, None) for each in ("file", "folder", "pixels")]
+    patterns = getattr(source, "files", None)
+    if isinstance(patterns, str):
+        said.append(_before(patterns))
+    return tuple(each for each in said if isinstance(each, str))
 
 
 Media = Texts | Signals | Wfdb | Dicom | Png

@@ -26,8 +26,9 @@ class Table:
     A category is the index of its level and a gap is NaN. Records of one person have
     one code in ``person``, which says nothing else, and one number in ``key``, which
     stays the same whoever else is here. ``people`` counts the people who
-    train and who test: a person's records are never on both sides.
-    ``images`` [records, height, width, channels] are from 0 to 1, none without any.
+    train and who test: a person's records are never on both sides. ``site`` is the
+    place of this site among the study's, -1 where that is not told. ``images``
+    [records, height, width, channels] are from 0 to 1, none without any.
     """
 
     values: Array
@@ -37,6 +38,7 @@ class Table:
     key: Keys
     people: dict[Split, int]
     report: tuple[Count, ...]
+    site: int = -1
     images: Images = field(default_factory=no_images)
 
     def __repr__(self) -> str:
@@ -46,8 +48,9 @@ class Table:
 
     def rows(self, split: Split) -> Rows:
         """Return the clean values and outcomes of the people who train, or who test."""
-        whole = Rows(self.values, self.outcome, self.key, self.values, self.images)
-        return whole.take(self._side(split))
+        site = np.full(len(self.values), self.site)
+        every = (self.outcome, self.key, self.values, site, self.images)
+        return Rows(self.values, *every).take(self._side(split))
 
     def persons(self, split: Split) -> NDArray[np.int64]:
         """Return the code of the person behind each of these records."""

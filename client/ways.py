@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from client.mapping import Column, Source
 from client.site import CHECK, Site
 from common.errors import StudyError
-from common.schema import Binary, Category, Image, Number, Prose
+from common.schema import Binary, Category, Image, Number, Prose, texts
 from common.study import Study
 
 Variable = Number | Category | Binary | Image
@@ -67,7 +67,7 @@ class Bucket:
 
 
 def _bucket(study: Study, variable: Variable) -> Bucket | None:
-    for text in study.texts:
+    for text in texts(study.declared):
         for place, number in enumerate(text.numbers()):
             if number.name == variable.name:
                 return Bucket(text, place)
@@ -76,7 +76,7 @@ def _bucket(study: Study, variable: Variable) -> Bucket | None:
 
 def mapped_as(study: Study, name: str) -> str:
     """Return the name that site.toml maps: for a bucket of a text, that of the text."""
-    for text in study.texts:
+    for text in texts(study.declared):
         if any(number.name == name for number in text.numbers()):
             return text.name
     return name

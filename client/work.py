@@ -41,9 +41,12 @@ class Work:
         line = (Count(step, variable, what, count),) if count else ()
         return replace(self, report=(*self.report, *line))
 
-    def changed(self, name: str, values: "pd.Series[float]") -> "Work":
-        """Return the work with other *values* of one variable."""
-        return replace(self, frame=self.frame.assign(**{name: values}))
+    def changed(
+        self, name: str, values: "pd.Series[float]", marks: dict[str, "pd.Series[bool]"]
+    ) -> "Work":
+        """Return the work with other *values* of one variable, and *marks* of it."""
+        frame, keys = self.frame.assign(**{name: values}), self.keys.assign(**marks)
+        return replace(self, frame=frame, keys=keys)
 
     def __repr__(self) -> str:
         """Return a count only: a work may end up in a log line."""

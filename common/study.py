@@ -6,14 +6,13 @@ JSON (RFC 8785), so comments and layout may change, and nothing else may.
 
 import hashlib
 from datetime import date
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import rfc8785
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from common import toml_file
+from common import asked, toml_file
 from common.analyses import Analysis
 from common.cleaning import Cleaning, Quality, require_declared
 from common.models import ModelChoice
@@ -28,9 +27,9 @@ from common.schema import (
     Name,
     Number,
     Outcome,
-    Prose,
     Text,
     Variable,
+    values,
 )
 
 SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
@@ -88,9 +87,19 @@ class Evaluation(Document):
 
 
 class Disclosure(Document):
-    """How few people a sum may stand for; a site may ask for more, never for fewer."""
+    """How few people a sum may stand for; a site may ask for more, never for fewer.
+
+    ``min_cell`` is for what is told of all sites together: a count of fewer records is
+    withheld, and so is an extreme of fewer. It is ``min_people`` unless it is said.
+    """
 
     min_people: int = Field(default=10, ge=1, le=10**9)
+    min_cell: int | None = Field(default=None, ge=1, le=10**9)
+
+    @property
+    def cell(self) -> int:
+        """The fewest records that a count, or a group in a result, may stand for."""
+        return self.min_cell or self.min_people
 
 
 class Privacy(Document):
@@ -151,32 +160,16 @@ class Study(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for check in (
-            _names,
-            _cohort,
-            _roster,
-            _honest,
-            _prediction,
-            _asked,
-            _keeps,
-            _cleaned,
-        ):
+        for check in (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps):
             check(self)
+        names = [each.name for each in self.everything]
+        require_declared(self.cleaning, self.quality, names)
         return self
 
     @property
     def variables(self) -> tuple[Number | Category, ...]:
         """What is known of a record, one value each: of a text, each of its buckets."""
-        spread = [
-            each.numbers() if isinstance(each, Prose) else (each,)
-            for each in self.declared
-        ]
-        return tuple(chain.from_iterable(spread))
-
-    @property
-    def texts(self) -> tuple[Prose, ...]:
-        """The texts among what is declared."""
-        return tuple(each for each in self.declared if isinstance(each, Prose))
+        return values(self.declared)
 
     @property
     def everything(self) -> tuple[Number | Category | Binary, ...]:
@@ -185,9 +178,8 @@ class Study(Document):
 
     def canonical(self) -> bytes:
         """Return the study as canonical JSON (RFC 8785), without what it leaves out."""
-        return rfc8785.dumps(
-            self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        )
+        said = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return rfc8785.dumps(said)
 
     def digest(self) -> str:
         """Return what a site approves: 64 hexadecimal digits."""
@@ -215,8 +207,7 @@ def _names(study: Study) -> None:
     names = [each.name for each in (*study.everything, *pictures)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        msg = f"{', '.join(twice)} is declared twice"
-        raise ValueError(msg)
+        raise ValueError(f"{', '.join(twice)} is declared twice")
 
 
 def _cohort(study: Study) -> None:
@@ -239,16 +230,10 @@ def _cohort(study: Study) -> None:
             raise ValueError(msg)
 
 
-def _cleaned(study: Study) -> None:
-    names = [each.name for each in study.everything]
-    require_declared(study.cleaning, study.quality, names)
-
-
 def _roster(study: Study) -> None:
     sites = study.study.sites
     if len(set(sites)) < len(sites):
-        msg = "a site is named twice in study.sites"
-        raise ValueError(msg)
+        raise ValueError("a site is named twice in study.sites")
     if study.rounds.quorum > len(sites):
         msg = f"a quorum of {study.rounds.quorum} of {len(sites)} invited sites"
         raise ValueError(msg)
@@ -285,21 +270,10 @@ def _prediction(study: Study) -> None:
 
 
 def _asked(study: Study) -> None:
-    """Refuse an analysis of a variable that is not declared, or is of another kind."""
-    kinds = {each.name: each.kind for each in study.everything}
-    inputs = {each.name: each.kind for each in study.variables}
-    for name in study.evaluation.subgroups if study.evaluation else ():
-        if inputs.get(name) != "category":
-            refused = ValueError(f"subgroups are declared categories: {name} is none")
-            refused.add_note("evaluation.subgroups")
-            raise refused
-    for first, second in study.analysis.chi_square or ():
-        for name in (first, second):
-            if kinds.get(name, "number") == "number":
-                what = "a number" if name in kinds else "not declared"
-                refused = ValueError(f"chi_square takes categories: {name} is {what}")
-                refused.add_note("analysis.chi_square")
-                raise refused
+    """Refuse what is asked of a variable that is not declared, or of another kind."""
+    groups = study.evaluation.subgroups if study.evaluation else ()
+    asked.subgroups(groups, study.variables)
+    asked.check(study.analysis, study.everything)
 
 
 def _keeps(study: Study) -> None:
@@ -310,6 +284,9 @@ def _keeps(study: Study) -> None:
     if model and MODELS[model.kind].private is None:
         able = [kind for kind, entry in MODELS.items() if entry.private]
         raise _unable("model.kind", model.kind, able)
+    for key in ("l1_share", "site_intercepts"):
+        if getattr(model, key, None):
+            raise _unable(f"model.{key}", key, [])
     for name in study.analysis.named():
         if ANALYSES[name].private is None:
             able = [each for each, entry in ANALYSES.items() if entry.private]

@@ -79,6 +79,7 @@ Found = Mapping[str, State]
 
 
 Keys = NDArray[np.uint64]
+Sites = NDArray[np.int64]
 Images = NDArray[np.float32]
 
 
@@ -94,14 +95,17 @@ class Rows:
     For an encoded task x is the standardised design matrix without gaps. Otherwise it
     is ``values``: the clean ones, a category as the index of its level, a gap as NaN.
     ``key`` [records] is one number for each person and says nothing else: for a draw
-    that must fall the same whenever it is made. ``images`` [records, height, width,
-    channels] are from 0 to 1, and there are none where the study declares none.
+    that must fall the same whenever it is made. ``site`` [records] is the place of the
+    record's site among the study's, -1 for a site that is not among them. ``images``
+    [records, height, width, channels] are from 0 to 1, and there are none where the
+    study declares none.
     """
 
     x: Array
     y: Array
     key: Keys = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
     values: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    site: Sites = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     images: Images = field(default_factory=no_images)
 
     def __repr__(self) -> str:
@@ -110,7 +114,7 @@ class Rows:
 
     def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> "Rows":
         """Return the *chosen* records, in that order."""
-        parts = (self.key, self.values, self.images)
+        parts = (self.key, self.values, self.site, self.images)
         rest = (part[chosen] if len(part) else part for part in parts)
         return Rows(self.x[chosen], self.y[chosen], *rest)
 
@@ -203,11 +207,12 @@ class Model:
 
     ``carries`` are the arrays of the learned state that a prediction needs.
     ``predict(study, arrays, rows)`` returns the expected outcome of each of *rows*, in
-    the form that the task saw them: a probability for a binary outcome. ``before`` are
-    the tasks that must come first. ``explain`` returns what each column of the design
-    adds for each row [records, columns + 1], the last being what everybody has: their
-    sum is the prediction on the model's own ``scale``. ``interval`` returns the ends of
-    a 95 % interval of the expected outcome [records, 2], where the model knows them.
+    the form that the task saw them: a probability for a binary outcome, one for each
+    level of a category. ``before`` are the tasks that must come first. ``explain``
+    returns what each column of the design adds for each row [records, columns + 1], the
+    last being what everybody has: their sum is the prediction on the model's own
+    ``scale``. ``interval`` returns the ends of a 95 % interval of the expected outcome
+    [records, 2], where the model knows them.
     """
 
     fit: Task

@@ -1,13 +1,14 @@
-"""The same few people in the formats of five kinds of hospital, and what is true of them.
+"""The same few people in the formats of five hospitals, and what is true of them.
 
 Everyone has one stay. Cholesterol was measured a year before, ten days before and five
-days after it began; some are ill within thirty days of it, and some had diabetes before.
+days after it began; some are ill within thirty days of it, some had diabetes before.
 """
 
 import csv
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -214,6 +215,7 @@ pick = "any"
 from_days = 0
 to_days = 30
 """
+TABLES = ("person", "visit_occurrence", "measurement", "condition_occurrence")
 SCHEMA = """
 CREATE TABLE person (person_id INTEGER, gender_concept_id INTEGER,
     year_of_birth INTEGER, month_of_birth INTEGER, day_of_birth INTEGER,
@@ -230,11 +232,7 @@ CREATE TABLE condition_occurrence (person_id INTEGER, condition_concept_id INTEG
 
 def omop_rows(everyone: list[Person]) -> dict[str, list[tuple[Any, ...]]]:
     """Return the rows of each OMOP table, in the order of its columns."""
-    rows: dict[str, list[tuple[Any, ...]]] = {
-        name: []
-        for name in ("person", "visit_occurrence", "measurement")
-        + ("condition_occurrence",)
-    }
+    rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
     units = {"mg/dL": (8840, None), "mmol/L": (0, "mmol/L")}
     for number, each in enumerate(everyone):
         born = each.born
@@ -253,11 +251,13 @@ def omop_rows(everyone: list[Person]) -> dict[str, list[tuple[Any, ...]]]:
 def omop(place: Path, everyone: list[Person]) -> Path:
     """Write a hospital whose records are an OMOP CDM in SQLite."""
     place.mkdir(parents=True, exist_ok=True)
-    with sqlite3.connect(place / "cdm.sqlite") as database:
+    (place / "cdm.sqlite").unlink(missing_ok=True)
+    with closing(sqlite3.connect(place / "cdm.sqlite")) as database, database:
         database.executescript(SCHEMA)
         for name, rows in omop_rows(everyone).items():
             marks = ", ".join("?" for _ in rows[0])
-            database.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
+            insert = f"INSERT INTO {name} VALUES ({marks})"  # noqa: S608 - our own names
+            database.executemany(insert, rows)
     text = 'site = "north"\n[sources.cdm]\nkind = "sql"\nfile = "cdm.sqlite"\n'
     return _site(place, text + OMOP)
 

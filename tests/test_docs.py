@@ -6,11 +6,30 @@ from pathlib import Path
 import click
 import pytest
 
-from client.mapping import Column, Csv, Mapping
+from client.mapping import (
+    Column,
+    Csv,
+    Fhir,
+    Index,
+    InFhir,
+    InOmop,
+    Mapping,
+    Parquet,
+    Sql,
+)
 from common import study as studies
 from common.analyses import Analysis
+from common.cleaning import Cleaning, Quality
 from common.cli import build
-from common.models import Logistic, Poisson, RandomForest
+from common.models import (
+    Linear,
+    Logistic,
+    Multinomial,
+    Poisson,
+    RandomForest,
+    RbfSvm,
+    Svm,
+)
 from common.registry import ANALYSES, MODELS
 from common.schema import Binary, Category, Number
 from common.study import (
@@ -18,7 +37,6 @@ from common.study import (
     Disclosure,
     Evaluation,
     Privacy,
-    Quality,
     Rounds,
     Rule,
     Study,
@@ -76,20 +94,31 @@ MODELS_OF_FILES = [
     Analysis,
     Binary,
     Category,
+    Cleaning,
     Column,
     Disclosure,
     Evaluation,
+    Linear,
     Mapping,
     Logistic,
+    Multinomial,
     Poisson,
     Number,
     Privacy,
     Quality,
     RandomForest,
+    RbfSvm,
     Rounds,
     Rule,
     Csv,
+    Fhir,
+    Index,
+    InFhir,
+    InOmop,
+    Parquet,
+    Sql,
     Study,
+    Svm,
 ]
 
 

@@ -66,7 +66,7 @@ def facts(resource: Resource, asked: InFhir) -> Iterator[Fact]:
 
 
 def person(resource: Resource) -> str:
-    """Return the id of the patient whom a resource is about; empty if it says none."""
+    """Return the id of the patient whom a resource is about, or nothing."""
     if resource.get("resourceType") == "Patient":
         return text(resource.get("id"))
     reference = _at(resource, "subject.reference")
@@ -156,7 +156,7 @@ def _first(resource: Resource, paths: tuple[str, ...]) -> str:
 
 
 def _at(resource: Resource, path: str) -> str:
-    """Return the text at a path such as ``period.start``; empty when it is not there."""
+    """Return the text at a path such as ``period.start``; or nothing."""
     found: object = resource
     for key in path.split("."):
         found = found.get(key) if isinstance(found, dict) else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import sqlalchemy
 from sqlalchemy import Connection, Row, TextClause
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from client.mapping import Column, Sql
 from client.raw import PART, PERSON, TIME, Parts, Place, Raw, Wanted, frame, unit_of
@@ -114,12 +115,16 @@ def _query(source: Sql, name: str, column: Column, place: Place) -> TextClause:
 def _connected(source: Sql, place: Place) -> Generator[Connection]:
     """Open the database for reading only; whatever happens is rolled back."""
     with _explained(place, source.called, ""):
-        engine = sqlalchemy.create_engine(_url(source, place), hide_parameters=True)
-        with engine.connect() as connection:
-            _read_only(connection)
-            yield connection
-            connection.rollback()
-        engine.dispose()
+        engine = sqlalchemy.create_engine(
+            _url(source, place), hide_parameters=True, poolclass=NullPool
+        )
+        connection = engine.connect()
+        _read_only(connection)
+    try:
+        yield connection
+    finally:
+        connection.rollback()
+        connection.close()
 
 
 def _read_only(connection: Connection) -> None:

@@ -212,10 +212,10 @@ def test_samples_come_back_as_they_were_written(tmp_path: Path, kind: str) -> No
 def test_a_lost_sample_is_a_gap(tmp_path: Path, kind: str, lost: int) -> None:
     samples = SAMPLES.copy()
     samples[1, 0] = lost
-    record(tmp_path, samples, kind)
+    record(tmp_path / "monitor", samples, kind)
     local = site(
         tmp_path,
-        {"kind": "wfdb", "files": "{person}.hea"},
+        {"kind": "wfdb", "files": "monitor/{person}.hea"},
         {take: {"column": "HR", "take": take} for take in ("min", "count")},
     )
     (raw,) = read(local)
@@ -243,7 +243,7 @@ def test_a_lost_sample_is_a_gap(tmp_path: Path, kind: str, lost: int) -> None:
 def test_a_damaged_record_is_said_by_its_number(
     tmp_path: Path, damage: object, match: str
 ) -> None:
-    folder = tmp_path / CANARY
+    folder = tmp_path / "monitor" / CANARY
     record(folder, SAMPLES)
     files = (folder / "a.hea").read_text(), (folder / "a.dat").read_bytes()
     header, data = damage(*files)  # type: ignore[operator]
@@ -251,12 +251,12 @@ def test_a_damaged_record_is_said_by_its_number(
     (folder / "a.dat").write_bytes(data)
     local = site(
         tmp_path,
-        {"kind": "wfdb", "files": "{person}/a.hea"},
+        {"kind": "wfdb", "files": "monitor/{person}/a.hea"},
         {"n": {"column": "HR", "take": "mean"}},
     )
     with pytest.raises(DataError, match=match) as caught:
         read(local)
-    assert "file 1 of */a.hea" in str(caught.value)
+    assert "file 1 of monitor/*/a.hea" in str(caught.value)
     assert CANARY not in str(caught.value)
 
 

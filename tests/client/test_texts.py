@@ -12,7 +12,7 @@ from client import integration, redaction
 from client import site as sites
 from client.raw import PERSON, TIME
 from common.errors import DataError, StudyError
-from common.schema import Number, Prose
+from common.schema import Number, Prose, texts
 from common.study import Study
 from tests import clinics
 from tests.places import CANARY, read, site
@@ -126,7 +126,7 @@ def test_no_file_and_no_such_column_are_told(tmp_path: Path) -> None:
 
 def test_a_text_is_its_buckets_to_every_task() -> None:
     asked = studying(PROSE)
-    (text,) = asked.texts
+    (text,) = texts(asked.declared)
     assert [each.name for each in asked.variables[-8:]] == [
         f"note_{place}" for place in range(8)
     ]

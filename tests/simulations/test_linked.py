@@ -16,7 +16,7 @@ from client import site as sites
 from client.table import Table
 from common import study as studies
 from common.errors import DataError
-from common.schema import Category, Image, Number
+from common.schema import Category, Image, Number, texts
 from common.study import Study
 from simulations import linked, patients, plain, stays, wards
 from simulations.cli import simulate
@@ -245,7 +245,7 @@ def test_the_command_writes_them_and_says_what_is_next(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "consilium simulate run" in done.output
     study = studies.read(tmp_path / "study.toml")
-    assert {each.name for each in study.texts} == set(TEXTS)
+    assert {each.name for each in texts(study.declared)} == set(TEXTS)
     assert {each.name for each in SIGNALS} < {each.name for each in study.variables}
     assert any(isinstance(each, Category) for each in study.variables)
     assert study.study.expires > date(2026, 1, 1)
