@@ -11,7 +11,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client import cleaning, columns, persons, picking, reading, tally, ways
+from client import (
+    cleaning,
+    columns,
+    persons,
+    picking,
+    reading,
+    tally,
+    ways,
+    withdrawals,
+)
 from client.raw import Arrays, Place
 from client.reading import Keys, Read, Task
 from client.records import Records, choose, frame, joins, looks, taken
@@ -50,7 +59,15 @@ def gather(site: Site, study: Study) -> Work:
         values[way.name] = found.numbers
         arrays |= found.arrays
         report.extend(found.report)
-    return Work(pd.DataFrame(values), frame(records.keys), arrays, tuple(report))
+    work = Work(pd.DataFrame(values), frame(records.keys), arrays, tuple(report))
+    return _willing(site, work)
+
+
+def _willing(site: Site, work: Work) -> Work:
+    """Leave out who withdrew, before anything else is done with the records."""
+    gone = withdrawals.read(site.home)
+    there = ~work.keys["person"].isin(gone).to_numpy()
+    return work.keep(there, "withdrawn", "", "records of people who withdrew")
 
 
 @dataclass(frozen=True, slots=True, repr=False)

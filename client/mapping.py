@@ -252,7 +252,7 @@ class Mapping(Document):
     data: Csv | None = None
     sources: dict[Name, Source] = Field(default={})
     index: Index | None = None
-    columns: dict[Name, Column]
+    columns: dict[Name, Column] = Field(default={})
     approved: tuple[str, ...] | None = None
     home: Text | None = None
     min_people: int = Field(default=10, ge=1)

@@ -57,6 +57,13 @@ def probe(source: Csv, wanted: Wanted, place: Place) -> int:
     return len({column for _, column in export.named.values()})
 
 
+def names(source: Csv, place: Place) -> list[str]:
+    """Return the header; read no record."""
+    export = Export(source, {}, place)
+    with _explained(export), _opened(export) as file:
+        return _header(export, _lines(source, file))
+
+
 def _part(export: Export, rows: list[tuple[int, tuple[str, ...]]]) -> Raw:
     """Return *rows* as cells; the reader's tuples are gone when this returns."""
     columns = [*zip(*(cells for _, cells in rows), strict=True)] if rows else []

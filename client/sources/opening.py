@@ -27,6 +27,15 @@ def probe(site: Site) -> tuple[str, ...]:
     return tuple(_probe(Place(site, name)) for name in site.mapping.named)
 
 
+def names(place: Place) -> list[str]:
+    """Return every column of a table, mapped or not; no record is read.
+
+    Only for a guess at a mapping, on the steward's own screen.
+    """
+    found: list[str] = _reader(place).names(_source(place), place)
+    return found
+
+
 def _probe(place: Place) -> str:
     mapping = place.site.mapping
     wanted = {

@@ -66,6 +66,14 @@ def probe(source: Parquet, wanted: Wanted, place: Place) -> int:
     return len({column for _, column in columns_of(source, wanted).values()})
 
 
+def names(source: Parquet, place: Place) -> list[str]:
+    """Return the columns of the first file; read no row."""
+    folder = Folder(source, place)
+    path = _present(folder)[0]
+    with _explained(folder, path), files.ParquetFile(path) as file:
+        return list(file.schema_arrow.names)
+
+
 def _present(folder: Folder) -> list[Path]:
     found = folder.files
     if not found:
