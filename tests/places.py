@@ -1,6 +1,6 @@
 """Sources of a hospital for tests of their readers: a folder, and a site.toml of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from client import site as sites
 from client.raw import Place, Raw
 from client.site import Site
 from client.sources import opening
+from common.errors import DataError
 from common.schema import Image
 
 CANARY = "Zugvogel-77-kanarie"
@@ -30,6 +31,15 @@ def site(
 def read(local: Site, image: Image | None = None) -> list[Raw]:
     """Return every part of what the source says of all that is mapped."""
     return [*opening.read(Place(local, "it", image), local.mapping.columns)]
+
+
+def refusal(call: Callable[[], object]) -> str:
+    """Return what a reader says when it refuses; nothing when it reads."""
+    try:
+        call()
+    except DataError as no:
+        return str(no)
+    return ""
 
 
 def _pairs(table: Mapping[str, Any]) -> list[str]:

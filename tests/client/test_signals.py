@@ -3,6 +3,7 @@
 import struct
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from client.raw import PERSON, TIME
 from client.waveform import Malformed
 from client.windows import TAKES, Samples
 from common.errors import DataError
-from tests.places import CANARY, read, site
+from tests.places import CANARY, read, refusal, site
 
 WIDE = {
     "kind": "signals",
@@ -271,6 +272,31 @@ def test_any_header_and_any_samples_are_malformed_or_a_record(
             head = waveform.header(said)
             for _, channels in head.files():
                 waveform.signals(head, data, channels)
+
+
+CELLS = some.one_of(
+    some.sampled_from([CANARY, '"', ",", "", "NaN", "-", "1e999", "0x1", "nan", "٣"]),
+    some.sampled_from(["2024-01-01T10:00", "9999-99-99", "70", "HR", "\ufeff", "\0"]),
+    some.text(max_size=5),
+)
+ROWS = some.lists(some.lists(CELLS, min_size=1, max_size=6), max_size=8)
+
+
+@given(ROWS, some.sampled_from(["utf-8", "latin-1", "utf-16"]), long=some.booleans())
+@settings(deadline=None, max_examples=80)
+def test_any_lines_are_windows_or_one_sentence_without_a_cell(
+    rows: list[list[str]], encoding: str, *, long: bool
+) -> None:
+    """Quotes, spellings of nothing, other encodings, times that are none."""
+    header = "who,from,at,channel,value" if long else "who,from,at,HR,SpO2"
+    text = "\n".join([header, *(",".join(row) for row in rows)]) + "\n"
+    with TemporaryDirectory() as folder:
+        local = site(Path(folder), LONG if long else WIDE, COLUMNS)
+        content = text.encode(encoding, errors="replace")
+        (Path(folder) / "monitor.csv").write_bytes(content)
+        said = refusal(lambda: read(local))
+    assert CANARY not in said
+    assert not said or "site.toml" in said
 
 
 def test_samples_do_not_print_themselves() -> None:

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from common.errors import DataError, StudyError
 from common.schema import Number, Prose, texts
 from common.study import Study
 from tests import clinics
-from tests.places import CANARY, read, site
+from tests.places import CANARY, read, refusal, site
 
 FILES = {"kind": "text", "files": "notes/{person}_{time}.txt", "dates": "%Y%m%d"}
 COLUMN = {"note": {"column": "text"}}
@@ -196,3 +197,14 @@ def test_every_bucket_is_within_its_declared_range(buckets: int, text: str) -> N
     row = redaction.hashed([text], buckets, 1)
     assert ((row >= low) & (row <= high)).all()
     assert len(prose.numbers()) == buckets
+
+
+@given(some.binary(max_size=60), some.sampled_from(["utf-8", "latin-1", "utf-16"]))
+@settings(deadline=None, max_examples=40)
+def test_any_bytes_are_a_text_or_one_sentence(noise: bytes, encoding: str) -> None:
+    with TemporaryDirectory() as folder:
+        local = site(Path(folder), {**FILES, "encoding": encoding}, COLUMN)
+        notes(Path(folder), {f"{CANARY}_20240101": CANARY.encode() + noise})
+        said = refusal(lambda: read(local))
+    assert CANARY not in said
+    assert not said or "file 1 of notes/*_*.txt" in said

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from click.testing import CliRunner
 
 from client import integration, redaction
 from client import site as sites
+from client.cli import client
 from client.table import Table
 from common import study as studies
 from common.errors import DataError
@@ -144,6 +144,22 @@ def test_no_person_is_in_a_table_or_a_report(world: World) -> None:
     assert not said_in(said, world)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_no_person_is_in_what_a_steward_sees_or_a_log_holds(
+    world: World, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All that a check prints, in words and as JSON, and all that it logs."""
+    study, path = world.place / "study.toml", world.place / name / "site.toml"
+    asked = ["check", "--study", str(study), "--site", str(path)]
+    with caplog.at_level("DEBUG"):
+        ways = ([], ["--json"]) if name == "dunmere" else ([],)
+        said = [CliRunner().invoke(client, [*asked, *more]) for more in ways]
+    assert not any(each.exit_code for each in said), said[0].output
+    assert "heart_rate_mean" in said[0].output
+    whole = "".join(each.output for each in said) + caplog.text
+    assert not said_in(whole, world)
+
+
 def test_every_name_that_was_planted_is_in_some_file(world: World) -> None:
     """The canary is there to be found: a test that looks for it can fail."""
     held = [name for name, content in files(world.place).items() if holds(content)]
@@ -191,12 +207,23 @@ def test_every_identifier_in_a_text_is_found(world: World) -> None:
             assert redaction.redacted(text.said) == text.masked
 
 
-def test_same_seed_gives_the_same_bytes(world: World, tmp_path: Path) -> None:
+def test_the_command_writes_the_same_bytes_for_the_same_seed(
+    world: World, tmp_path: Path
+) -> None:
     """Also of databases, archives, DICOM and Parquet."""
-    linked.write(tmp_path, 1)
+    done = CliRunner().invoke(simulate, ["hospitals", str(tmp_path), "--sources=all"])
+    assert done.exit_code == 0, done.output
+    assert "consilium simulate run" in done.output
     ours, again = files(world.place), files(tmp_path)
     assert ours.keys() == again.keys()
     assert [name for name in ours if ours[name] != again[name]] == []
+
+
+def test_the_study_declares_what_five_kinds_of_source_hold(world: World) -> None:
+    assert {each.name for each in texts(world.study.declared)} == set(TEXTS)
+    names = {each.name for each in world.study.variables}
+    assert {each.name for each in SIGNALS} < names
+    assert any(isinstance(each, Category) for each in world.study.variables)
 
 
 def test_hospitals_are_not_identically_distributed(world: World) -> None:
@@ -236,16 +263,3 @@ def test_invented_people_have_the_published_marginals() -> None:
     ):
         found = np.mean([each.values[name] == level for each in everyone])
         assert found == pytest.approx(share, abs=0.025), name
-
-
-def test_the_command_writes_them_and_says_what_is_next(tmp_path: Path) -> None:
-    done = CliRunner().invoke(
-        simulate, ["hospitals", str(tmp_path), "--sources", "all"]
-    )
-    assert done.exit_code == 0, done.output
-    assert "consilium simulate run" in done.output
-    study = studies.read(tmp_path / "study.toml")
-    assert {each.name for each in texts(study.declared)} == set(TEXTS)
-    assert {each.name for each in SIGNALS} < {each.name for each in study.variables}
-    assert any(isinstance(each, Category) for each in study.variables)
-    assert study.study.expires > date(2026, 1, 1)
