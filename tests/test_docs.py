@@ -17,6 +17,7 @@ from client.mapping import (
     Parquet,
     Sql,
 )
+from client.media import Dicom, Png, Signals, Texts, Wfdb
 from common import study as studies
 from common.analyses import Analysis
 from common.cleaning import Cleaning, Quality
@@ -31,7 +32,7 @@ from common.models import (
     Svm,
 )
 from common.registry import ANALYSES, MODELS
-from common.schema import Binary, Category, Number
+from common.schema import Binary, Category, Number, Prose
 from common.study import (
     About,
     Disclosure,
@@ -111,6 +112,12 @@ MODELS_OF_FILES = [
     Rounds,
     Rule,
     Csv,
+    Dicom,
+    Png,
+    Prose,
+    Signals,
+    Texts,
+    Wfdb,
     Fhir,
     Index,
     InFhir,
@@ -124,9 +131,11 @@ MODELS_OF_FILES = [
 
 @pytest.mark.parametrize("model", MODELS_OF_FILES, ids=lambda model: model.__name__)
 def test_every_setting_is_documented(model: type) -> None:
-    page = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
-    for name in model.model_fields:
-        assert re.search(rf"[`\[.]{name}[`\].\s]", page), name
+    media = model.__module__ == Dicom.__module__
+    page = (ROOT / "docs" / ("sources.md" if media else "files.md")).read_text("utf-8")
+    for name, field in model.model_fields.items():
+        written = field.alias or name
+        assert re.search(rf"[`\[.]{written}[`\].\s]", page), written
 
 
 def test_every_model_is_documented() -> None:

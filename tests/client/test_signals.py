@@ -279,10 +279,11 @@ CELLS = some.one_of(
     some.sampled_from(["2024-01-01T10:00", "9999-99-99", "70", "HR", "\ufeff", "\0"]),
     some.text(max_size=5),
 )
+ENCODINGS = some.sampled_from(["utf-8", "latin-1", "utf-16"])
 ROWS = some.lists(some.lists(CELLS, min_size=1, max_size=6), max_size=8)
 
 
-@given(ROWS, some.sampled_from(["utf-8", "latin-1", "utf-16"]), long=some.booleans())
+@given(rows=ROWS, encoding=ENCODINGS, long=some.booleans())
 @settings(deadline=None, max_examples=80)
 def test_any_lines_are_windows_or_one_sentence_without_a_cell(
     rows: list[list[str]], encoding: str, *, long: bool
