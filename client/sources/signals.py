@@ -117,18 +117,21 @@ def _recording(
     source: Signals, place: Place, raw: Raw, known: Recordings
 ) -> NDArray[np.int64]:
     """Return which recording each line belongs to; note those that are new."""
-    person = raw.cells[PERSON].str.strip()
-    event = (
-        raw.cells[TIME].str.strip() if source.event_time else person.map(lambda _: "")
-    )
-    codes, keys = pd.factorize(pd.MultiIndex.from_arrays([person, event]))
-    begun = _times(source, place, raw, event) if source.event_time else None
+    whose, people = pd.factorize(raw.cells[PERSON].str.strip())
+    which, events = np.zeros(len(whose), dtype=np.int64), pd.Index([""])
+    if source.event_time:
+        which, events = pd.factorize(raw.cells[TIME].str.strip())
+    codes, pairs = pd.factorize(whose * len(events) + which)
     first = np.unique(codes, return_index=True)[1]
+    begun = np.full(len(first), np.nan)
+    if source.event_time:
+        begun = _times(source, place, raw, raw.cells[TIME].iloc[first])
     places = []
-    for row, key in zip(first.tolist(), keys, strict=True):
+    for number, (row, pair) in enumerate(zip(first.tolist(), pairs, strict=True)):
+        key = str(people[pair // len(events)]), str(events[pair % len(events)])
         if key not in known.numbers:
             known.numbers[key] = len(known.numbers)
-            known.begun.append(np.nan if begun is None else float(begun[row]))
+            known.begun.append(float(begun[number]))
             known.lines.append(int(raw.cells.index[row]))
         places.append(known.numbers[key])
     return np.array(places, dtype=np.int64)[codes]
