@@ -57,19 +57,30 @@ def distinct(study: Study, work: Work) -> Work:
 
     Where the study says so, two that contradict each other both stay, and are counted.
     """
-    every = pd.concat([work.frame, work.keys[EVENT]], axis=1)
-    again = every.duplicated(keep="last").to_numpy()
+    shared = work.keys.duplicated(subset=EVENT, keep=False).to_numpy()
+    every = pd.concat([work.frame, work.keys[EVENT]], axis=1)[shared]
+    again = np.zeros(len(shared), dtype=np.bool_)
+    again[shared] = every.duplicated(keep="last").to_numpy()
     step, same = "duplicates", "registered twice with the same content"
     work = work.keep(~again, step, "", same)
-    order = work.frame.notna().sum(axis=1).sort_values(kind="stable").index
-    last = ~work.keys.loc[order].duplicated(subset=EVENT, keep="last")
-    kept = last.reindex(work.frame.index).to_numpy()
+    kept = _most_complete(work)
     if study.cleaning.conflicts == "both":
         against = _contradicting(work)
         what = "records that contradict another of the same person and event: kept"
         work, kept = work.note(step, "", what, int(against.sum())), kept | against
     other = "registered twice with other content: the most complete is kept"
     return work.keep(kept, step, "", other)
+
+
+def _most_complete(work: Work) -> Flags:
+    """Return the fullest record of each person and event; of equals the last."""
+    shared = work.keys.duplicated(subset=EVENT, keep=False).to_numpy()
+    keys, full = work.keys[shared], work.frame[shared].notna().sum(axis=1)
+    order = full.sort_values(kind="stable").index
+    last = ~keys.loc[order].duplicated(subset=EVENT, keep="last")
+    kept = ~shared
+    kept[shared] = last.reindex(keys.index).to_numpy()
+    return kept
 
 
 def _contradicting(work: Work) -> Flags:
@@ -118,11 +129,10 @@ def flag(study: Study, work: Work) -> Work:
     del study
     columns = [each for each in work.frame if work.frame[each].notna().any()]
     every = pd.concat([work.frame[columns], work.keys["event"]], axis=1)
-    alike = every.duplicated(keep=False)
-    same = every[alike]  # a gap is like a gap
-    by = [same[each] for each in same]
-    groups = work.keys["person"][alike].groupby(by, dropna=False)
-    others = int((groups.transform("nunique") > 1).sum())
+    content = pd.util.hash_pandas_object(every, index=False)  # a gap is like a gap
+    person = work.keys["person"].groupby(content)
+    several = person.transform("min") != person.transform("max")
+    others = int(several.sum())
     what = "records like another person's in everything: kept, for the steward to see"
     return work.note("lookalikes", "", what, others)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from client import columns, persons
 from client.columns import Flags, Said
 from client.lines import line_of
-from client.persons import Persons
+from client.persons import Numbers, Persons
 from client.raw import PERSON, SPLIT, TIME, Arrays, Place, Raw
 from client.sources import opening
 from client.tally import Tally
@@ -160,13 +160,14 @@ def _codes(task: Task) -> tuple[str, ...]:
 
 def _keys(task: Task, secret: bytes, raw: Raw) -> Keys:
     number = _text(task, raw, PERSON)
-    who = persons.pseudonyms(secret, number)
     plain = persons.folded(number)
     other = (plain != number).to_numpy(dtype=np.bool_)
+    numbers = persons.numbers(number)
+    who = persons.pseudonyms(secret, numbers)
     alike = who.copy()
-    alike[other] = persons.pseudonyms(secret, plain[other])
+    alike[other] = persons.pseudonyms(secret, persons.numbers(plain[other]))
     event, when = _events(task, raw)
-    return Keys(who, alike, event, when, _trains(task, raw, number))
+    return Keys(who, alike, event, when, _trains(task, raw, numbers))
 
 
 def _text(task: Task, raw: Raw, key: str) -> "pd.Series[str]":
@@ -203,15 +204,15 @@ def _days(task: Task, raw: Raw, time: "pd.Series[str]") -> Array:
     return days
 
 
-def _trains(task: Task, raw: Raw, number: "pd.Series[str]") -> Flags:
+def _trains(task: Task, raw: Raw, of: Numbers) -> Flags:
     """Return who trains: everyone, whom the source names, or by a hash of who."""
     evaluation = task.study.evaluation
     if evaluation is None:
-        return np.ones(len(number), dtype=np.bool_)
+        return np.ones(len(of.codes), dtype=np.bool_)
     if evaluation.test != "declared":
-        return persons.draws(evaluation.seed, number) >= evaluation.test
+        return persons.draws(evaluation.seed, of) >= evaluation.test
     if SPLIT not in raw.cells:
-        return np.ones(len(number), dtype=np.bool_)
+        return np.ones(len(of.codes), dtype=np.bool_)
     said = _text(task, raw, SPLIT)
     other = ~said.isin(["train", "test"])
     if other.any():

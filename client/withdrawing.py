@@ -49,7 +49,8 @@ def withdraw(terminal: Terminal, path: Path, number: str) -> None:
     """Leave the person of this *number* out of every table from now on."""
     at = desk.sit(path)
     secret = persons.key(at.home)
-    (who,) = persons.pseudonyms(secret, pd.Series([number.strip()], dtype="str"))
+    asked = persons.numbers(pd.Series([number.strip()], dtype="str"))
+    (who,) = persons.pseudonyms(secret, asked)
     if who == persons.NOBODY:
         raise UsageError("which person?", fix="the number as the records have it")
     used = tuple(_used(at, int(who)))
