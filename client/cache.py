@@ -145,7 +145,7 @@ def _packed(table: Table) -> bytes:
             words[each.name] = value
     stream = io.BytesIO()
     said = np.frombuffer(json.dumps(words).encode(), dtype=np.uint8)
-    np.savez(stream, words=said, **arrays)
+    np.savez(stream, words=said, **arrays)  # type: ignore[arg-type] # of the stubs
     return stream.getvalue()
 
 
@@ -157,7 +157,7 @@ def _unpacked(content: bytes) -> Table:
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         words = json.loads(archive["words"].tobytes())
         mapped = words.pop("mapped", {})
-        known = {
+        known: dict[str, Any] = {
             name: {key: archive[f"{name}/{key}"] for key in keys}
             for name, keys in mapped.items()
         }

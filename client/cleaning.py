@@ -30,10 +30,14 @@ def clean(site: Site, study: Study, work: Work) -> Table:
     Raises DataError, without a value in it, when too much is missing, or a person would
     train and test.
     """
+    outside = 0
     for name in study.cleaning.steps:
-        work = STEPS[name](study, work)
+        before, work = work, STEPS[name](study, work)
+        if name == "cohort":
+            lost = before.keys["person"].nunique() - work.keys["person"].nunique()
+            outside += lost
     quality.require(site, study, work)
-    return _table(site, study, work)
+    return _table(site, study, work, outside)
 
 
 def identify(study: Study, work: Work) -> Work:
@@ -168,7 +172,7 @@ STEPS: dict[Step, Callable[[Study, Work], Work]] = {
 }
 
 
-def _table(site: Site, study: Study, work: Work) -> Table:
+def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     """Hand over plain arrays, each person on one side."""
     train = work.keys["trains"].to_numpy(dtype=np.bool_)
     person = work.keys["person"]
@@ -190,10 +194,11 @@ def _table(site: Site, study: Study, work: Work) -> Table:
         outcome=work.frame[outcome].to_numpy(dtype=np.float64),
         train=train,
         person=pd.factorize(person)[0].astype(np.int64),
-        key=person.to_numpy(dtype=np.int64).view(np.uint64),
+        key=work.keys["key"].to_numpy(dtype=np.uint64),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
         site=_place(study, site.name),
+        outside=outside,
     )
 
 

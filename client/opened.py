@@ -9,7 +9,7 @@ from datetime import date
 
 from client import approvals, cache, site, withdrawals
 from client.chain import Entry
-from client.memory import Memory
+from client.memory import NOT_OPEN, Memory
 from client.site import Site
 from client.table import Table
 from client.training import Design
@@ -75,9 +75,10 @@ class Shelf:
         if found is None:
             raise Refusal(
                 "a round was asked of a study that is not open here",
+                told=NOT_OPEN,
                 likely="this site restarted, never admitted the study, or somebody "
                 "withdrew",
-                then="consilium client check",
+                fix="none is needed: the aggregator opens the study again and goes on",
             )
         return found
 

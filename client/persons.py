@@ -70,13 +70,25 @@ def draws(seed: int, of: Numbers) -> NDArray[np.float64]:
 
     Public, for whoever knows the person's number: it is used at once and not kept.
     """
-    digests = [hashlib.sha256(f"{seed}:{n}".encode()).digest() for n in of.known]
-    return (_heads(digests) / 2**64)[of.codes]
+    return (_hashed(str(seed), of) / 2**64)[of.codes]
+
+
+def keys(of: Numbers) -> NDArray[np.uint64]:
+    """Return 64 bits for each number: by them a model draws whom a part of it sees.
+
+    They are the same whatever the site's key, so that a study can be repeated and every
+    engine gives the same model. They stay in the table and go with it.
+    """
+    return _hashed("key", of)[of.codes]
 
 
 def folded(numbers: "pd.Series[str]") -> "pd.Series[str]":
     """Return the numbers without case and leading zeros."""
     return numbers.str.casefold().str.lstrip("0")
+
+
+def _hashed(what: str, of: Numbers) -> NDArray[np.uint64]:
+    return _heads([hashlib.sha256(f"{what}:{n}".encode()).digest() for n in of.known])
 
 
 def _heads(digests: list[bytes]) -> NDArray[np.uint64]:

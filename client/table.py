@@ -27,7 +27,8 @@ class Table:
     one code in ``person``, which says nothing else, and one number in ``key``, which
     stays the same whoever else is here. ``people`` counts the people who
     train and who test: a person's records are never on both sides. ``site`` is the
-    place of this site among the study's, -1 where that is not told.
+    place of this site among the study's, -1 where that is not told. ``outside`` counts
+    those whom only the cohort leaves out.
     """
 
     values: Array
@@ -38,6 +39,7 @@ class Table:
     people: dict[Split, int]
     report: tuple[Count, ...]
     site: int = -1
+    outside: int = 0
 
     def __repr__(self) -> str:
         """Return counts only: a table may end up in a log line."""

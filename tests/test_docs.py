@@ -18,9 +18,10 @@ from client.mapping import (
     Sql,
 )
 from common import study as studies
-from common.analyses import Analysis
+from common.analyses import Analysis, Clusters, TreatmentEffect
 from common.cleaning import Cleaning, Quality
 from common.cli import build
+from common.disclosure import Disclosure
 from common.models import (
     Linear,
     Logistic,
@@ -34,7 +35,6 @@ from common.registry import ANALYSES, MODELS
 from common.schema import Binary, Category, Number
 from common.study import (
     About,
-    Disclosure,
     Evaluation,
     Privacy,
     Rounds,
@@ -94,6 +94,7 @@ MODELS_OF_FILES = [
     Analysis,
     Binary,
     Category,
+    Clusters,
     Cleaning,
     Column,
     Disclosure,
@@ -118,6 +119,7 @@ MODELS_OF_FILES = [
     Parquet,
     Sql,
     Study,
+    TreatmentEffect,
     Svm,
 ]
 
