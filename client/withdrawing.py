@@ -68,12 +68,12 @@ def withdraw(terminal: Terminal, path: Path, number: str) -> None:
 
 def _used(at: Desk, number: str) -> list[Used]:
     """Return the studies that left sums while the person was among their records."""
-    (who,) = persons.keys(pd.Series([number], dtype="str"))
+    (key,) = persons.keys(persons.numbers(pd.Series([number], dtype="str")))
     left = [each.digest for each in at.entries() if each.kind == "released"]
     found = []
     known = [*home.stored(home.approved(at.home)), *home.stored(home.inbox(at.home))]
     for study in {each.digest(): each for each in known}.values():
         count = left.count(study.digest())
-        if count and int(who) in _people(at, study):
+        if count and key in integration.table(at.site, study).key:
             found.append(Used(study, count, study.privacy == "none"))
     return found
