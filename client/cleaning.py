@@ -31,10 +31,14 @@ def clean(site: Site, study: Study, work: Work) -> Table:
     Raises DataError, without a value in it, when too much is missing, or a person would
     train and test.
     """
+    outside = 0
     for name in study.cleaning.steps:
-        work = STEPS[name](study, work)
+        before, work = work, STEPS[name](study, work)
+        if name == "cohort":
+            lost = before.keys["person"].nunique() - work.keys["person"].nunique()
+            outside += lost
     quality.require(site, study, work)
-    return _table(site, study, work)
+    return _table(site, study, work, outside)
 
 
 def identify(study: Study, work: Work) -> Work:
@@ -58,19 +62,30 @@ def distinct(study: Study, work: Work) -> Work:
 
     Where the study says so, two that contradict each other both stay, and are counted.
     """
-    every = pd.concat([work.frame, work.keys[EVENT]], axis=1)
-    again = every.duplicated(keep="last").to_numpy()
+    shared = work.keys.duplicated(subset=EVENT, keep=False).to_numpy()
+    every = pd.concat([work.frame, work.keys[EVENT]], axis=1)[shared]
+    again = np.zeros(len(shared), dtype=np.bool_)
+    again[shared] = every.duplicated(keep="last").to_numpy()
     step, same = "duplicates", "registered twice with the same content"
     work = work.keep(~again, step, "", same)
-    order = work.frame.notna().sum(axis=1).sort_values(kind="stable").index
-    last = ~work.keys.loc[order].duplicated(subset=EVENT, keep="last")
-    kept = last.reindex(work.frame.index).to_numpy()
+    kept = _most_complete(work)
     if study.cleaning.conflicts == "both":
         against = _contradicting(work)
         what = "records that contradict another of the same person and event: kept"
         work, kept = work.note(step, "", what, int(against.sum())), kept | against
     other = "registered twice with other content: the most complete is kept"
     return work.keep(kept, step, "", other)
+
+
+def _most_complete(work: Work) -> Flags:
+    """Return the fullest record of each person and event; of equals the last."""
+    shared = work.keys.duplicated(subset=EVENT, keep=False).to_numpy()
+    keys, full = work.keys[shared], work.frame[shared].notna().sum(axis=1)
+    order = full.sort_values(kind="stable").index
+    last = ~keys.loc[order].duplicated(subset=EVENT, keep="last")
+    kept = ~shared
+    kept[shared] = last.reindex(keys.index).to_numpy()
+    return kept
 
 
 def _contradicting(work: Work) -> Flags:
@@ -121,11 +136,10 @@ def flag(study: Study, work: Work) -> Work:
         return work  # two people are told apart by their pictures
     columns = [each for each in work.frame if work.frame[each].notna().any()]
     every = pd.concat([work.frame[columns], work.keys["event"]], axis=1)
-    alike = every.duplicated(keep=False)
-    same = every[alike]  # a gap is like a gap
-    by = [same[each] for each in same]
-    groups = work.keys["person"][alike].groupby(by, dropna=False)
-    others = int((groups.transform("nunique") > 1).sum())
+    content = pd.util.hash_pandas_object(every, index=False)  # a gap is like a gap
+    person = work.keys["person"].groupby(content)
+    several = person.transform("min") != person.transform("max")
+    others = int(several.sum())
     what = "records like another person's in everything: kept, for the steward to see"
     return work.note("lookalikes", "", what, others)
 
@@ -161,7 +175,7 @@ STEPS: dict[Step, Callable[[Study, Work], Work]] = {
 }
 
 
-def _table(site: Site, study: Study, work: Work) -> Table:
+def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     """Hand over plain arrays, each person on one side."""
     pictured = ways.pictures(study)
     train = work.keys["trains"].to_numpy(dtype=np.bool_)
@@ -185,10 +199,11 @@ def _table(site: Site, study: Study, work: Work) -> Table:
         outcome=work.frame[outcome].to_numpy(dtype=np.float64),
         train=train,
         person=pd.factorize(person)[0].astype(np.int64),
-        key=person.to_numpy(dtype=np.int64).view(np.uint64),
+        key=work.keys["key"].to_numpy(dtype=np.uint64),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
         site=_place(study, site.name),
+        outside=outside,
         images=images[0].astype(np.float32) if images else no_images(),
     )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from client import columns, persons, texts
 from client.columns import Flags, Said
 from client.lines import line_of
-from client.persons import Persons
+from client.persons import Numbers, Persons
 from client.raw import PERSON, SPLIT, TIME, Arrays, Place, Raw
 from client.sources import opening
 from client.tally import Tally
@@ -28,7 +28,8 @@ class Keys:
     """Of every record: who, which event, when (in days since 1970), and on which side.
 
     ``folded`` is the person as others may have typed it: without case and zeros.
-    ``person`` is NOBODY, ``event`` 0 and ``when`` NaN where the record does not say.
+    ``person`` is NOBODY, ``event`` 0 and ``when`` NaN where the record does not say;
+    ``key`` is what draws go by.
     """
 
     person: Persons
@@ -36,6 +37,7 @@ class Keys:
     event: NDArray[np.int64]
     when: Array
     trains: Flags
+    key: NDArray[np.uint64]
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -109,7 +111,7 @@ def read(task: Task, secret: bytes) -> Read:
 
 
 def _plain(keys: Keys) -> tuple[NDArray[np.generic], ...]:
-    return keys.person, keys.folded, keys.event, keys.when, keys.trains
+    return keys.person, keys.folded, keys.event, keys.when, keys.trains, keys.key
 
 
 def _said(parts: list[Read], name: str) -> Said:
@@ -162,13 +164,15 @@ def _codes(task: Task) -> tuple[str, ...]:
 
 def _keys(task: Task, secret: bytes, raw: Raw) -> Keys:
     number = _text(task, raw, PERSON)
-    who = persons.pseudonyms(secret, number)
     plain = persons.folded(number)
     other = (plain != number).to_numpy(dtype=np.bool_)
+    numbers = persons.numbers(number)
+    who = persons.pseudonyms(secret, numbers)
     alike = who.copy()
-    alike[other] = persons.pseudonyms(secret, plain[other])
+    alike[other] = persons.pseudonyms(secret, persons.numbers(plain[other]))
     event, when = _events(task, raw)
-    return Keys(who, alike, event, when, _trains(task, raw, number))
+    sides = _trains(task, raw, numbers)
+    return Keys(who, alike, event, when, sides, persons.keys(numbers))
 
 
 def _text(task: Task, raw: Raw, key: str) -> "pd.Series[str]":
@@ -205,15 +209,15 @@ def _days(task: Task, raw: Raw, time: "pd.Series[str]") -> Array:
     return days
 
 
-def _trains(task: Task, raw: Raw, number: "pd.Series[str]") -> Flags:
+def _trains(task: Task, raw: Raw, of: Numbers) -> Flags:
     """Return who trains: everyone, whom the source names, or by a hash of who."""
     evaluation = task.study.evaluation
     if evaluation is None:
-        return np.ones(len(number), dtype=np.bool_)
+        return np.ones(len(of.codes), dtype=np.bool_)
     if evaluation.test != "declared":
-        return persons.draws(evaluation.seed, number) >= evaluation.test
+        return persons.draws(evaluation.seed, of) >= evaluation.test
     if SPLIT not in raw.cells:
-        return np.ones(len(number), dtype=np.bool_)
+        return np.ones(len(of.codes), dtype=np.bool_)
     said = _text(task, raw, SPLIT)
     other = ~said.isin(["train", "test"])
     if other.any():

@@ -27,8 +27,9 @@ class Table:
     one code in ``person``, which says nothing else, and one number in ``key``, which
     stays the same whoever else is here. ``people`` counts the people who
     train and who test: a person's records are never on both sides. ``site`` is the
-    place of this site among the study's, -1 where that is not told. ``images``
-    [records, height, width, channels] are from 0 to 1, none without any.
+    place of this site among the study's, -1 where that is not told. ``outside`` counts
+    those whom only the cohort leaves out. ``images`` [records, height, width, channels]
+    are from 0 to 1, none without any.
     """
 
     values: Array
@@ -39,6 +40,7 @@ class Table:
     people: dict[Split, int]
     report: tuple[Count, ...]
     site: int = -1
+    outside: int = 0
     images: Images = field(default_factory=no_images)
 
     def __repr__(self) -> str:

@@ -24,6 +24,19 @@ class Clusters(Document):
     seed: int = Field(default=0, ge=0, le=2**31)
 
 
+class TreatmentEffect(Document):
+    """Which category is the treatment, what explains who got it, and for whom to tell.
+
+    Without ``covariates`` all other variables are. ``ridge`` is that of the three
+    models over standardised covariates.
+    """
+
+    treatment: Name
+    covariates: tuple[Name, ...] | None = Field(default=None, min_length=1)
+    subgroups: tuple[Name, ...] = ()
+    ridge: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+
+
 class Analysis(Document):
     """Which analyses are made of the records that train.
 
@@ -41,6 +54,7 @@ class Analysis(Document):
     association: Literal[True] | None = None
     pca: int | None = Field(default=None, ge=1)
     clusters: Clusters | None = None
+    treatment_effect: TreatmentEffect | None = None
 
     def named(self) -> tuple[str, ...]:
         """Return the analyses that are asked for, in the order of their declaration."""

@@ -10,7 +10,7 @@ Declared = Sequence[Number | Category | Binary]
 
 def check(asked: Analysis, everything: Declared) -> None:
     """Raise ValueError, noting the key, for an analysis of what is not declared so."""
-    for rule in (_quantiles, _chi_square, _correlation, _compare):
+    for rule in (_quantiles, _chi_square, _correlation, _compare, _effect):
         rule(asked, everything)
 
 
@@ -66,6 +66,27 @@ def _compare(asked: Analysis, everything: Declared) -> None:
         number, group = named(everything, pair, "compare")
         _measured(number, "compare")
         _parted(group, "compare")
+
+
+def _effect(asked: Analysis, everything: Declared) -> None:
+    wanted, where = asked.treatment_effect, "treatment_effect"
+    if wanted is None:
+        return
+    (treatment,) = named(everything, [wanted.treatment], where)
+    if not isinstance(treatment, Category) or len(treatment.levels) != 2:  # noqa: PLR2004 - with and without
+        raise refused(where, f"takes a category of two levels, not {treatment.name}")
+    if treatment.missing != "exclude":
+        what = f'cannot guess a treatment: {treatment.name} needs missing = "exclude"'
+        raise refused(where, what)
+    names = (*(wanted.covariates or ()), *wanted.subgroups)
+    taken = {wanted.treatment, everything[-1].name}
+    for each in named(everything, names, where):
+        if each.name in taken:
+            raise refused(where, f"takes {each.name} for something else already")
+    for each in named(everything, wanted.subgroups, where):
+        _parted(each, where)
+    if isinstance(everything[-1], Category):
+        raise refused(where, "takes an outcome that is a number or has two levels")
 
 
 def _measured(each: Number | Category | Binary, where: str) -> None:

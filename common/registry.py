@@ -72,6 +72,7 @@ ANALYSES = {
     "association": Asked("common.tasks.association", "ASSOCIATION"),
     "pca": Asked("common.tasks.pca", "PCA"),
     "clusters": Asked("common.tasks.clusters", "CLUSTERS"),
+    "treatment_effect": Asked("common.tasks.treatment_effect", "TREATMENT_EFFECT"),
 }
 
 

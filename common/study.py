@@ -15,6 +15,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from common import asked, toml_file
 from common.analyses import Analysis
 from common.cleaning import Cleaning, Quality, require_declared
+from common.disclosure import Disclosure
 from common.models import ModelChoice
 from common.registry import ANALYSES, MODELS
 from common.schema import (
@@ -84,22 +85,6 @@ class Evaluation(Document):
     seed: int = Field(default=0, ge=0, le=2**31)
     bins: int = Field(default=50, ge=2, le=10_000, multiple_of=2)
     subgroups: tuple[Name, ...] = ()
-
-
-class Disclosure(Document):
-    """How few people a sum may stand for; a site may ask for more, never for fewer.
-
-    ``min_cell`` is for what is told of all sites together: a count of fewer records is
-    withheld, and so is an extreme of fewer. It is ``min_people`` unless it is said.
-    """
-
-    min_people: int = Field(default=10, ge=1, le=10**9)
-    min_cell: int | None = Field(default=None, ge=1, le=10**9)
-
-    @property
-    def cell(self) -> int:
-        """The fewest records that a count, or a group in a result, may stand for."""
-        return self.min_cell or self.min_people
 
 
 class Privacy(Document):

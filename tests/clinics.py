@@ -78,7 +78,7 @@ def study(**changes: Any) -> Study:
         "model": {"kind": "logistic", "ridge": 1.0},
         "rounds": {"quorum": 1, "deadline_seconds": 2},
         "evaluation": {"test": 0.3, "bins": 200},
-        "disclosure": {"min_people": 1},
+        "disclosure": {"min_people": 1, "min_sites": 1},
     }
     return Study.model_validate(document | changes)
 

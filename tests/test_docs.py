@@ -19,9 +19,10 @@ from client.mapping import (
 )
 from client.media import Dicom, Png, Signals, Texts, Wfdb
 from common import study as studies
-from common.analyses import Analysis
+from common.analyses import Analysis, Clusters, TreatmentEffect
 from common.cleaning import Cleaning, Quality
 from common.cli import build
+from common.disclosure import Disclosure
 from common.models import (
     Linear,
     Logistic,
@@ -35,7 +36,6 @@ from common.registry import ANALYSES, MODELS
 from common.schema import Binary, Category, Number, Prose
 from common.study import (
     About,
-    Disclosure,
     Evaluation,
     Privacy,
     Rounds,
@@ -95,6 +95,7 @@ MODELS_OF_FILES = [
     Analysis,
     Binary,
     Category,
+    Clusters,
     Cleaning,
     Column,
     Disclosure,
@@ -125,6 +126,7 @@ MODELS_OF_FILES = [
     Parquet,
     Sql,
     Study,
+    TreatmentEffect,
     Svm,
 ]
 
