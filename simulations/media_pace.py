@@ -58,8 +58,8 @@ def signals() -> tuple[float, float]:
 
         def plain() -> np.ndarray:
             lines = pd.read_csv(folder / "monitor.csv", parse_dates=["begun", "at"])
-            hours = (lines["at"] - lines["begun"]) / pd.Timedelta(hours=1)
-            inside = lines[(hours >= 0) & (hours < 24)]  # noqa: PLR2004 - as above
+            after = (lines["at"] - lines["begun"]).dt.total_seconds()
+            inside = lines[(after >= 0) & (after < 24 * 3600)]
             means = inside.groupby(["who", "begun"])["HR"].mean()
             return np.sort(means.to_numpy(dtype=np.float64))
 

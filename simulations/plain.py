@@ -84,5 +84,6 @@ def pooled(tables: Sequence[Table]) -> Table:
             "test": sum(table.people["test"] for table in tables),
         },
         report=(),
+        site=np.concatenate([table.site for table in tables]),
         images=np.concatenate([table.images for table in tables]),
     )

@@ -24,6 +24,7 @@ from common.cleaning import Cleaning, Quality
 from common.cli import build
 from common.disclosure import Disclosure
 from common.models import (
+    Cox,
     Linear,
     Logistic,
     Multinomial,
@@ -33,7 +34,7 @@ from common.models import (
     Svm,
 )
 from common.registry import ANALYSES, MODELS
-from common.schema import Binary, Category, Number, Prose
+from common.schema import Binary, Category, Number, Prose, Survival
 from common.study import (
     About,
     Evaluation,
@@ -95,6 +96,7 @@ MODELS_OF_FILES = [
     Analysis,
     Binary,
     Category,
+    Cox,
     Clusters,
     Cleaning,
     Column,
@@ -126,6 +128,7 @@ MODELS_OF_FILES = [
     Parquet,
     Sql,
     Study,
+    Survival,
     TreatmentEffect,
     Svm,
 ]
