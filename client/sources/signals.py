@@ -127,7 +127,9 @@ def _recording(
     if source.event_time:
         begun = _times(source, place, raw, raw.cells[TIME].iloc[first])
     places = []
-    for number, (row, pair) in enumerate(zip(first.tolist(), pairs.tolist(), strict=True)):
+    for number, (row, pair) in enumerate(
+        zip(first.tolist(), pairs.tolist(), strict=True)
+    ):
         key = str(people[pair // len(events)]), str(events[pair % len(events)])
         if key not in known.numbers:
             known.numbers[key] = len(known.numbers)
