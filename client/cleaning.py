@@ -64,19 +64,30 @@ def distinct(study: Study, work: Work) -> Work:
 
     Where the study says so, two that contradict each other both stay, and are counted.
     """
-    every = pd.concat([work.frame, work.keys[EVENT]], axis=1)
-    again = every.duplicated(keep="last").to_numpy()
+    shared = work.keys.duplicated(subset=EVENT, keep=False).to_numpy()
+    every = pd.concat([work.frame, work.keys[EVENT]], axis=1)[shared]
+    again = np.zeros(len(shared), dtype=np.bool_)
+    again[shared] = every.duplicated(keep="last").to_numpy()
     step, same = "duplicates", "registered twice with the same content"
     work = work.keep(~again, step, "", same)
-    order = work.frame.notna().sum(axis=1).sort_values(kind="stable").index
-    last = ~work.keys.loc[order].duplicated(subset=EVENT, keep="last")
-    kept = last.reindex(work.frame.index).to_numpy()
+    kept = _most_complete(work)
     if study.cleaning.conflicts == "both":
         against = _contradicting(work)
         what = "records that contradict another of the same person and event: kept"
         work, kept = work.note(step, "", what, int(against.sum())), kept | against
     other = "registered twice with other content: the most complete is kept"
     return work.keep(kept, step, "", other)
+
+
+def _most_complete(work: Work) -> Flags:
+    """Return the fullest record of each person and event; of equals the last."""
+    shared = work.keys.duplicated(subset=EVENT, keep=False).to_numpy()
+    keys, full = work.keys[shared], work.frame[shared].notna().sum(axis=1)
+    order = full.sort_values(kind="stable").index
+    last = ~keys.loc[order].duplicated(subset=EVENT, keep="last")
+    kept = ~shared
+    kept[shared] = last.reindex(keys.index).to_numpy()
+    return kept
 
 
 def _contradicting(work: Work) -> Flags:
@@ -110,9 +121,9 @@ def _satisfies(study: Study, rule: Rule, values: pd.Series) -> pd.Series:
 def complete(study: Study, work: Work) -> Work:
     """Leave out people without an outcome, or without a variable that must be there."""
     needed = [v.name for v in study.variables if v.missing == "exclude"]
+    outcome = study.measured[len(study.variables) :]
     pictured = [each.name for each in ways.pictures(study)]
-    outcome = [part.name for part in study.measured[len(study.variables) :]]
-    for name in (*pictured, *needed, *outcome):
+    for name in (*pictured, *needed, *(part.name for part in outcome)):
         known = work.frame[name].notna().to_numpy()
         work = work.keep(known, "gaps", name, "records without a required value")
     return work
@@ -128,11 +139,10 @@ def flag(study: Study, work: Work) -> Work:
         return work  # two people are told apart by their pictures
     columns = [each for each in work.frame if work.frame[each].notna().any()]
     every = pd.concat([work.frame[columns], work.keys["event"]], axis=1)
-    alike = every.duplicated(keep=False)
-    same = every[alike]  # a gap is like a gap
-    by = [same[each] for each in same]
-    groups = work.keys["person"][alike].groupby(by, dropna=False)
-    others = int((groups.transform("nunique") > 1).sum())
+    content = pd.util.hash_pandas_object(every, index=False)  # a gap is like a gap
+    person = work.keys["person"].groupby(content)
+    several = person.transform("min") != person.transform("max")
+    others = int(several.sum())
     what = "records like another person's in everything: kept, for the steward to see"
     return work.note("lookalikes", "", what, others)
 
@@ -185,8 +195,8 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     people = {"train": person[train].nunique(), "test": person[~train].nunique()}
     kept = Count("done", "", "records that train", int(train.sum()))
     tested = Count("done", "", "records that test", int((~train).sum()))
-    values = work.frame[[variable.name for variable in study.variables]]
     images = [work.arrays[each.name] for each in pictured if each.name in work.arrays]
+    values = work.frame[[variable.name for variable in study.variables]]
     return Table(
         values=np.ascontiguousarray(values.to_numpy(dtype=np.float64)),
         outcome=_outcome(study, work),

@@ -14,7 +14,7 @@ from client.desk import Desk
 from client.review import Review
 from common import manifest
 from common.errors import ConsiliumError
-from common.schema import Binary, Number
+from common.schema import Binary, Number, Prose
 from common.study import Rule, Study
 from common.terminal import Terminal
 
@@ -145,14 +145,18 @@ def _rule(rule: Rule) -> str:
 def _variables(study: Study) -> list[str]:
     """Return every variable in words, the outcome last."""
     lines = []
-    width = max(len(each.name) for each in study.measured) + 2
-    for each in study.measured:
-        if isinstance(each, Number):
+    outcome = study.measured[len(study.variables) :]
+    every = (*study.declared, *outcome)
+    width = max(len(each.name) for each in every) + 2
+    for each in every:
+        if isinstance(each, Prose):
+            what = f"a text: identifiers out, words in {each.buckets} buckets"
+        elif isinstance(each, Number):
             what = f"number, {each.range[0]:g} to {each.range[1]:g} {each.unit}"
         elif isinstance(each, Binary):
             what = f"yes or no: {each.positive}"
         else:
             what = f"one of {', '.join(each.levels)}"
-        role = "" if each in study.variables else " (outcome)"
+        role = " (outcome)" if each in outcome else ""
         lines.append(f"{each.name:<{width}}{what}{role}")
     return lines

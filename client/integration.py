@@ -119,8 +119,9 @@ def _found(way: Way, records: Records, wholes: Mapping[str, Read]) -> Found:
     """Return one variable of every record, from its own row or picked from events."""
     count = len(records.keys)
     if way.column.absent:
-        never = Count("columns", way.name, "records: never measured here", count)
-        return Found(np.full(count, np.nan), {}, (never,))
+        never = Count("columns", way.read, "records: never measured here", count)
+        once = () if _again(way) else (never,)
+        return Found(np.full(count, np.nan), {}, once)
     source = way.site.mapping.source_of(way.column)
     whole = wholes[source]
     change = whole.tallies.get(way.name, Tally())
@@ -136,7 +137,13 @@ def _found(way: Way, records: Records, wholes: Mapping[str, Read]) -> Found:
     elif way.column.pick == "count":
         values, more = columns.bounded(way, values)
         change += more
-    return Found(values, arrays, (*tally.judge(way, change), *joined))
+    counted = (*tally.judge(way, change), *(() if _again(way) else joined))
+    return Found(values, arrays, counted)
+
+
+def _again(way: Way) -> bool:
+    """Tell whether this is another bucket of a text that is counted already."""
+    return way.bucket is not None and way.bucket.place > 0
 
 
 def _picked(
@@ -188,8 +195,8 @@ def _unjoined(way: Way, records: Keys, events: Keys) -> tuple[Count, ...]:
     beyond = len(np.setdiff1d(having, people, assume_unique=True))
     source = way.site.mapping.source_of(way.column)
     lines = (
-        Count("join", way.name, f"people of whom {source} says nothing", lacking),
-        Count("join", way.name, f"people of {source} without a record", beyond),
+        Count("join", way.read, f"people of whom {source} says nothing", lacking),
+        Count("join", way.read, f"people of {source} without a record", beyond),
     )
     return tuple(line for line in lines if line.count)
 
@@ -206,7 +213,8 @@ def _read_counts(wholes: Mapping[str, Read]) -> list[Count]:
 
 def _ignored(site: Site, study: Study) -> list[Count]:
     mapping = site.mapping
-    used = {each.name for each in (*pictures(study), *study.measured)}
+    used = {each.name for each in (*pictures(study), *study.declared)}
+    used |= {each.name for each in study.measured}
     used |= {mapping.index.event} if mapping.index and mapping.index.event else set()
     undeclared = sorted(set(mapping.columns) - used)
     what = f"mapped but not declared by the study, ignored: {', '.join(undeclared)}"

@@ -24,6 +24,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from client.media import ISO, Media, Take
 from client.picture_source import Images
 from common.privacy import LARGEST
 from common.schema import Document, Finite, Name, Text
@@ -43,7 +44,6 @@ Table = Literal[
     "visit_occurrence",
 ]
 Pick = Literal["first", "last", "mean", "min", "max", "count", "any"]
-ISO = "ISO8601"
 
 
 class Csv(Document):
@@ -132,7 +132,9 @@ class Fhir(Document):
         return self.folder
 
 
-Source = Annotated[Csv | Parquet | Sql | Fhir | Images, Field(discriminator="kind")]
+Source = Annotated[
+    Csv | Parquet | Sql | Fhir | Images | Media, Field(discriminator="kind")
+]
 
 
 class InOmop(Document):
@@ -166,7 +168,8 @@ class Column(Document):
     It is found by ``column`` (CSV, Parquet, signals), ``query`` (SQL), ``omop`` or
     ``fhir``. Of several values of a person those from ``from_days`` to ``to_days``
     after the index event count, and ``pick`` makes one of them. With ``elapsed`` the
-    value is a date, and what counts is the time from it to the index event.
+    value is a date, and what counts is the time from it to the index event. Of the
+    samples of a signal ``take`` makes a number, within ``hours`` after its event.
     """
 
     source: Name | None = None
@@ -187,6 +190,8 @@ class Column(Document):
     present: Text = "yes"
     otherwise: Text = "no"
     elapsed: Literal["years", "days"] | None = None
+    take: Take | None = None
+    hours: tuple[Finite, Finite] | None = None
 
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
@@ -275,7 +280,7 @@ class Mapping(Document):
         return self
 
     @property
-    def named(self) -> dict[str, Csv | Parquet | Sql | Fhir | Images]:
+    def named(self) -> dict[str, Csv | Parquet | Sql | Fhir | Images | Media]:
         """Every source by its name; the shorthand ``[data]`` is called data."""
         return {"data": self.data} if self.data else dict(self.sources)
 

@@ -11,6 +11,7 @@ Two of ten million people share 64 bits with a probability of 3e-6.
 import hashlib
 import hmac
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -43,32 +44,42 @@ def key(home: Path | None) -> bytes:
     return private_files.read(path)
 
 
-def pseudonyms(secret: bytes, numbers: "pd.Series[str]") -> Persons:
+@dataclass(frozen=True, slots=True, repr=False)
+class Numbers:
+    """The persons' numbers of some records: each once, and which one a record has."""
+
+    known: list[str]
+    codes: NDArray[np.int64]
+
+
+def numbers(text: "pd.Series[str]") -> Numbers:
+    """Return the numbers in *text*, each once: most of the work is per person."""
+    codes, known = pd.factorize(text)
+    return Numbers(known.to_numpy(dtype=object).tolist(), codes)
+
+
+def pseudonyms(secret: bytes, of: Numbers) -> Persons:
     """Return 64 bits for each person's number; NOBODY where there is none."""
-    codes, known = pd.factorize(numbers)
-    found = [_pseudonym(secret, each) for each in known]
-    return np.array([*found, NOBODY], dtype=np.int64)[codes]
+    found = _heads([hmac.digest(secret, n.encode(), "sha256") for n in of.known])
+    nobody = np.array([not number for number in of.known], dtype=np.bool_)
+    return np.where(nobody, NOBODY, found.astype(np.int64))[of.codes]
 
 
-def draws(seed: int, numbers: "pd.Series[str]") -> NDArray[np.float64]:
+def draws(seed: int, of: Numbers) -> NDArray[np.float64]:
     """Return a number in [0, 1) for each, always the same for one person and seed.
 
     Public, for whoever knows the person's number: it is used at once and not kept.
     """
-    codes, known = pd.factorize(numbers)
-    found = [_hashed(str(seed), each) / 2**64 for each in known]
-    return np.array([*found, 0.0], dtype=np.float64)[codes]
+    return (_hashed(str(seed), of) / 2**64)[of.codes]
 
 
-def keys(numbers: "pd.Series[str]") -> NDArray[np.uint64]:
+def keys(of: Numbers) -> NDArray[np.uint64]:
     """Return 64 bits for each number: by them a model draws whom a part of it sees.
 
     They are the same whatever the site's key, so that a study can be repeated and every
     engine gives the same model. They stay in the table and go with it.
     """
-    codes, known = pd.factorize(numbers)
-    found = [_hashed("key", each) for each in known]
-    return np.array([*found, 0], dtype=np.uint64)[codes]
+    return _hashed("key", of)[of.codes]
 
 
 def folded(numbers: "pd.Series[str]") -> "pd.Series[str]":
@@ -76,13 +87,11 @@ def folded(numbers: "pd.Series[str]") -> "pd.Series[str]":
     return numbers.str.casefold().str.lstrip("0")
 
 
-def _pseudonym(secret: bytes, number: str) -> int:
-    if not number:
-        return NOBODY
-    digest = hmac.digest(secret, number.encode(), "sha256")
-    return int.from_bytes(digest[:8], "big", signed=True)
+def _hashed(what: str, of: Numbers) -> NDArray[np.uint64]:
+    return _heads([hashlib.sha256(f"{what}:{n}".encode()).digest() for n in of.known])
 
 
-def _hashed(what: str, number: str) -> int:
-    digest = hashlib.sha256(f"{what}:{number}".encode()).digest()
-    return int.from_bytes(digest[:8], "big")
+def _heads(digests: list[bytes]) -> NDArray[np.uint64]:
+    """Return the first 64 bits of each digest."""
+    heads = np.frombuffer(b"".join(digests), dtype=">u8")[::4]
+    return heads.astype(np.uint64)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from client import ways
 from client.site import CHECK, Site
 from client.work import Work
 from common.errors import DataError
@@ -15,7 +16,7 @@ def require(site: Site, study: Study, work: Work) -> None:
     A variable that the mapping calls absent lacks nothing: the study knows.
     """
     for name in work.frame:
-        mapped = site.mapping.columns[str(name)]
+        mapped = site.mapping.columns[ways.mapped_as(study, str(name))]
         if not mapped.absent and len(work.frame):
             _require_present(
                 site, study, str(name), float(work.frame[name].isna().mean())

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client import columns, persons
+from client import columns, persons, texts
 from client.columns import Flags, Said
 from client.lines import line_of
-from client.persons import Persons
+from client.persons import Numbers, Persons
 from client.raw import PERSON, SPLIT, TIME, Arrays, Place, Raw
 from client.sources import opening
 from client.tally import Tally
@@ -95,14 +95,16 @@ def read(task: Task, secret: bytes) -> Read:
 
     Raises DataError for a part that cannot be read; columns are judged by nobody yet.
     """
-    wanted = {way.name: way.column for way in task.ways}
+    wanted = {way.read: way.column for way in task.ways}
+    names = [way.name for way in task.ways]
     if task.event:
+        names.append(task.event)
         wanted[task.event] = task.place.site.mapping.columns[task.event]
     parts = [_part(task, secret, raw) for raw in opening.read(task.place, wanted)]
     keys = [_plain(part.keys) for part in parts]
     return Read(
         Keys(*(np.concatenate(each) for each in zip(*keys, strict=True))),
-        {name: _said(parts, name) for name in wanted},
+        {name: _said(parts, name) for name in names},
         _arrays(parts),
         _added([part.tallies for part in parts]),
     )
@@ -144,9 +146,9 @@ def _added(parts: list[Mapping[str, Tally]]) -> dict[str, Tally]:
 
 def _part(task: Task, secret: bytes, raw: Raw) -> Read:
     """Return one part of the source as numbers."""
-    said, tallies = {}, {}
+    said, tallies = texts.part(task.ways, raw)
     for way in task.ways:
-        if way.name in raw.cells:
+        if way.bucket is None and way.name in raw.cells:
             said[way.name], tallies[way.name] = columns.part(way, raw)
     if task.event and task.event in raw.cells:
         text = raw.cells[task.event]
@@ -162,14 +164,15 @@ def _codes(task: Task) -> tuple[str, ...]:
 
 def _keys(task: Task, secret: bytes, raw: Raw) -> Keys:
     number = _text(task, raw, PERSON)
-    who = persons.pseudonyms(secret, number)
     plain = persons.folded(number)
     other = (plain != number).to_numpy(dtype=np.bool_)
+    numbers = persons.numbers(number)
+    who = persons.pseudonyms(secret, numbers)
     alike = who.copy()
-    alike[other] = persons.pseudonyms(secret, plain[other])
+    alike[other] = persons.pseudonyms(secret, persons.numbers(plain[other]))
     event, when = _events(task, raw)
-    sides = _trains(task, raw, number)
-    return Keys(who, alike, event, when, sides, persons.keys(number))
+    sides = _trains(task, raw, numbers)
+    return Keys(who, alike, event, when, sides, persons.keys(numbers))
 
 
 def _text(task: Task, raw: Raw, key: str) -> "pd.Series[str]":
@@ -206,15 +209,15 @@ def _days(task: Task, raw: Raw, time: "pd.Series[str]") -> Array:
     return days
 
 
-def _trains(task: Task, raw: Raw, number: "pd.Series[str]") -> Flags:
+def _trains(task: Task, raw: Raw, of: Numbers) -> Flags:
     """Return who trains: everyone, whom the source names, or by a hash of who."""
     evaluation = task.study.evaluation
     if evaluation is None:
-        return np.ones(len(number), dtype=np.bool_)
+        return np.ones(len(of.codes), dtype=np.bool_)
     if evaluation.test != "declared":
-        return persons.draws(evaluation.seed, number) >= evaluation.test
+        return persons.draws(evaluation.seed, of) >= evaluation.test
     if SPLIT not in raw.cells:
-        return np.ones(len(number), dtype=np.bool_)
+        return np.ones(len(of.codes), dtype=np.bool_)
     said = _text(task, raw, SPLIT)
     other = ~said.isin(["train", "test"])
     if other.any():

@@ -51,8 +51,8 @@ class Table:
     def rows(self, split: Split) -> Rows:
         """Return the clean values and outcomes of the people who train, or who test."""
         site = self.site if len(self.site) else np.full(len(self.train), -1)
-        rows = Rows(self.values, self.outcome, self.key, self.values, site, self.images)
-        return rows.take(self._side(split))
+        every = (self.outcome, self.key, self.values, site, self.images)
+        return Rows(self.values, *every).take(self._side(split))
 
     def persons(self, split: Split) -> NDArray[np.int64]:
         """Return the code of the person behind each of these records."""

@@ -65,7 +65,7 @@ def judge(way: Way, tally: Tally) -> tuple[Count, ...]:
     _refuse_unreadable(way, tally)
     if tally.outside > way.study.quality.out_of_range * tally.known:
         raise _outside(way, tally)
-    name, oldest = way.name, way.site.mapping.oldest
+    name, oldest = way.read, way.site.mapping.oldest
     to = way.declared
     counts = (
         Count("missing", name, "cells with a missing code", tally.missing),

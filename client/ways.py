@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from client.mapping import Column, Source
 from client.site import CHECK, Site
 from common.errors import StudyError
-from common.schema import Binary, Category, Image, Number
+from common.schema import Binary, Category, Image, Number, Prose, texts
 from common.study import Study
 
 Variable = Number | Category | Binary | Image
@@ -19,6 +19,12 @@ class Way:
     study: Study
     variable: Variable
     column: Column
+    bucket: "Bucket | None" = None
+
+    @property
+    def read(self) -> str:
+        """The name under which its cells are read: its text's, if it is of one."""
+        return self.bucket.text.name if self.bucket else self.name
 
     @property
     def name(self) -> str:
@@ -52,6 +58,30 @@ class Way:
         return (*self.source.missing, *self.column.missing)
 
 
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Which number of which text a variable is."""
+
+    text: Prose
+    place: int
+
+
+def _bucket(study: Study, variable: Variable) -> Bucket | None:
+    for text in texts(study.declared):
+        for place, number in enumerate(text.numbers()):
+            if number.name == variable.name:
+                return Bucket(text, place)
+    return None
+
+
+def mapped_as(study: Study, name: str) -> str:
+    """Return the name that site.toml maps: for a bucket of a text, that of the text."""
+    for text in texts(study.declared):
+        if any(number.name == name for number in text.numbers()):
+            return text.name
+    return name
+
+
 def pictures(study: Study) -> tuple[Image, ...]:
     """Return the image that *study* declares, if it does."""
     return (study.image,) if study.image else ()
@@ -62,15 +92,17 @@ def way(site: Site, study: Study, variable: Variable) -> Way:
 
     Raises StudyError when the mapping lacks it, or says what would do nothing.
     """
-    mapped = site.mapping.columns.get(variable.name)
+    bucket = _bucket(study, variable)
+    name = bucket.text.name if bucket else variable.name
+    mapped = site.mapping.columns.get(name)
     if mapped is None or not (mapped.found or mapped.absent):
         raise StudyError(
-            f"{site.name}: nothing is mapped to the declared variable {variable.name}",
-            where=site.where("columns", variable.name),
-            fix=f'[columns.{variable.name}]\ncolumn = "…"        # or:  absent = true',
+            f"{site.name}: nothing is mapped to the declared variable {name}",
+            where=site.where("columns", name),
+            fix=f'[columns.{name}]\ncolumn = "…"        # or:  absent = true',
             then=f"{CHECK}{site.path}",
         )
-    found = Way(site, study, variable, mapped)
+    found = Way(site, study, variable, mapped, bucket)
     if not mapped.absent:
         _require_fitting(found)
     return found
@@ -104,6 +136,8 @@ def _require_fitting(way: Way) -> None:
     unknown = sorted(set(mapped.levels.values()) - set(levels))
     if number and mapped.levels:
         what, key = "is a number, and has no levels", "levels"
+    elif way.bucket and (mapped.elapsed or mapped.pick not in (None, "first", "last")):
+        what, key = "is a text: pick the first or the last", "pick"
     elif not number and mapped.unit:
         what, key = "is a category, and has no unit", "unit"
     elif turned:
@@ -135,9 +169,9 @@ def _require_results(way: Way, levels: tuple[str, ...]) -> None:
 
 def _misfit(way: Way, what: str, key: str) -> StudyError:
     return StudyError(
-        f"{way.site.name}: {way.name} {what}",
-        where=way.site.where("columns", way.name, key),
-        fix=f"correct `{key}` of [columns.{way.name}]",
+        f"{way.site.name}: {way.read} {what}",
+        where=way.site.where("columns", way.read, key),
+        fix=f"correct `{key}` of [columns.{way.read}]",
         then=f"{CHECK}{way.site.path}",
     )
 

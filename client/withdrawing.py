@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from client import desk, home, integration, ledger, persons, withdrawals
@@ -49,7 +48,8 @@ def withdraw(terminal: Terminal, path: Path, number: str) -> None:
     """Leave the person of this *number* out of every table from now on."""
     at = desk.sit(path)
     secret = persons.key(at.home)
-    (who,) = persons.pseudonyms(secret, pd.Series([number.strip()], dtype="str"))
+    asked = persons.numbers(pd.Series([number.strip()], dtype="str"))
+    (who,) = persons.pseudonyms(secret, asked)
     if who == persons.NOBODY:
         raise UsageError("which person?", fix="the number as the records have it")
     used = tuple(_used(at, number.strip()))
@@ -68,17 +68,12 @@ def withdraw(terminal: Terminal, path: Path, number: str) -> None:
 
 def _used(at: Desk, number: str) -> list[Used]:
     """Return the studies that left sums while the person was among their records."""
-    (who,) = persons.keys(pd.Series([number], dtype="str"))
+    (key,) = persons.keys(persons.numbers(pd.Series([number], dtype="str")))
     left = [each.digest for each in at.entries() if each.kind == "released"]
     found = []
     known = [*home.stored(home.approved(at.home)), *home.stored(home.inbox(at.home))]
     for study in {each.digest(): each for each in known}.values():
         count = left.count(study.digest())
-        if count and int(who) in _people(at, study):
+        if count and key in integration.table(at.site, study).key:
             found.append(Used(study, count, study.privacy == "none"))
     return found
-
-
-def _people(at: Desk, study: Study) -> set[int]:
-    table = integration.table(at.site, study)
-    return {int(each) for each in np.unique(table.key)}

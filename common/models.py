@@ -107,10 +107,10 @@ ModelChoice = Annotated[
     | Multinomial
     | Poisson
     | RandomForest
-    | RbfSvm
-    | Svm
     | ImageNetwork
-    | TabularNetwork,
+    | TabularNetwork
+    | RbfSvm
+    | Svm,
     Field(discriminator="kind"),
 ]
 """Which model is fitted."""

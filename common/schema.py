@@ -5,6 +5,8 @@ bound, histogram bins and encoder width. The declared levels do the same for a c
 The server therefore never asks a site which values it has.
 """
 
+from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -165,6 +167,74 @@ class Binary(Document):
         return (first, second) if second == self.positive else (second, first)
 
 
+Pixels = Annotated[int, Field(ge=4, le=1024)]
+
+
+class Image(Document):
+    """One picture of each record: its height and width in pixels, and its channels.
+
+    A model sees every pixel as a number from 0 (black) to 1.
+    """
+
+    name: Name
+    size: tuple[Pixels, Pixels]
+    channels: Literal[1, 3] = 1
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        return (*self.size, self.channels)
+
+
+class Prose(Document):
+    """A free text. A model sees how often its words fall into each of a few buckets.
+
+    A hospital takes identifiers out of the text, and hashes what is left: up to
+    ``together`` words in a row count as one. Each bucket is a number from 0 to 1, the
+    squares of a text's buckets add up to 1. Nobody learns a vocabulary, so none
+    travels.
+    """
+
+    kind: Literal["text"]
+    name: Name
+    buckets: int = Field(ge=2, le=1024)
+    together: int = Field(default=1, ge=1, le=3)
+    missing: Literal["mean", "exclude"] = "mean"
+
+    def numbers(self) -> tuple[Number, ...]:
+        """Return the buckets as numbers, in their order."""
+        return _buckets(self)
+
+
+@lru_cache(maxsize=64)
+def _buckets(prose: Prose) -> tuple[Number, ...]:
+    return tuple(
+        Number(
+            kind="number",
+            name=f"{prose.name}_{place}",
+            unit="1",
+            range=(0.0, 1.0),
+            missing=prose.missing,
+        )
+        for place in range(prose.buckets)
+    )
+
+
+def texts(declared: Iterable[Number | Category | Prose]) -> tuple[Prose, ...]:
+    """Return the texts among what a study declares."""
+    return tuple(each for each in declared if isinstance(each, Prose))
+
+
+def values(
+    declared: Iterable[Number | Category | Prose],
+) -> tuple[Number | Category, ...]:
+    """Return what is one value of a record each: of a text, each of its buckets."""
+    found: list[Number | Category] = []
+    for each in declared:
+        found.extend(each.numbers() if isinstance(each, Prose) else (each,))
+    return tuple(found)
+
+
 class Survival(Document):
     """An outcome that comes with time, or not as long as somebody was watched.
 
@@ -218,24 +288,5 @@ class Survival(Document):
 Declared = Number | Category | Binary
 """What a site maps, and cleans column by column."""
 
-Pixels = Annotated[int, Field(ge=4, le=1024)]
-
-
-class Image(Document):
-    """One picture of each record: its height and width in pixels, and its channels.
-
-    A model sees every pixel as a number from 0 (black) to 1.
-    """
-
-    name: Name
-    size: tuple[Pixels, Pixels]
-    channels: Literal[1, 3] = 1
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels."""
-        return (*self.size, self.channels)
-
-
-Variable = Annotated[Number | Category, Field(discriminator="kind")]
+Variable = Annotated[Number | Category | Prose, Field(discriminator="kind")]
 Outcome = Annotated[Number | Binary | Category | Survival, Field(discriminator="kind")]

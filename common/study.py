@@ -31,6 +31,7 @@ from common.schema import (
     Survival,
     Text,
     Variable,
+    values,
 )
 
 SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
@@ -131,7 +132,7 @@ class Study(Document):
     format: Literal[1]
     privacy: Kept
     study: About
-    variables: tuple[Variable, ...] = ()
+    declared: tuple[Variable, ...] = Field(default=(), alias="variables")
     image: Image | None = None
     outcome: Outcome
     cohort: tuple[Rule, ...] = ()
@@ -152,6 +153,11 @@ class Study(Document):
         return self
 
     @property
+    def variables(self) -> tuple[Number | Category, ...]:
+        """What is known of a record, one value each: of a text, each of its buckets."""
+        return values(self.declared)
+
+    @property
     def everything(self) -> tuple[Declared | Survival, ...]:
         """The variables and, last, the outcome."""
         return (*self.variables, self.outcome)
@@ -165,7 +171,8 @@ class Study(Document):
 
     def canonical(self) -> bytes:
         """Return the study as canonical JSON (RFC 8785), without what it leaves out."""
-        return rfc8785.dumps(self.model_dump(mode="json", exclude_none=True))
+        said = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return rfc8785.dumps(said)
 
     def digest(self) -> str:
         """Return what a site approves: 64 hexadecimal digits."""
@@ -193,8 +200,7 @@ def _names(study: Study) -> None:
     names = [each.name for each in (*study.measured, *pictures)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        msg = f"{', '.join(twice)} is declared twice"
-        raise ValueError(msg)
+        raise ValueError(f"{', '.join(twice)} is declared twice")
 
 
 def _cohort(study: Study) -> None:
@@ -220,8 +226,7 @@ def _cohort(study: Study) -> None:
 def _roster(study: Study) -> None:
     sites = study.study.sites
     if len(set(sites)) < len(sites):
-        msg = "a site is named twice in study.sites"
-        raise ValueError(msg)
+        raise ValueError("a site is named twice in study.sites")
     if study.rounds.quorum > len(sites):
         msg = f"a quorum of {study.rounds.quorum} of {len(sites)} invited sites"
         raise ValueError(msg)

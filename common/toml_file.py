@@ -8,6 +8,7 @@ import typing
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from common.errors import StudyError
 
@@ -161,12 +162,15 @@ def _keys_beside(model: type[BaseModel], place: Location) -> list[str]:
     for part in place[:-1]:
         if isinstance(part, int):
             continue
-        fields = [
-            each.model_fields[part] for each in models if part in each.model_fields
-        ]
+        fields = [known[part] for known in map(_fields, models) if part in known]
         inner = [found for field in fields for found in _models_in(field.annotation)]
         models = inner or models
-    return sorted({key for each in models for key in each.model_fields})
+    return sorted({key for each in models for key in _fields(each)})
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of *model* by the key that is written in the file."""
+    return {each.alias or name: each for name, each in model.model_fields.items()}
 
 
 def _models_in(annotation: object) -> list[type[BaseModel]]:

@@ -27,7 +27,16 @@ from common.errors import IntegrityError
 from common.study import Study
 from common.task import State
 from server.rounds import Outcome
-from simulations import compare, engine, hospitals, plain, processes, stock, traffic
+from simulations import (
+    compare,
+    engine,
+    hospitals,
+    media_pace,
+    plain,
+    processes,
+    stock,
+    traffic,
+)
 
 REPEATS, FEW = 7, 3
 PEOPLE, WIDTH, SITES = 1_000_000, 50, 10
@@ -48,7 +57,7 @@ class Line:
 
 def main() -> int:
     """Measure, print the table, and return 1 when a goal is missed."""
-    lines = [help_time(), engine_cost(), newton(), network()]
+    lines = [help_time(), engine_cost(), newton(), network(), *media()]
     click.echo(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     for line in lines:
         mark = "met   " if line.met else "MISSED"
@@ -122,6 +131,20 @@ def network() -> Line:
     what = f"a round over {len(sites)} hospitals by mutual TLS / stock Flower without"
     figure = f"{ours:.2f} s / {theirs:.1f} s"
     return _line(what, figure, ours, ROUND_SECONDS)
+
+
+def media() -> list[Line]:
+    """Measure the readers of signals, texts and films against the library alone."""
+    measured = (
+        ("a million samples of a monitor / pandas", media_pace.signals(), 20.0),
+        ("a thousand notes, redacted and hashed / hashed", media_pace.texts(), 8.0),
+        ("a thousand small films / pydicom's pixels", media_pace.films(), 2.0),
+    )
+    lines = []
+    for what, (ours, theirs), goal in measured:
+        figure = f"{ours / theirs:.1f} ({ours:.1f} s / {theirs:.2f} s)"
+        lines.append(_line(what, figure, ours / theirs, goal))
+    return lines
 
 
 def _line(what: str, figure: str, value: float, goal: float) -> Line:

@@ -207,12 +207,24 @@ def curve(
     show_default=True,
     help="The same seed writes the same bytes.",
 )
+@click.option(
+    "--sources",
+    type=click.Choice(["csv", "all"]),
+    default="csv",
+    show_default=True,
+    help="Real people in four CSV exports, or invented ones in five kinds of source.",
+)
 @terminal.options
-def hospitals(terminal: Terminal, out: Path, seed: int) -> None:
+def hospitals(terminal: Terminal, out: Path, seed: int, sources: str) -> None:
     """Write four hospitals with their own dialects and planted dirt into OUT."""
-    from simulations import hospitals  # noqa: PLC0415
+    if sources == "all":
+        from simulations import linked  # noqa: PLC0415
 
-    study = hospitals.write(out, seed)
+        study = linked.write(out, seed)
+    else:
+        from simulations import hospitals  # noqa: PLC0415
+
+        study = hospitals.write(out, seed)
     text = (
         f"wrote four hospitals, {study.name} and truth.json to {out}\n"
         f"next:   consilium simulate run {study} --data {out}"

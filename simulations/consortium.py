@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from client import enrolment as hospital
-from client import persons
+from client import media, persons
 from client import site as sites
 from client.site import Site
 from common import private_files
@@ -53,7 +53,8 @@ def double(folder: Path, study: Study, real: Site) -> Path:
         head.append(f'approved = ["{study.digest()}"]')
     (place / "site.toml").write_text("\n".join([*head, *lines]) + "\n", "utf-8")
     for source in real.mapping.named.values():
-        _link(place, real, source.called)
+        for called in media.places(source):
+            _link(place, real, called)
     if real.home:
         for name in LEFT:
             _copy(real.home / name, place / HOME / name)

@@ -54,6 +54,11 @@ def site_text(dialect: Dialect, declared: Iterable[Declared]) -> str:
     return HEAD.format(site=dialect.site) + "\n".join(tables)
 
 
+def tables_text(tables: Mapping[str, Mapping[str, object]]) -> str:
+    """Return TOML *tables*, each under its own name."""
+    return "".join("\n" + _lines(name, pairs) for name, pairs in tables.items())
+
+
 def _columns(hospital: Planted, choose: Choose) -> dict[str, list[str]]:
     """Return the cells under each header, the undeclared columns among them."""
     dialect, records = hospital.dialect, hospital.records

@@ -17,6 +17,7 @@ from client.mapping import (
     Parquet,
     Sql,
 )
+from client.media import Dicom, Png, Signals, Texts, Wfdb
 from client.picture_source import Images
 from common import study as studies
 from common.analyses import Analysis, Clusters, TreatmentEffect
@@ -35,7 +36,7 @@ from common.models import (
 )
 from common.networks import ImageNetwork, TabularNetwork, Training
 from common.registry import ANALYSES, MODELS
-from common.schema import Binary, Category, Image, Number, Survival
+from common.schema import Binary, Category, Image, Number, Prose, Survival
 from common.study import (
     About,
     Evaluation,
@@ -119,6 +120,12 @@ MODELS_OF_FILES = [
     Rounds,
     Rule,
     Csv,
+    Dicom,
+    Png,
+    Prose,
+    Signals,
+    Texts,
+    Wfdb,
     Fhir,
     Index,
     InFhir,
@@ -136,9 +143,11 @@ MODELS_OF_FILES = [
 
 @pytest.mark.parametrize("model", MODELS_OF_FILES, ids=lambda model: model.__name__)
 def test_every_setting_is_documented(model: type) -> None:
-    page = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
-    for name in model.model_fields:
-        assert re.search(rf"[`\[.]{name}[`\].\s]", page), name
+    media = model.__module__ == Dicom.__module__
+    page = (ROOT / "docs" / ("sources.md" if media else "files.md")).read_text("utf-8")
+    for name, field in model.model_fields.items():
+        written = field.alias or name
+        assert re.search(rf"[`\[.]{written}[`\].\s]", page), written
 
 
 def test_every_model_is_documented() -> None:

@@ -10,7 +10,6 @@ import csv
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, TextIO
 
@@ -43,10 +42,7 @@ def read(source: Csv, wanted: Wanted, place: Place) -> Parts:
         lines = _lines(source, file)
         header = _header(export, lines)
         places = [header.index(column) for _, column in export.named.values()]
-        records = _records(export, lines, len(header), places)
-        yield _part(export, [*islice(records, PART)])
-        while rows := [*islice(records, PART)]:
-            yield _part(export, rows)
+        yield from _records(export, lines, len(header), places)
 
 
 def probe(source: Csv, wanted: Wanted, place: Place) -> int:
@@ -64,11 +60,9 @@ def names(source: Csv, place: Place) -> list[str]:
         return _header(export, _lines(source, file))
 
 
-def _part(export: Export, rows: list[tuple[int, tuple[str, ...]]]) -> Raw:
-    """Return *rows* as cells; the reader's tuples are gone when this returns."""
-    columns = [*zip(*(cells for _, cells in rows), strict=True)] if rows else []
-    cells = dict(zip(export.named, columns or [()] * len(export.named), strict=True))
-    numbers = [number for number, _ in rows]
+def _part(export: Export, rows: list[tuple[str, ...]], numbers: list[int]) -> Raw:
+    columns = [*zip(*rows, strict=True)] if rows else [()] * len(export.named)
+    cells = dict(zip(export.named, columns, strict=True))
     return Raw(frame(cells, numbers), f"{_name(export)} line")
 
 
@@ -92,20 +86,26 @@ def _header(export: Export, lines: "Reader") -> list[str]:
 
 def _records(
     export: Export, lines: "Reader", width: int, places: list[int]
-) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield (line, wanted cells) of every record; blank lines are none."""
-    chosen = (
-        itemgetter(*places) if len(places) > 1 else lambda cells: (cells[places[0]],)
-    )
+) -> Iterator[Raw]:
+    """Yield the wanted cells of every record, by its line; blank lines are none."""
+    first = places[0]
+    one = slice(first, first + 1)  # of one place itemgetter would make no tuple
+    chosen = itemgetter(*places) if len(places) > 1 else itemgetter(one)
+    rows: list[tuple[str, ...]] = []
+    numbers: list[int] = []
     for cells in lines:
         if len(cells) == width:
-            yield lines.line_num, chosen(cells)
+            rows.append(chosen(cells))
+            numbers.append(lines.line_num)
         elif cells:
             where = f"line {lines.line_num}"
             problem = f"has {len(cells)} cells for {width} columns in {where}"
-            raise _unreadable(
-                export, problem, "quote such cells, or correct `separator`"
-            )
+            fix = "quote such cells, or correct `separator`"
+            raise _unreadable(export, problem, fix)
+        if len(rows) == PART:
+            yield _part(export, rows, numbers)
+            rows, numbers = [], []
+    yield _part(export, rows, numbers)
 
 
 def _opened(export: Export) -> TextIO:

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from types import ModuleType
 
-from client.mapping import Csv, Fhir, Parquet, Sql
-from client.picture_source import Images
+from client.mapping import Source
 from client.raw import Parts, Place, Wanted
 from client.site import Site
 from common.errors import MachineError
@@ -46,11 +45,10 @@ def _probe(place: Place) -> str:
     }
     source = _source(place)
     found = _reader(place).probe(source, wanted, place)
-    word = "mapped columns" if isinstance(source, Csv | Parquet) else "mapped variables"
-    return f"{place.path(source.called).name} has the {found} {word}"
+    return f"{place.path(source.called).name} has the {found} {COUNTED[source.kind]}"
 
 
-def _source(place: Place) -> Csv | Parquet | Sql | Fhir | Images:
+def _source(place: Place) -> Source:
     return place.site.mapping.named[place.name]
 
 
@@ -97,10 +95,58 @@ def _images() -> ModuleType:
     return images
 
 
+def _dicom() -> ModuleType:
+    from client.sources import dicom  # noqa: PLC0415
+
+    return dicom
+
+
+def _png() -> ModuleType:
+    from client.sources import png  # noqa: PLC0415
+
+    return png
+
+
+def _text() -> ModuleType:
+    from client.sources import text  # noqa: PLC0415
+
+    return text
+
+
+def _signals() -> ModuleType:
+    from client.sources import signals  # noqa: PLC0415
+
+    return signals
+
+
+def _wfdb() -> ModuleType:
+    from client.sources import wfdb  # noqa: PLC0415
+
+    return wfdb
+
+
 READERS: dict[str, Callable[[], ModuleType]] = {
     "csv": _csv,
     "parquet": _parquet,
     "sql": _sql,
     "fhir": _fhir,
     "images": _images,
+    "dicom": _dicom,
+    "png": _png,
+    "text": _text,
+    "signals": _signals,
+    "wfdb": _wfdb,
 }
+COUNTED = {
+    "csv": "mapped columns",
+    "parquet": "mapped columns",
+    "sql": "mapped variables",
+    "fhir": "mapped variables",
+    "images": "mapped columns",
+    "dicom": "files",
+    "png": "mapped columns",
+    "text": "files",
+    "signals": "mapped columns",
+    "wfdb": "records",
+}
+"""What a probe counts, by the kind of the source."""

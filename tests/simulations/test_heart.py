@@ -360,7 +360,7 @@ def everyone(run: Run) -> dict[str, Table]:
         each.model_copy(update={"missing": kept[each.kind]})
         for each in run.study.variables
     ]
-    asked = run.study.model_copy(update={"variables": (*inputs, *SPARSE)})
+    asked = run.study.model_copy(update={"declared": (*inputs, *SPARSE)})
     return {name: review.check(mapped(run, name), asked).table for name in SITES}
 
 
@@ -475,7 +475,7 @@ def cholesterol(run: Run) -> Study:
         else each
         for each in run.study.variables
     ]
-    return run.study.model_copy(update={"variables": tuple(variables)})
+    return run.study.model_copy(update={"declared": tuple(variables)})
 
 
 @needs_data

@@ -1,0 +1,166 @@
+"""What cleaning costs: rows a second, against plain pandas that takes the same steps.
+
+The same export is read and cleaned in a process of its own, once by us and once by the
+pandas below, which counts nothing, explains nothing, and trusts every cell.
+"""
+
+import hashlib
+import hmac
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from client import integration, site
+from common.errors import IntegrityError
+from common.study import Study
+
+SIZES = (100_000, 1_000_000, 10_000_000)
+PART = 500_000
+LEVELS = {"pain": ["none", "mild", "severe"], "sex": ["f", "m"], "ill": ["no", "yes"]}
+RANGES = {"age": (0.0, 120.0), "chol": (50.0, 700.0)}
+SITE = """\
+site = "bench"
+[data]
+file = "export.csv"
+person = "patient"
+event_time = "visit"
+missing = ["NA"]
+"""
+
+
+def measure() -> list[tuple[int, dict[str, float], dict[str, float]]]:
+    """Return for every size what we took, and what plain pandas took.
+
+    Raises IntegrityError when the two do not agree on the people who train.
+    """
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        mapped = "".join(f'[columns.{n}]\ncolumn = "{n}"\n' for n in (*RANGES, *LEVELS))
+        (place / "site.toml").write_text(SITE + mapped, encoding="utf-8")
+        for size in SIZES:
+            _write(place / "export.csv", size)
+            ours, plain = _apart(place, "ours"), _apart(place, "plain")
+            if ours["check"] != plain["check"]:
+                raise IntegrityError("the two tables differ: no figure is printed")
+            found.append((size, ours, plain))
+    return found
+
+
+def main() -> None:
+    """Clean the export in a folder in one of the two ways, and print what it took."""
+    place, way = Path(sys.argv[1]), sys.argv[2]
+    begun = time.perf_counter()
+    check = _ours(place) if way == "ours" else _plain(place / "export.csv")
+    seconds = time.perf_counter() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps({"seconds": seconds, "gigabytes": peak, "check": check}))  # noqa: T201 - read by the process that asked
+
+
+def _apart(place: Path, way: str) -> dict[str, float]:
+    done = subprocess.run(  # noqa: S603 - this very interpreter
+        [sys.executable, "-m", "simulations.cleaning_bench", str(place), way],
+        check=True,
+        capture_output=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def _write(path: Path, size: int) -> None:
+    """Write an export of so many people, a part at a time."""
+    draw = np.random.default_rng(size)
+    path.unlink(missing_ok=True)
+    for first in range(0, size, PART):
+        count = min(PART, size - first)
+        rows: dict[str, object] = {
+            "patient": [f"p{first + i}" for i in range(count)],
+            "visit": "2020-01-01",
+            "name": "never read",
+            "age": draw.integers(18, 89, count),
+            "chol": draw.integers(100, 400, count),
+        }
+        rows |= {name: draw.choice(levels, count) for name, levels in LEVELS.items()}
+        frame = pd.DataFrame(rows)
+        frame.loc[draw.random(count) < 0.02, "chol"] = pd.NA  # noqa: PLR2004 - 2 %
+        frame.to_csv(path, mode="a", header=not first, index=False, na_rep="NA")
+
+
+def _ours(place: Path) -> float:
+    table = integration.table(site.read(place / "site.toml"), study())
+    return float(np.nansum(table.rows("train").x))
+
+
+def _plain(path: Path) -> float:
+    """Take the steps of ours that change something, in plain pandas."""
+    names = ["patient", "visit", *RANGES, *LEVELS]
+    frame = pd.read_csv(path, usecols=names, dtype=str, keep_default_na=False)
+    clean = {}
+    for name, (low, high) in RANGES.items():
+        text = frame[name].str.strip()
+        numbers = pd.to_numeric(text.mask(text.isin(["", "NA"])), errors="coerce")
+        clean[name] = numbers.where(numbers.between(low, high)).astype(float)
+    for name, levels in LEVELS.items():
+        text = frame[name].str.strip()
+        codes = {level: float(code) for code, level in enumerate(levels)}
+        clean[name] = text.mask(text.isin(["", "NA"])).map(codes).astype(float)
+    people = frame["patient"].str.strip()
+    key = bytes(32)
+    hashed = [hmac.digest(key, each.encode(), "sha256")[:8] for each in people]
+    draws = [hashlib.sha256(f"0:{each}".encode()).digest()[:8] for each in people]
+    table = pd.DataFrame(clean).assign(
+        person=np.frombuffer(b"".join(hashed), dtype=np.int64),
+        event=frame["visit"].str.strip(),
+        train=np.frombuffer(b"".join(draws), dtype=">u8") / 2.0**64 >= 0.3,  # noqa: PLR2004 - the study's share
+    )
+    table = table[table["event"] != ""].drop_duplicates(keep="last")
+    table = table.drop_duplicates(subset=["person", "event"], keep="last")
+    table.duplicated(subset=["event", *clean], keep=False)
+    table = table[table["age"].between(0, 120)].dropna(subset=["ill"])
+    return float(np.nansum(table.loc[table["train"], ["age", "chol", "pain", "sex"]]))
+
+
+def study() -> Study:
+    """Return the study that reads the export."""
+    about = {
+        "name": "bench",
+        "title": "Benchmark",
+        "purpose": "to measure",
+        "contact": "nobody@consortium.example",
+        "expires": "2030-12-31",
+        "sites": ["bench"],
+    }
+    numbers = [
+        {"kind": "number", "name": name, "unit": "1", "range": [*limits]}
+        for name, limits in RANGES.items()
+    ]
+    levels = {name: [*each] for name, each in LEVELS.items()}
+    ill = {"kind": "binary", "name": "ill", "levels": levels.pop("ill")}
+    categories = [
+        {"kind": "category", "name": name, "levels": each}
+        for name, each in levels.items()
+    ]
+    return Study.model_validate(
+        {
+            "format": 1,
+            "privacy": "none",
+            "study": about,
+            "variables": [*numbers, *categories],
+            "outcome": {**ill, "positive": "yes"},
+            "cohort": [{"variable": "age", "at_least": 0, "at_most": 120}],
+            "model": {"kind": "logistic", "ridge": 1.0},
+            "rounds": {"quorum": 1},
+            "evaluation": {"test": 0.3},
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()
