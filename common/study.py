@@ -171,7 +171,7 @@ class Study(Document):
 
     def canonical(self) -> bytes:
         """Return the study as canonical JSON (RFC 8785), without what it leaves out."""
-        said = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        said = self.model_dump(mode="json", exclude_none=True)
         return rfc8785.dumps(said)
 
     def digest(self) -> str:
