@@ -92,7 +92,7 @@ class Clipped:
         loss = nn.functional.binary_cross_entropy_with_logits(
             self._hooked(x.requires_grad_()), outcome, reduction="none"
         )
-        loss.sum().backward()
+        torch.autograd.backward(loss.sum())
         each = torch.cat([_built(p) for p in self._model.parameters()], dim=1)
         length = torch.linalg.vector_norm(each, dim=1)
         usable = torch.isfinite(length) & torch.isfinite(loss) & (bounds > 0)
@@ -103,5 +103,5 @@ class Clipped:
 
 def _built(weights: nn.Parameter) -> Tensor:
     """Return each record's gradient of some *weights*, flat [records, numbers]."""
-    built: Tensor = weights.grad_sample
+    built: Tensor = vars(weights)["grad_sample"]
     return built.flatten(start_dim=1)
