@@ -113,7 +113,7 @@ def _plain(
     model: Keras,
     pictures: Images,
     outcome: Array,
-    size: int,  # noqa: ANN401
+    size: int,
 ) -> Callable[[], object]:
     """Return an ordinary step of the same blocks: the gradient of the summed loss."""
     loss = keras.losses.BinaryCrossentropy(from_logits=True, reduction="sum")
