@@ -8,7 +8,7 @@ from common.schema import Document, Factor
 
 Width = Annotated[int, Field(ge=1, le=4096)]
 MOST = 10_000
-"""Steps of one run at most, local ones too."""
+"""More than the rounds of a run: so that the draws of two seeds are not the same."""
 
 
 class Training(Document):

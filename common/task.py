@@ -114,9 +114,14 @@ class Rows:
 
     def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> "Rows":
         """Return the *chosen* records, in that order."""
-        parts = (self.key, self.values, self.site, self.images)
-        rest = (part[chosen] if len(part) else part for part in parts)
-        return Rows(self.x[chosen], self.y[chosen], *rest)
+        return Rows(
+            self.x[chosen],
+            self.y[chosen],
+            self.key[chosen] if len(self.key) else self.key,
+            self.values[chosen] if len(self.values) else self.values,
+            self.site[chosen] if len(self.site) else self.site,
+            self.images[chosen] if len(self.images) else self.images,
+        )
 
 
 Each = Callable[[Study, State, Rows], Array]

@@ -18,6 +18,7 @@ from client.mapping import (
     Sql,
 )
 from client.media import Dicom, Png, Signals, Texts, Wfdb
+from client.picture_source import Images
 from common import study as studies
 from common.analyses import Analysis, Clusters, TreatmentEffect
 from common.cleaning import Cleaning, Quality
@@ -33,8 +34,9 @@ from common.models import (
     RbfSvm,
     Svm,
 )
+from common.networks import ImageNetwork, TabularNetwork, Training
 from common.registry import ANALYSES, MODELS
-from common.schema import Binary, Category, Number, Prose, Survival
+from common.schema import Binary, Category, Image, Number, Prose, Survival
 from common.study import (
     About,
     Evaluation,
@@ -102,6 +104,9 @@ MODELS_OF_FILES = [
     Column,
     Disclosure,
     Evaluation,
+    Image,
+    ImageNetwork,
+    Images,
     Linear,
     Mapping,
     Logistic,
@@ -131,6 +136,8 @@ MODELS_OF_FILES = [
     Survival,
     TreatmentEffect,
     Svm,
+    TabularNetwork,
+    Training,
 ]
 
 

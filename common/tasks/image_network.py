@@ -92,7 +92,7 @@ def _loaded(study: Study, parameters: Array) -> "Clipped":
     """Return the network of *study* with these parameters."""
     model, image = asked(study)
     clipped = _built(model, image)
-    clipped.load(networks.cut(parameters, weights(study)))
+    clipped.set(networks.cut(parameters, weights(study)))
     return clipped
 
 

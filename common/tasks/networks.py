@@ -16,25 +16,24 @@ steps grow shorter: both make it less a matter of chance, and of noise.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from common import encoding, trees
 from common.encoding import Encoding
 from common.errors import StudyError
-from common.networks import Training
+from common.networks import MOST, Training
 from common.release import Array, Field, Release, Summands
 from common.study import Study
 from common.task import Findings, Found, Model, Noisy, Rows, Shapes, State, Task
-from common.tasks import noised, stepping
+from common.tasks import local_steps, noised, stepping
 from common.tasks.describe import level_counts
 
 WEIGHT = 0.9
 """Share of mu^2 beside describe's."""
 RAREST = 0.05
 """The first intercept takes the outcome to be no rarer than this."""
-MANY = 10_000
-"""More draws than steps: so that the draws of two seeds are not the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +219,8 @@ def _first(network: Network, study: Study, found: Found, share: float) -> State:
 def _local(network: Network, study: Study, state: State, rows: Rows) -> Summands:
     training = network.training(study)
     if training.by == "weights":
-        return _walked(network, study, state, rows)
+        gradient = partial(network.gradient, study)
+        return local_steps.taken(training, state, rows, gradient)
     drawn = _drawn(study, training, state, rows)
     bounds = np.full(len(drawn.y), training.clip)
     shown = state.arrays["parameters"]
@@ -238,41 +238,10 @@ def _drawn(study: Study, training: Training, state: State, rows: Rows) -> Rows:
     if training.sample == 1.0:
         return rows
     step = int(state.arrays["step"][0])
-    (draw,) = trees.draws(rows.key, training.seed * MANY + step, 1)
+    (draw,) = trees.draws(rows.key, training.seed * MOST + step, 1)
     chosen = draw < training.sample
     people = len(np.unique(rows.key[chosen]))
     return rows.take(chosen & (people >= study.disclosure.min_people))
-
-
-def _walked(network: Network, study: Study, state: State, rows: Rows) -> Summands:
-    """Return where local steps over batches of *rows* lead, times how much it counts.
-
-    A site without records stays where it is, and counts as none.
-    """
-    training, shown = network.training(study), state.arrays["parameters"]
-    weight = float(min(len(rows.y), training.most))
-    reached, losses = shown.copy(), np.zeros(1)
-    for batch in _batches(training, state, rows):
-        bounds = np.full(len(batch.y), training.clip)
-        gradient, loss = network.gradient(study, reached, batch, bounds)
-        mean = gradient / len(batch.y) + training.proximal * (reached - shown)
-        reached -= training.local_rate * mean
-        losses += loss / len(batch.y)
-    mean_loss = losses / training.local_steps * weight
-    records = np.array([weight])
-    return {"sum": (reached - shown) * weight, "loss": mean_loss, "records": records}
-
-
-def _batches(training: Training, state: State, rows: Rows) -> list[Rows]:
-    """Return the batches of a round: everyone in turn, in an order of public draws."""
-    count = len(rows.y)
-    if not count:
-        return []
-    wanted, step = training.local_steps * training.batch, int(state.arrays["step"][0])
-    turns = range(-(-wanted // count))
-    draws = trees.draws(rows.key, training.seed * MANY + step, len(turns))
-    order = np.concatenate([np.argsort(draw, kind="stable") for draw in draws])[:wanted]
-    return [rows.take(part) for part in np.split(order, training.local_steps)]
 
 
 def _finish(network: Network, study: Study, state: State, total: Summands) -> State:

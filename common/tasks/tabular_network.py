@@ -54,7 +54,7 @@ def score(study: Study, parameters: Array, rows: Rows) -> Array:
 
 def _loaded(study: Study, parameters: Array) -> "Clipped":
     clipped = _built(asked(study), len(columns(study)))
-    clipped.load(networks.cut(parameters, weights(study)))
+    clipped.set(networks.cut(parameters, weights(study)))
     return clipped
 
 

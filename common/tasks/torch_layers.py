@@ -22,6 +22,8 @@ from common.release import Array
 NUMBERS = 2**22
 """So many numbers of gradients are held at a time."""
 
+torch.set_num_threads(1)  # layers this small wait for a second thread ten times longer
+
 
 class Dense(nn.Module):
     """Dense layers with ReLU between them, and one logit at the end."""
@@ -56,7 +58,7 @@ class Clipped:
         count = sum(each.numel() for each in self._model.parameters())
         self._block = max(1, NUMBERS // count)
 
-    def load(self, arrays: Sequence[Array]) -> None:
+    def set(self, arrays: Sequence[Array]) -> None:
         """Take *arrays* as the weights."""
         with torch.no_grad():
             for each, array in zip(self._model.parameters(), arrays, strict=True):
@@ -90,7 +92,7 @@ class Clipped:
         loss = nn.functional.binary_cross_entropy_with_logits(
             self._hooked(x.requires_grad_()), outcome, reduction="none"
         )
-        loss.sum().backward()
+        torch.autograd.backward(loss.sum())
         each = torch.cat([_built(p) for p in self._model.parameters()], dim=1)
         length = torch.linalg.vector_norm(each, dim=1)
         usable = torch.isfinite(length) & torch.isfinite(loss) & (bounds > 0)
@@ -101,5 +103,5 @@ class Clipped:
 
 def _built(weights: nn.Parameter) -> Tensor:
     """Return each record's gradient of some *weights*, flat [records, numbers]."""
-    built: Tensor = weights.grad_sample
+    built: Tensor = vars(weights)["grad_sample"]
     return built.flatten(start_dim=1)
