@@ -38,6 +38,7 @@ lint: $(VENV)/.everything ## Check style, types, and who imports whom
 
 bench: $(VENV)/.everything ## Measure what is claimed
 	@$(BIN)/python -m simulations.benchmark
+	@$(BIN)/python -m simulations.network_bench
 
 clean: ## Remove .venv, the caches, and what the demo wrote
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis \

@@ -38,7 +38,7 @@ FINEST = 1e6
 class Document(BaseModel):
     """A table of a TOML file: frozen, and a key that it does not know is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
 class Number(Document):

@@ -146,7 +146,7 @@ class Study(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for check in CHECKS:
+        for check in (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps):
             check(self)
         names = [each.name for each in self.everything]
         require_declared(self.cleaning, self.quality, names)
@@ -171,7 +171,7 @@ class Study(Document):
 
     def canonical(self) -> bytes:
         """Return the study as canonical JSON (RFC 8785), without what it leaves out."""
-        said = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        said = self.model_dump(mode="json", exclude_none=True)
         return rfc8785.dumps(said)
 
     def digest(self) -> str:
@@ -273,6 +273,3 @@ def _keeps(study: Study) -> None:
     """Refuse a promise that no form of a task keeps, before anybody is asked."""
     if study.privacy != "none":
         asked.keeps(study.model, study.analysis)
-
-
-CHECKS = (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps)

@@ -38,13 +38,17 @@ Tensor = Any
 class Clipped:
     """Sums of clipped gradients of one *model*; its last layer gives one logit."""
 
-    def __init__(self, model: Keras) -> None:
-        """Trace nothing yet; raise StudyError for a layer without a rule, by name."""
+    def __init__(self, model: Keras, block: int | None = None) -> None:
+        """Trace nothing yet; raise StudyError for a layer without a rule, by name.
+
+        A *block* is of so many records, else of as many as its pictures allow.
+        """
         for layer in model.layers:
             layer_rules.rule(layer)
         self.model = model
         shape = model.input_shape[1:]
-        self._block = max(1, min(BLOCK, PIXELS // int(np.prod(shape[:2]))))
+        few = max(1, min(BLOCK, PIXELS // int(np.prod(shape[:2]))))
+        self._block = block or few
         floats = tf.TensorSpec([self._block], tf.float32)
         pictures = tf.TensorSpec([self._block, *shape], tf.float32)
         self._traced = tf.function(
