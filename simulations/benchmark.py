@@ -27,11 +27,20 @@ from common.errors import IntegrityError
 from common.study import Study
 from common.task import State
 from server.rounds import Outcome
-from simulations import compare, engine, hospitals, plain, processes, stock
+from simulations import (
+    cleaning_bench,
+    compare,
+    engine,
+    hospitals,
+    plain,
+    processes,
+    stock,
+)
 
 REPEATS = 7
 PEOPLE, WIDTH, SITES = 200_000, 20, 10
 HELP_SECONDS, APPS_MILLISECONDS, NEWTON_RATIO, ROUND_SECONDS = 0.3, 1.0, 1.5, 1.0
+PANDAS = 0.7
 EQUAL = 1e-6
 TRAIN = 0.9
 
@@ -48,7 +57,7 @@ class Line:
 
 def main() -> int:
     """Measure, print the table, and return 1 when a goal is missed."""
-    lines = [help_time(), engine_cost(), newton(), network()]
+    lines = [help_time(), engine_cost(), newton(), network(), *cleaning()]
     click.echo(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     for line in lines:
         mark = "met   " if line.met else "MISSED"
@@ -116,6 +125,18 @@ def network() -> Line:
     what = f"a round over {len(sites)} hospitals by mutual TLS / stock Flower without"
     figure = f"{ours:.2f} s / {theirs:.1f} s"
     return _line(what, figure, ours, ROUND_SECONDS)
+
+
+def cleaning() -> list[Line]:
+    """Measure cleaning against plain pandas, in processes of their own, by size."""
+    lines = []
+    for size, ours, plain_ in cleaning_bench.measure():
+        ratio = plain_["seconds"] / ours["seconds"]
+        rate = f"{size / ours['seconds']:,.0f} rows a second"
+        figure = f"{ratio:.2f} ({rate}, {ours['gigabytes']:.1f} GB)"
+        what = f"cleaning {size:,} rows: plain pandas / ours"
+        lines.append(Line(what, figure, f">= {PANDAS:g}", ratio >= PANDAS))
+    return lines
 
 
 def _line(what: str, figure: str, value: float, goal: float) -> Line:
