@@ -16,9 +16,11 @@ from client.persons import NOBODY
 from client.site import CHECK, Site
 from client.table import Count, Table
 from client.work import Work
+from common import follow_up
 from common.cleaning import Step
 from common.errors import DataError
-from common.schema import Category
+from common.release import Array
+from common.schema import Category, Survival
 from common.study import Rule, Study
 
 EVENT = ["person", "event"]
@@ -118,7 +120,8 @@ def _satisfies(study: Study, rule: Rule, values: pd.Series) -> pd.Series:
 def complete(study: Study, work: Work) -> Work:
     """Leave out people without an outcome, or without a variable that must be there."""
     needed = [v.name for v in study.variables if v.missing == "exclude"]
-    for name in (*needed, study.outcome.name):
+    outcome = study.measured[len(study.variables) :]
+    for name in (*needed, *(part.name for part in outcome)):
         known = work.frame[name].notna().to_numpy()
         work = work.keep(known, "gaps", name, "records without a required value")
     return work
@@ -188,18 +191,27 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     people = {"train": person[train].nunique(), "test": person[~train].nunique()}
     kept = Count("done", "", "records that train", int(train.sum()))
     tested = Count("done", "", "records that test", int((~train).sum()))
-    *variables, outcome = work.frame.columns
+    values = work.frame[[variable.name for variable in study.variables]]
     return Table(
-        values=np.ascontiguousarray(work.frame[variables].to_numpy(dtype=np.float64)),
-        outcome=work.frame[outcome].to_numpy(dtype=np.float64),
+        values=np.ascontiguousarray(values.to_numpy(dtype=np.float64)),
+        outcome=_outcome(study, work),
         train=train,
         person=pd.factorize(person)[0].astype(np.int64),
         key=work.keys["key"].to_numpy(dtype=np.uint64),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
-        site=_place(study, site.name),
+        site=np.full(len(train), _place(study, site.name)),
         outside=outside,
     )
+
+
+def _outcome(study: Study, work: Work) -> Array:
+    """Return the outcome of each record as one number."""
+    parts = study.measured[len(study.variables) :]
+    columns = [work.frame[part.name].to_numpy(dtype=np.float64) for part in parts]
+    if isinstance(study.outcome, Survival):
+        return follow_up.coded(study.outcome, *columns)
+    return columns[0]
 
 
 def _place(study: Study, name: str) -> int:

@@ -23,6 +23,7 @@ from common.cleaning import Cleaning, Quality
 from common.cli import build
 from common.disclosure import Disclosure
 from common.models import (
+    Cox,
     Linear,
     Logistic,
     Multinomial,
@@ -32,7 +33,7 @@ from common.models import (
     Svm,
 )
 from common.registry import ANALYSES, MODELS
-from common.schema import Binary, Category, Number
+from common.schema import Binary, Category, Number, Survival
 from common.study import (
     About,
     Evaluation,
@@ -94,6 +95,7 @@ MODELS_OF_FILES = [
     Analysis,
     Binary,
     Category,
+    Cox,
     Clusters,
     Cleaning,
     Column,
@@ -119,6 +121,7 @@ MODELS_OF_FILES = [
     Parquet,
     Sql,
     Study,
+    Survival,
     TreatmentEffect,
     Svm,
 ]
