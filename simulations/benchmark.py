@@ -28,6 +28,7 @@ from common.study import Study
 from common.task import State
 from server.rounds import Outcome
 from simulations import (
+    cleaning_bench,
     compare,
     engine,
     hospitals,
@@ -41,6 +42,7 @@ from simulations import (
 REPEATS, FEW = 7, 3
 PEOPLE, WIDTH, SITES = 1_000_000, 50, 10
 HELP_SECONDS, APPS_MILLISECONDS, NEWTON_RATIO, ROUND_SECONDS = 0.3, 1.0, 1.5, 1.0
+PANDAS = 0.7
 EQUAL = 1e-6
 TRAIN = 0.9
 
@@ -57,7 +59,8 @@ class Line:
 
 def main() -> int:
     """Measure, print the table, and return 1 when a goal is missed."""
-    lines = [help_time(), engine_cost(), newton(), network(), *media()]
+    lines = [help_time(), engine_cost(), newton(), network()]
+    lines += [*cleaning(), *media()]
     click.echo(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     for line in lines:
         mark = "met   " if line.met else "MISSED"
@@ -144,6 +147,18 @@ def media() -> list[Line]:
     for what, (ours, theirs), goal in measured:
         figure = f"{ours / theirs:.1f} ({ours:.1f} s / {theirs:.2f} s)"
         lines.append(_line(what, figure, ours / theirs, goal))
+    return lines
+
+
+def cleaning() -> list[Line]:
+    """Measure cleaning against plain pandas, in processes of their own, by size."""
+    lines = []
+    for size, ours, plain_ in cleaning_bench.measure():
+        ratio = plain_["seconds"] / ours["seconds"]
+        rate = f"{size / ours['seconds']:,.0f} rows a second"
+        figure = f"{ratio:.2f} ({rate}, {ours['gigabytes']:.1f} GB)"
+        what = f"cleaning {size:,} rows: plain pandas / ours"
+        lines.append(Line(what, figure, f">= {PANDAS:g}", ratio >= PANDAS))
     return lines
 
 
