@@ -14,6 +14,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from common import asked, toml_file
 from common.analyses import Analysis
+from common.cleaning import Cleaning, Quality, require_declared
 from common.disclosure import Disclosure
 from common.models import ModelChoice
 from common.registry import MODELS
@@ -32,7 +33,6 @@ from common.schema import (
 )
 
 SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
 CHECK = "consilium study check "
 UNTOLD = 1e-5
 """The largest delta of a study that does not say how many people it expects."""
@@ -86,13 +86,6 @@ class Evaluation(Document):
     subgroups: tuple[Name, ...] = ()
 
 
-class Quality(Document):
-    """How much of a column may be wrong before the site refuses to take part."""
-
-    out_of_range: Share = 0.05
-    unreadable: Share = 0.0
-
-
 class Privacy(Document):
     """What a person risks by being in the study: nothing has a default that matters.
 
@@ -144,6 +137,7 @@ class Study(Document):
     analysis: Analysis = Analysis()
     rounds: Rounds
     evaluation: Evaluation | None = None
+    cleaning: Cleaning = Cleaning()
     quality: Quality = Quality()
     disclosure: Disclosure = Disclosure()
 
@@ -151,6 +145,8 @@ class Study(Document):
     def _consistent(self) -> Self:
         for check in (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps):
             check(self)
+        names = [each.name for each in self.everything]
+        require_declared(self.cleaning, self.quality, names)
         return self
 
     @property

@@ -6,9 +6,20 @@ from pathlib import Path
 import click
 import pytest
 
-from client.site import Column, Mapping, Source
+from client.mapping import (
+    Column,
+    Csv,
+    Fhir,
+    Index,
+    InFhir,
+    InOmop,
+    Mapping,
+    Parquet,
+    Sql,
+)
 from common import study as studies
 from common.analyses import Analysis, Clusters, TreatmentEffect
+from common.cleaning import Cleaning, Quality
 from common.cli import build
 from common.disclosure import Disclosure
 from common.models import (
@@ -27,7 +38,6 @@ from common.study import (
     About,
     Evaluation,
     Privacy,
-    Quality,
     Rounds,
     Rule,
     Study,
@@ -87,6 +97,7 @@ MODELS_OF_FILES = [
     Category,
     Cox,
     Clusters,
+    Cleaning,
     Column,
     Disclosure,
     Evaluation,
@@ -102,7 +113,13 @@ MODELS_OF_FILES = [
     RbfSvm,
     Rounds,
     Rule,
-    Source,
+    Csv,
+    Fhir,
+    Index,
+    InFhir,
+    InOmop,
+    Parquet,
+    Sql,
     Study,
     Survival,
     TreatmentEffect,

@@ -8,8 +8,7 @@ import pytest
 from statsmodels.duration.hazard_regression import PHReg
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
-from client import cleaning, site
-from client.sources import csv
+from client import integration, site
 from client.table import Table
 from common import follow_up, plan
 from common.encoding import Encoding, encode
@@ -150,7 +149,7 @@ def test_a_time_and_an_event_are_two_columns_of_an_export(tmp_path: Path) -> Non
     months = study.outcome.model_copy(update={"units": {"mo": 30.4}})
     study = study.model_copy(update={"outcome": months})
     local = site.read(path)
-    table = cleaning.clean(local, study, csv.read(local))
+    table = integration.table(local, study)
     assert len(table.outcome) == 39
     number = np.array([int(line.split(",")[-2]) - 1 for line in lines[1:]])
     status = np.array([line.endswith("dead") for line in lines[1:]], dtype=float)
