@@ -181,9 +181,9 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     people = {"train": person[train].nunique(), "test": person[~train].nunique()}
     kept = Count("done", "", "records that train", int(train.sum()))
     tested = Count("done", "", "records that test", int((~train).sum()))
-    variables = [each.name for each in study.variables]
+    values = work.frame[[variable.name for variable in study.variables]]
     return Table(
-        values=np.ascontiguousarray(work.frame[variables].to_numpy(dtype=np.float64)),
+        values=np.ascontiguousarray(values.to_numpy(dtype=np.float64)),
         outcome=_outcome(study, work),
         train=train,
         person=pd.factorize(person)[0].astype(np.int64),
