@@ -61,7 +61,7 @@ def suggest(terminal: Terminal, study_path: Path, path: Path) -> None:
     local, asked = site.read(path), study.read(study_path)
     found = suggesting.suggest(local, asked)
     have = {*local.mapping.columns, *(each.variable for each in found)}
-    lacking = {v.name: None for v in asked.everything if v.name not in have}
+    lacking = {v.name: None for v in asked.measured if v.name not in have}
     lines = {each.variable: each.text() for each in found}
     facts = {"ok": True, "found": lines, "lacking": [*lacking]}
     terminal.result(facts, suggesting.text(found, lacking))

@@ -16,8 +16,15 @@ def check(asked: Analysis, everything: Every) -> None:
         rule(asked, everything)
 
 
-def subgroups(names: Iterable[str], variables: Every) -> None:
-    """Raise ValueError, noting the key, for subgroups by what is no category."""
+def subgroups(names: Iterable[str], variables: Every, outcome: str) -> None:
+    """Raise ValueError, noting the key, for subgroups by what is no category.
+
+    And for those of an *outcome* of another kind than two levels: nothing reads them.
+    """
+    if outcome != "binary" and tuple(names):
+        error = ValueError(f"subgroups are told of a binary outcome, not a {outcome}")
+        error.add_note("evaluation.subgroups")
+        raise error
     kinds = {each.name: each.kind for each in variables}
     for name in names:
         if kinds.get(name) != "category":

@@ -265,7 +265,7 @@ def _prediction(study: Study) -> None:
 def _asked(study: Study) -> None:
     """Refuse what is asked of a variable that is not declared, or of another kind."""
     groups = study.evaluation.subgroups if study.evaluation else ()
-    asked.subgroups(groups, study.variables)
+    asked.subgroups(groups, study.variables, study.outcome.kind)
     asked.check(study.analysis, study.everything)
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import metrics
 from sklearn.linear_model import ElasticNet, LogisticRegression
 
@@ -11,6 +13,7 @@ from common.encoding import Encoding, encode
 from common.errors import StudyError
 from common.study import Study
 from common.task import State
+from common.tasks import lasso
 from simulations import compare, plain
 from tests import clinics
 from tests.test_tasks import study_of, table_of
@@ -177,3 +180,34 @@ def test_a_level_of_nobody_is_an_error_that_names_it() -> None:
     two = clinics.rows(whole.values, whole.outcome.clip(0, 1), whole.train)
     with pytest.raises(StudyError, match="stage = late"):
         plain.run(study_of("multinomial"), [two])
+
+
+@settings(max_examples=50)
+@given(seed=st.integers(0, 10_000), size=st.integers(1, 8))
+def test_the_lowest_point_under_an_l1_penalty_is_one(seed: int, size: int) -> None:
+    draw = np.random.default_rng(seed)
+    root = draw.normal(size=(size + 3, size))
+    matrix, slope = root.T @ root, draw.normal(size=size) * 3
+    weights, l1 = draw.normal(size=size), draw.uniform(0, 2, size)
+    found = lasso.lowest(matrix, slope, weights, l1)
+    gradient = slope + matrix @ (found - weights)
+    at_zero = found == 0.0
+    assert (np.abs(gradient[at_zero]) <= l1[at_zero] + 1e-7).all()
+    np.testing.assert_allclose(
+        gradient[~at_zero], -l1[~at_zero] * np.sign(found[~at_zero]), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", ["cox", "multinomial", "logistic"])
+def test_what_separates_is_an_error_without_ridge_and_finite_with_it(kind: str) -> None:
+    x = np.linspace(20, 90, 90)[:, None]
+    y = {
+        "cox": np.r_[np.full(84, 12.0), 11, 9, 7, 5, 3, 1],  # the oldest go first
+        "multinomial": np.repeat([0.0, 1.0, 2.0], 30),
+        "logistic": np.repeat([0.0, 1.0], 45),
+    }[kind]
+    one = clinics.rows(x, y, np.arange(90) % 9 > 0)
+    study = study_of(kind, variables=[clinics.VARIABLES[0]])
+    assert np.isfinite(plain.run(study, [one])[kind].arrays["weights"]).all()
+    with pytest.raises(StudyError, match=r"did not settle|no unique solution"):
+        plain.run(with_model(study, ridge=0.0), [one])

@@ -21,7 +21,7 @@ from common.study import Study
 from common.task import Findings, Found, Model, Rows, Shapes, State
 from common.tasks import coefficients, intercepts, linear_explained, newton
 from common.tasks.coefficients import Errors
-from common.tasks.newton import Arrays, Penalty, Problem, Terms
+from common.tasks.newton import Arrays, Penalty, Problem, Show, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +214,8 @@ def ridge_of(study: Study) -> float:
     return float(ridge)
 
 
-def model(family: Family) -> Model:
-    """Return the task and the prediction of a family."""
+def model(family: Family, show: Show | None = None) -> Model:
+    """Return the task and the prediction of a family; *show* replaces what is shown."""
 
     def terms(study: Study, arrays: Arrays, rows: Rows) -> Terms:
         ones = intercepts.of(study, rows)
@@ -236,10 +236,8 @@ def model(family: Family) -> Model:
         begin=lambda study, found: begin(family, study, found),
         release=release,
     )
-    fit = (
-        newton.task(problem, read, _fitted)
-        if family.likelihood
-        else newton.task(problem, _unlikely)
+    fit = newton.task(
+        problem, read if family.likelihood else _unlikely, show or _fitted
     )
     return Model(
         fit=fit,

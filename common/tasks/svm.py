@@ -10,6 +10,7 @@ where the margin says so, in the order of the margins, and not calibrated.
 """
 
 import math
+from typing import cast
 
 import numpy as np
 from scipy.special import expit
@@ -18,6 +19,7 @@ from common.encoding import columns
 from common.errors import StudyError
 from common.models import RbfSvm
 from common.release import Array
+from common.sheet import Cell, Sheet
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, State
 from common.tasks import intercepts, linear_models, newton
@@ -32,6 +34,10 @@ def _squared_hinge(eta: Array, y: Array) -> tuple[Array, Array, Array]:
     return short * short, -2.0 * side * short, 2.0 * active
 
 
+UNCALIBRATED = (
+    "A score is 1/(1 + e^-margin): in the right order, and no chance. What is said "
+    "here of chances (Brier score, calibration, net benefit) does not hold."
+)
 HINGE = Family(
     name="svm",
     mean=expit,
@@ -104,13 +110,28 @@ def _read(study: Study, state: State) -> Findings:
     }
 
 
+def _warning(study: Study, _state: State) -> tuple[Sheet, ...]:
+    """Show what the score is not."""
+    rows = (("ridge", linear_models.ridge_of(study)),)
+    title = "How the machine was made"
+    return (Sheet(title, ("setting", "value"), rows, (UNCALIBRATED,)),)
+
+
+def _made(study: Study, state: State) -> tuple[Sheet, ...]:
+    """Show by what the model was made, and what its score is not."""
+    found = _read(study, state)
+    rows = cast("tuple[tuple[Cell, ...], ...]", tuple(found.items()))
+    title = "How the machine was made"
+    return (Sheet(title, ("setting", "value"), rows, (UNCALIBRATED,)),)
+
+
 def _predict(study: Study, arrays: Arrays, rows: Rows) -> Array:
     weights = arrays["weights"]
     margin = features(study, rows.x) @ weights[:-1] + weights[-1]
     return np.asarray(expit(margin), dtype=np.float64)
 
 
-SVM = linear_models.model(HINGE)
+SVM = linear_models.model(HINGE, _warning)
 RBF_SVM = Model(
     fit=newton.task(
         Problem(
@@ -122,6 +143,7 @@ RBF_SVM = Model(
             release=lambda study: newton.declared(_width(study)),
         ),
         _read,
+        _made,
     ),
     carries=lambda study: newton.shown(_width(study), study),
     predict=_predict,
