@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,16 @@ from common.errors import IntegrityError
 from common.study import Study
 from common.task import State
 from server.rounds import Outcome
-from simulations import compare, engine, hospitals, plain, processes, stock
+from simulations import (
+    audit,
+    compare,
+    engine,
+    hospitals,
+    mutants,
+    plain,
+    processes,
+    stock,
+)
 
 REPEATS = 7
 PEOPLE, WIDTH, SITES = 200_000, 20, 10
@@ -48,7 +57,7 @@ class Line:
 
 def main() -> int:
     """Measure, print the table, and return 1 when a goal is missed."""
-    lines = [help_time(), engine_cost(), newton(), network()]
+    lines = [help_time(), engine_cost(), newton(), network(), *audits()]
     click.echo(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     for line in lines:
         mark = "met   " if line.met else "MISSED"
@@ -116,6 +125,18 @@ def network() -> Line:
     what = f"a round over {len(sites)} hospitals by mutual TLS / stock Flower without"
     figure = f"{ours:.2f} s / {theirs:.1f} s"
     return _line(what, figure, ours, ROUND_SECONDS)
+
+
+def audits() -> Iterator[Line]:
+    """Attack a private study as it is, and with each known mistake in it."""
+    study = _private_study()
+    for name in (None, *mutants.MUTANTS):
+        found = audit.audit(study, mutant=name)
+        what = f"audit: {mutants.MUTANTS[name].what if name else 'the code that ships'}"
+        figure = found.refused or f"epsilon {found.lower:.2f} or more is lost"
+        claimed = found.promised.epsilon
+        goal = f"above {claimed:g}, or refused" if name else f"{claimed:g} at most"
+        yield Line(what, figure, goal, met=found.holds != bool(name))
 
 
 def _line(what: str, figure: str, value: float, goal: float) -> Line:
@@ -226,6 +247,15 @@ def _wide_study() -> Study:
             "evaluation": {"test": 0.1},
         }
     )
+
+
+def _private_study() -> Study:
+    """Return a small study that promises epsilon 1."""
+    wide, names = _wide_study().model_dump(), ("age", "weight", "height")
+    unit = {"kind": "number", "unit": "1", "range": (0, 100)}
+    kept = {"epsilon": 1.0, "delta": 1e-5, "noise": "site"}
+    variables = [unit | {"name": name} for name in names]
+    return Study.model_validate(wide | {"variables": variables, "privacy": kept})
 
 
 if __name__ == "__main__":
