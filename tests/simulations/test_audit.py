@@ -95,8 +95,7 @@ def test_the_command_says_claim_and_bound(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "study.toml"
-    kept = '[privacy]\nepsilon = 2.0\ndelta = 1e-5\nnoise = "site"\n'
-    path.write_text(text().replace('privacy = "none"\n', "") + kept)
+    path.write_text(toml(promised({**SITE, "epsilon": 2.0})))
     command = ["simulate", "audit", str(path), "--runs", "1000", "--json", "-q"]
     assert terminal.run(build(), command) == 0
     found = json.loads(capsys.readouterr().out)
