@@ -49,7 +49,12 @@ MODELS = {
         "common.tasks.random_forest", "RANDOM_FOREST", ("binary", "number")
     ),
     "rbf_svm": Entry("common.tasks.svm", "RBF_SVM", ("binary",)),
-    "svm": Entry("common.tasks.svm", "SVM", ("binary",)),
+    "svm": Entry(
+        "common.tasks.svm",
+        "SVM",
+        ("binary",),
+        private=("common.tasks.private_svm", "PRIVATE_SVM"),
+    ),
 }
 
 ANALYSES = {

@@ -46,6 +46,12 @@ def test_a_study_of_every_kind_of_variable_keeps_its_promise() -> None:
     assert 2.0 < found.lower <= 4.0
 
 
+def test_a_private_svm_keeps_its_promise() -> None:
+    model = {"kind": "svm", "ridge": 1.0}
+    found = audit.audit(promised(SITE, model=model), QUICK)
+    assert 0.4 < found.lower <= 1.0
+
+
 @pytest.mark.parametrize("name", LOUD)
 def test_a_mistake_is_found(name: str) -> None:
     found = audit.audit(promised(SITE), QUICK, name)
