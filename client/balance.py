@@ -17,6 +17,7 @@ from client.chain import Entry, Note
 from client.site import Site
 from client.spending import Account, Ceiling
 from common import costs, privacy
+from common import terminal as prompts
 from common.errors import ConsiliumError, Refusal, UsageError
 from common.privacy import Event, Gaussian
 from common.study import Study
@@ -84,7 +85,7 @@ class Balance:
     def lines(self) -> list[str]:
         """Return the balance for a terminal."""
         spent, reserved, left = self._shares()
-        under, data = self.under, self.site.mapping.data.file
+        under, data = self.under, self.site.asset
         rows = [
             f"{self.site.name}: what all studies together may spend on {data}",
             f"  budget    epsilon {under.epsilon:g}, delta {under.delta:g}",
@@ -184,7 +185,8 @@ def grant(
         raise UsageError(f"epsilon {epsilon:g} cannot be granted", fix=fix)
     if typed is None:
         click.echo(_before_yes(at, before, epsilon, reason), err=True)
-        typed = click.prompt(f"To grant it, type the site's name ({name})", err=True)
+        question = f"To grant it, type the site's name ({name})"
+        typed = prompts.typed(question, f"--i-am-granting {name}   in a script")
     if typed != name:
         raise Refusal(
             "nothing was granted: what was typed is not the site's name",
@@ -198,7 +200,7 @@ def grant(
 
 
 def _before_yes(at: desk.Desk, before: Ceiling, epsilon: float, reason: str) -> str:
-    data = at.site.mapping.data.file
+    data = at.site.asset
     after = before.epsilon + epsilon
     lines = [
         f"{at.site.name} would let studies spend more on {data}, for good",

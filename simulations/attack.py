@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import beta
 
@@ -37,6 +38,7 @@ FAR = 50.0
 """A weight by which every score is 0 or 1: an aggregator may ask anything."""
 FINE = 10.0
 TINY = 1e-9
+Flags = NDArray[np.bool_]
 ENCODING = {"centre", "scale", "fill"}
 
 
@@ -137,7 +139,7 @@ def closely(study: Study, releases: Sequence[Seen], error: float) -> float:
     return least(kept[0] > middle, kept[1] <= middle, error)
 
 
-def least(alarms: Array, misses: Array, error: float) -> float:
+def least(alarms: Flags, misses: Flags, error: float) -> float:
     """Return the mu that so many false *alarms* and *misses* prove, but for *error*."""
     false, missed = (_most(each, error / 2) for each in (alarms, misses))
     return max(0.0, float(-ndtri(false) - ndtri(missed)))
@@ -148,7 +150,7 @@ def proven(mu: float, delta: float) -> float:
     return epsilon_of([Gaussian(mu)], delta) if mu else 0.0
 
 
-def _most(found: Array, error: float) -> float:
+def _most(found: Flags, error: float) -> float:
     """Return the upper end of a rate (Clopper and Pearson 1934)."""
     count, size = int(found.sum()), len(found)
     return 1.0 if count == size else float(beta.ppf(1 - error, count + 1, size - count))

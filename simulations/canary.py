@@ -15,7 +15,8 @@ import pandas as pd
 
 from client import review, site
 from client.table import Table
-from common.schema import Binary, Category, Number
+from common.errors import StudyError
+from common.schema import Binary, Category, Number, Survival
 from common.study import Study
 from common.task import Split
 
@@ -102,6 +103,8 @@ def _key(person: str, visit: int, split: Split) -> Record:
 
 
 def _record(study: Study, place: Place, outcome: float) -> Record:
+    if isinstance(study.outcome, Survival):
+        raise StudyError(f"{study.outcome.name} has no private form to audit yet")
     inside = {each.name: _cell(each, place(each)) for each in study.variables}
     return inside | {study.outcome.name: _cell(study.outcome, outcome)}
 
