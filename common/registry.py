@@ -62,7 +62,12 @@ MODELS = {
         private=("common.tasks.tabular_network", "PRIVATE_TABULAR_NETWORK"),
     ),
     "rbf_svm": Entry("common.tasks.svm", "RBF_SVM", ("binary",)),
-    "svm": Entry("common.tasks.svm", "SVM", ("binary",)),
+    "svm": Entry(
+        "common.tasks.svm",
+        "SVM",
+        ("binary",),
+        private=("common.tasks.private_svm", "PRIVATE_SVM"),
+    ),
 }
 
 ANALYSES = {

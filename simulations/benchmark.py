@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +28,13 @@ from common.study import Study
 from common.task import State
 from server.rounds import Outcome
 from simulations import (
+    audit,
     cleaning_bench,
     compare,
     engine,
     hospitals,
     media_pace,
+    mutants,
     plain,
     processes,
     stock,
@@ -60,7 +62,7 @@ class Line:
 def main() -> int:
     """Measure, print the table, and return 1 when a goal is missed."""
     lines = [help_time(), engine_cost(), newton(), network()]
-    lines += [*cleaning(), *media()]
+    lines += [*cleaning(), *media(), *audits()]
     click.echo(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     for line in lines:
         mark = "met   " if line.met else "MISSED"
@@ -160,6 +162,18 @@ def cleaning() -> list[Line]:
         what = f"cleaning {size:,} rows: plain pandas / ours"
         lines.append(Line(what, figure, f">= {PANDAS:g}", ratio >= PANDAS))
     return lines
+
+
+def audits() -> Iterator[Line]:
+    """Attack a private study as it is, and with each known mistake in it."""
+    study = _private_study()
+    for name in (None, *mutants.MUTANTS):
+        found = audit.audit(study, mutant=name)
+        what = f"audit: {mutants.MUTANTS[name].what if name else 'the code that ships'}"
+        figure = found.refused or f"epsilon {found.lower:.2f} or more is lost"
+        claimed = found.promised.epsilon
+        goal = f"above {claimed:g}, or refused" if name else f"{claimed:g} at most"
+        yield Line(what, figure, goal, met=found.holds != bool(name))
 
 
 def _line(what: str, figure: str, value: float, goal: float) -> Line:
@@ -270,6 +284,15 @@ def _wide_study() -> Study:
             "evaluation": {"test": 0.1},
         }
     )
+
+
+def _private_study() -> Study:
+    """Return a small study that promises epsilon 1."""
+    wide, names = _wide_study().model_dump(), ("age", "weight", "height")
+    unit = {"kind": "number", "unit": "1", "range": (0, 100)}
+    kept = {"epsilon": 1.0, "delta": 1e-5, "noise": "site"}
+    variables = [unit | {"name": name} for name in names]
+    return Study.model_validate(wide | {"variables": variables, "privacy": kept})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from common import terminal
-from common.errors import UsageError
+from common.errors import IntegrityError, UsageError
 from common.terminal import FILE, FOLDER, Terminal
 
 if TYPE_CHECKING:  # help answers without loading it
@@ -196,6 +196,45 @@ def curve(
     from simulations import private  # noqa: PLC0415
 
     private.show(terminal, private.opened(data), noise, repeats, out)
+
+
+@simulate.command()
+@click.argument("study", metavar="STUDY.toml", type=FILE)
+@click.option(
+    "--runs",
+    type=click.IntRange(min=1000),
+    default=40_000,
+    show_default=True,
+    help="How often each of two hospitals releases everything.",
+)
+@click.option(
+    "--break",
+    "mutant",
+    metavar="NAME",
+    help="Make a known mistake first, which the attacks have to find.",
+)
+@terminal.options
+def audit(terminal: Terminal, study: Path, runs: int, mutant: str | None) -> None:
+    """Attack the promise of STUDY.toml: the code that ships, and one person more."""
+    from common.study import read  # noqa: PLC0415
+    from simulations import audit, mutants  # noqa: PLC0415
+
+    if mutant is not None and mutant not in mutants.MUTANTS:
+        raise UsageError(
+            f"no mistake is called {mutant!r}",
+            fix=f"one of {', '.join(mutants.MUTANTS)}",
+        )
+    holds = audit.show(terminal, read(study), runs, mutant)
+    if holds and mutant:
+        raise IntegrityError(
+            f"the attacks did not find {mutant}: they would not find it in our code",
+            fix="more --runs, or a study in which that mistake shows",
+        )
+    if not holds and not mutant:
+        raise IntegrityError(
+            "an attack proves that more is lost than the study claims",
+            fix="do not run the study; tell the maintainers what was printed",
+        )
 
 
 @simulate.command()

@@ -15,6 +15,7 @@ from common.errors import StudyError
 from common.privacy import epsilon_of
 from common.release import length
 from common.study import Study
+from common.tasks import private_svm
 from simulations import compare, plain
 from tests import clinics
 from tests.test_tasks import odd_tables
@@ -126,6 +127,29 @@ def test_with_many_people_it_finds_what_the_exact_study_finds() -> None:
     assert found["evaluate"]["accuracy"] == pytest.approx(usual["accuracy"], abs=0.02)
     weights = [state["logistic"].arrays["weights"] for state in (true, said)]
     assert np.corrcoef(*weights)[0, 1] > 0.98
+
+
+def test_a_private_svm_tells_apart_as_well_as_the_exact_one() -> None:
+    tables = [clinics.table(8000, seed) for seed in range(4)]
+    kind = {"kind": "svm", "ridge": 1.0}
+    exact = clinics.study(study=FOUR, rounds=ROUNDS, model=kind)
+    promised = private({"epsilon": 4.0, "expected_people": 20_000}, model=kind)
+    usual = compare.totals(
+        exact, compare.fitted(exact, plain.run(exact, tables)), tables
+    )
+    found = run(promised, tables)["evaluate"]
+    assert found["auc"] == pytest.approx(usual["auc"], abs=0.02)
+    assert found["accuracy"] == pytest.approx(usual["accuracy"], abs=0.02)
+
+
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_the_hinge_is_steep_where_wrong_flat_where_right_and_never_steeper(
+    y: float,
+) -> None:
+    margin = np.array([-9.0, 0.5, 1.0, 1.5, 9.0])
+    side = 2 * y - 1
+    slope = -side * private_svm._slope(side * margin, np.full(5, y))
+    assert slope.tolist() == [1.0, 1.0, 0.5, 0.0, 0.0]
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:

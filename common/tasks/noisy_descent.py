@@ -51,7 +51,7 @@ def task(loss: Loss) -> Task:
         """Return the slope of each record's loss, intercept last."""
         del study
         weights, x = state.arrays["weights"], _shortened(rows.x)
-        slope = loss.slope(_eta(weights, x), rows.y).clip(-1.0, 1.0)
+        slope = loss.slope(eta(weights, x), rows.y).clip(-1.0, 1.0)
         return np.column_stack([x * slope[:, None], slope])
 
     return Task(
@@ -100,14 +100,14 @@ def _clip(study: Study) -> float:
     return math.sqrt(len(columns(study)) + 1)
 
 
-def _eta(weights: Array, x: Array) -> Array:
+def eta(weights: Array, x: Array) -> Array:
     """Return intercept + w.x of each record, added up the same way whoever is beside.
 
     A matrix product would round it by how many records there are. With large numbers
     that cancel out, somebody's coming or going could so change another person's part.
     """
-    eta: Array = (x * weights[:-1]).sum(axis=1) + weights[-1]
-    return eta
+    sloped: Array = (x * weights[:-1]).sum(axis=1) + weights[-1]
+    return sloped
 
 
 def _shortened(x: Array) -> Array:
@@ -163,7 +163,7 @@ PRIVATE_LOGISTIC = Model(
     ),
     carries=linear_models.shows,
     predict=lambda _study, arrays, rows: np.asarray(
-        expit(_eta(arrays["weights"], rows.x)), dtype=np.float64
+        expit(eta(arrays["weights"], rows.x)), dtype=np.float64
     ),
     explain=linear_explained.explain,
     scale="log odds",
