@@ -14,7 +14,7 @@ from scipy import stats
 from common import suppression
 from common.multiplicity import benjamini_hochberg, holm
 from common.release import Array, Field, Release, Summands
-from common.sheet import Cell, Sheet, probability
+from common.sheet import WITHHELD, Cell, Sheet, decimal, probability
 from common.study import Study
 from common.task import Findings, Rows, State, Task
 from common.tasks import named
@@ -96,7 +96,7 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
             " and ".join(pair),
             *(_cell(found[key]) for key in ("records", "statistic", "degrees")),
             *(_p(found[key]) for key in PS),
-            _cell(found["cramers_v"]),
+            decimal(v if isinstance(v := found["cramers_v"], float) else None),
         )
         for pair, found in zip(pairs(study), tests, strict=True)
     )
@@ -157,8 +157,12 @@ def _counted(study: Study, state: State, pair: Pair) -> Sheet:
     return Sheet(
         f"Records by {pair[0]} and {pair[1]}",
         (pair[0], *(f"{pair[1]} = {level}" for level in columns)),
-        tuple((level, *line) for level, line in zip(rows, told, strict=True)),
+        tuple(
+            (level, *(WITHHELD if cell is None else cell for cell in line))
+            for level, line in zip(rows, told, strict=True)
+        ),
         (note,) if hidden else (),
+        part=True,
     )
 
 
