@@ -21,7 +21,7 @@ from client import site as sites
 from client.chain import Note
 from client.credentials import Credentials
 from client.ledger import Clock
-from client.memory import Turn
+from client.memory import NOT_OPEN, Turn
 from client.opened import Opened
 from client.site import CHECK, Site
 from client.table import Table
@@ -95,12 +95,11 @@ def refuse(message: Message, asked: Asked, reason: Exception, clock: Clock) -> M
     try:
         again = _write_refusal(asked, number, reason, clock)
     except Exception as fault:  # noqa: BLE001 - a refusal is sent, come what may
-        told = _told(fault)
+        told = _told(fault, asked.site)
         LOG.error("%s is not in the ledger: %s", number, told)  # noqa: TRY400 - no trace
     number = again or number
-    waits = again and word != NO  # for its steward, and is asked now and then
-    level = logging.DEBUG if waits else logging.WARNING
-    LOG.log(level, "%s refused (id %s): %s", asked.site, number, _told(reason))
+    told = _told(reason, asked.site)
+    LOG.log(_level(word, again), "%s refused (id %s): %s", asked.site, number, told)
     return Message(Error(wire.REFUSED, f"{word}, id {number}"), reply_to=message)
 
 
@@ -171,9 +170,16 @@ def _write_refusal(asked: Asked, number: str, reason: Exception, clock: Clock) -
     return str(before.facts["id"]) if before else ""
 
 
-def _told(reason: Exception) -> str:
+def _level(word: str, again: str) -> int:
+    """Return how loud a refusal is: one that everybody waits for is told once."""
+    if again and word != NO:
+        return logging.DEBUG
+    return logging.INFO if word == NOT_OPEN else logging.WARNING
+
+
+def _told(reason: Exception, site: str) -> str:
     ours = isinstance(reason, ConsiliumError)
-    return str(reason) if ours else type(reason).__name__
+    return str(reason).replace("SITE.toml", site) if ours else type(reason).__name__
 
 
 def _floor(opened: Opened, task: Task) -> None:

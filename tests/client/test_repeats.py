@@ -1,12 +1,13 @@
 """What a site tells twice, of whom too little: it refuses before anything leaves."""
 
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from client import cleaning, review
+from client import cleaning, home, review
 from client import site as sites
 from client.site import Site
 from client.sources import csv
@@ -34,9 +35,12 @@ def asked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Aggregator:
 
 
 def again(one: Aggregator) -> None:
-    """Close the run, let the site forget it, and open another."""
+    """Close the run, let the site forget it, approve once more, and open another."""
     one.close(EXACT)
     one.restart()
+    state = one.path.parent / "state"
+    yes = home.about("approved", EXACT, until="2030-12-31", typed="small")
+    home.note(state, yes, lambda: datetime(2026, 11, 23, tzinfo=UTC))
     assert one.open(EXACT, "again").has_content()
 
 
