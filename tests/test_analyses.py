@@ -204,6 +204,7 @@ def test_chi_square_equals_scipy_on_pooled_records() -> None:
         stats.contingency.association(cross.to_numpy()), rel=1e-12
     )
     assert first["table"]["counts"] == cross.to_numpy().tolist()
+    np.testing.assert_allclose(first["table"]["expected"], expected.expected_freq)
     parted = pd.cut(rows["age"], [0, 40, 60, 121], right=False)
     assert third["p"] == stats.chi2_contingency(pd.crosstab(parted, rows["ill"])).pvalue
     assert third["table"]["rows"] == ["< 40", "40 to 60", "≥ 60"]

@@ -81,9 +81,7 @@ def read(study: Study, state: State) -> Findings:
     tests = _tests(study, state)
     for found, pair in zip(tests, pairs(study), strict=True):
         if not found.get("withheld"):
-            levels = [list(named.declared(study, name).coded) for name in pair]
-            told = suppression.table(state.arrays[_name(pair)], study.disclosure.cell)
-            found["table"] = {"rows": levels[0], "columns": levels[1], "counts": told}
+            found["table"] = _told(study, pair, state.arrays[_name(pair)])
     return {"tests": tests}
 
 
@@ -125,6 +123,25 @@ def corrected(tests: list[Findings]) -> list[Findings]:
     values = [p if isinstance(p := found["p"], float) else None for found in tests]
     both = zip(tests, holm(values), benjamini_hochberg(values), strict=True)
     return [found | {"p_holm": one, "q": other} for found, one, other in both]
+
+
+def _told(study: Study, pair: Pair, counts: Array) -> Findings:
+    """Return a table without the cells that tell too much.
+
+    What is expected in each cell gives away the totals: it stands there only where all
+    of them may be told.
+    """
+    least, levels = study.disclosure.cell, [named.declared(study, x) for x in pair]
+    across, down = counts.sum(axis=1), counts.sum(axis=0)
+    totals = np.r_[across, down]
+    known = not ((totals > 0) & (totals < least)).any() and totals.any()
+    expected = np.outer(across, down) / max(counts.sum(), 1.0)
+    return {
+        "rows": list(levels[0].coded),
+        "columns": list(levels[1].coded),
+        "counts": suppression.table(counts, least),
+        "expected": expected.tolist() if known else None,
+    }
 
 
 def _notes(tests: list[Findings]) -> tuple[str, ...]:
