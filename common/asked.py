@@ -43,6 +43,8 @@ def named(everything: Declared, names: Iterable[str], where: str) -> Declared:
 def _quantiles(asked: Analysis, everything: Declared) -> None:
     if asked.quantiles and not any(isinstance(each, Number) for each in everything):
         raise refused("quantiles", "takes numbers: the study declares none")
+    if len(set(asked.quantiles or ())) < len(asked.quantiles or ()):
+        raise refused("quantiles", "names a share twice")
 
 
 def _chi_square(asked: Analysis, everything: Declared) -> None:

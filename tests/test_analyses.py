@@ -361,6 +361,7 @@ def test_no_centre_ever_shows_the_mean_of_a_few() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
+        ({"quantiles": [0.5, 0.5]}, "quantiles names a share twice"),
         ({"chi_square": [["chol", "ill"]]}, "chol is a number without cuts"),
         ({"chi_square": [["no", "ill"]]}, "names no, which is not declared"),
         ({"chi_square": [["ill", "ill"]]}, "names ill twice"),
