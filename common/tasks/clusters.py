@@ -7,6 +7,7 @@ the values of those few.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common import suppression
 from common.analyses import Clusters
@@ -19,6 +20,7 @@ from common.task import Findings, Found, Rows, Shapes, State, Task
 
 SETTLED = 1e-10
 """Stop when no centre moves by more, in deviations."""
+WHY = "Withheld: a share of fewer than {} records, or what would tell such a share."
 
 
 def asked(study: Study) -> Clusters:
@@ -128,7 +130,7 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     notes = [
         f"Means in each column's unit, shares of levels. Between groups: {explained}.",
         "" if state.arrays["settled"][0] else "The groups were still changing.",
-        f"Withheld: fewer than {study.disclosure.cell} records." if hidden else "",
+        WHY.format(study.disclosure.cell) if hidden else "",
     ]
     heads = ("column", *(f"group {place + 1}" for place in range(len(told))))
     return (Sheet("Groups of people who are alike", heads, shown, _said(notes)),)
@@ -148,20 +150,28 @@ def _told(study: Study, state: State) -> list[tuple[int | None, list[float | Non
     encoding, least = Encoding.of(state.arrays), study.disclosure.cell
     centres = state.arrays["centres"] * encoding.scale + encoding.centre
     sizes = suppression.told(state.arrays["nearest"], least)
-    kinds = [column.kind for column in columns(study)]
+    open_ = np.column_stack(
+        [
+            np.ones(len(sizes), dtype=bool)
+            if column.kind == "value"
+            else _shares(state.arrays["nearest"], centres[:, place], least)
+            for place, column in enumerate(columns(study))
+        ]
+    )
     return [
-        (size, [_mean(size, *each, least) for each in zip(kinds, centre, strict=True)])
-        for size, centre in zip(sizes, centres, strict=True)
+        (size, [float(m) if ok and size is not None else None for m, ok in means])
+        for size, means in zip(sizes, map(zip, centres, open_), strict=True)
     ]
 
 
-def _mean(size: int | None, kind: str, mean: float, least: int) -> float | None:
-    """Return one mean of a group; a share only if it and its rest are of enough."""
-    if size is None:
-        return None
-    having = round(size * mean)
-    few = any(0 < count < least for count in (having, size - having))
-    return None if kind != "value" and few else float(mean)
+def _shares(sizes: Array, share: Array, least: int) -> NDArray[np.bool_]:
+    """Return in which groups a share may be told: who has the level, and who has not.
+
+    How many of all records have it is known, so this is a table with its totals.
+    """
+    having = np.rint(sizes * share)
+    told = suppression.table(np.column_stack([having, sizes - having]), least)
+    return np.array([None not in line for line in told])
 
 
 def _about_mean(centres: Array, total: Summands) -> float:
