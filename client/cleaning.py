@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from client import quality
+from client import quality, ways
 from client.columns import Flags
 from client.persons import NOBODY
 from client.site import CHECK, Site
@@ -22,6 +22,7 @@ from common.errors import DataError
 from common.release import Array
 from common.schema import Category, Survival
 from common.study import Rule, Study
+from common.task import no_images
 
 EVENT = ["person", "event"]
 
@@ -109,8 +110,9 @@ def _satisfies(study: Study, rule: Rule, values: pd.Series) -> pd.Series:
 def complete(study: Study, work: Work) -> Work:
     """Leave out people without an outcome, or without a variable that must be there."""
     needed = [v.name for v in study.variables if v.missing == "exclude"]
-    outcome = study.measured[len(study.variables) :]
-    for name in (*needed, *(part.name for part in outcome)):
+    pictured = [each.name for each in ways.pictures(study)]
+    outcome = [part.name for part in study.measured[len(study.variables) :]]
+    for name in (*pictured, *needed, *outcome):
         known = work.frame[name].notna().to_numpy()
         work = work.keep(known, "gaps", name, "records without a required value")
     return work
@@ -122,7 +124,8 @@ def flag(study: Study, work: Work) -> Work:
     Two people may look alike, and one may be registered under two numbers: a steward
     can tell, a program cannot.
     """
-    del study
+    if ways.pictures(study):
+        return work  # two people are told apart by their pictures
     columns = [each for each in work.frame if work.frame[each].notna().any()]
     every = pd.concat([work.frame[columns], work.keys["event"]], axis=1)
     alike = every.duplicated(keep=False)
@@ -167,6 +170,7 @@ STEPS: dict[Step, Callable[[Study, Work], Work]] = {
 
 def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     """Hand over plain arrays, each person on one side."""
+    pictured = ways.pictures(study)
     train = work.keys["trains"].to_numpy(dtype=np.bool_)
     person = work.keys["person"]
     sides = work.keys["trains"].groupby(person).nunique()
@@ -182,6 +186,7 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     kept = Count("done", "", "records that train", int(train.sum()))
     tested = Count("done", "", "records that test", int((~train).sum()))
     values = work.frame[[variable.name for variable in study.variables]]
+    images = [work.arrays[each.name] for each in pictured if each.name in work.arrays]
     return Table(
         values=np.ascontiguousarray(values.to_numpy(dtype=np.float64)),
         outcome=_outcome(study, work),
@@ -192,6 +197,7 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
         report=(*work.report, kept, tested),
         site=np.full(len(train), _place(study, site.name)),
         outside=outside,
+        images=images[0].astype(np.float32) if images else no_images(),
     )
 
 

@@ -65,7 +65,7 @@ def _blocks(part: Part, rows: Rows, person: Codes) -> Iterator[tuple[Codes, Rows
     step = max(1, BLOCK // max(part.width, 1))
     for first in range(0, len(order), step):
         chosen = order[first : first + step]
-        yield person[chosen], Rows(np.ascontiguousarray(rows.x[chosen]), rows.y[chosen])
+        yield person[chosen], rows.take(chosen)
 
 
 def _finite(part: Part, block: Rows) -> tuple[Array, int]:

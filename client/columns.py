@@ -16,7 +16,7 @@ from client.raw import Raw, unit_of
 from client.tally import Tally
 from client.ways import Way, conversion
 from common.release import Array
-from common.schema import Binary, Category, Number
+from common.schema import Binary, Category, Image, Number
 
 Flags = NDArray[np.bool_]
 DAY = 86_400.0
@@ -49,7 +49,7 @@ def part(way: Way, raw: Raw) -> tuple[Said, Tally]:
 
 
 def _read(way: Way, raw: Raw, text: "pd.Series[str]") -> tuple[Array, Tally]:
-    if way.column.pick in ("any", "count"):
+    if isinstance(way.variable, Image) or way.column.pick in ("any", "count"):
         return _events(way, text)
     if way.column.elapsed:
         return _days(way, text, raw.counted)

@@ -27,11 +27,11 @@ from client.records import Records, choose, frame, joins, looks, taken
 from client.site import CHECK, Site
 from client.table import Count, Table
 from client.tally import Tally
-from client.ways import Way
+from client.ways import Way, pictures
 from client.work import Work
 from common.errors import DataError
 from common.release import Array
-from common.schema import Number
+from common.schema import Image, Number
 from common.study import Study
 
 
@@ -45,7 +45,8 @@ def table(site: Site, study: Study) -> Table:
 
 def gather(site: Site, study: Study) -> Work:
     """Return the records at *site* as numbers under the names of *study*, uncleaned."""
-    every = tuple(ways.way(site, study, each) for each in study.measured)
+    declared = (*pictures(study), *study.measured)
+    every = tuple(ways.way(site, study, each) for each in declared)
     wholes = _wholes(site, study, every)
     records = choose(site, wholes, every)
     if not len(records.keys):
@@ -96,7 +97,7 @@ def _wholes(site: Site, study: Study, every: tuple[Way, ...]) -> dict[str, Read]
     return {
         name: reading.read(
             Task(
-                Place(site, name),
+                Place(site, name, study.image),
                 study,
                 tuple(needed.get(name, ())),
                 events.get(name),
@@ -161,7 +162,7 @@ def _own(numbers: Array, rows: NDArray[np.int64]) -> Array:
 
 def _said(way: Way, happened: Array) -> Array:
     """Return the levels that stand for something that happened, or did not."""
-    if isinstance(way.variable, Number):
+    if isinstance(way.variable, Number | Image):
         return happened
     codes = way.variable.coded
     present, otherwise = way.column.present, way.column.otherwise
@@ -205,7 +206,7 @@ def _read_counts(wholes: Mapping[str, Read]) -> list[Count]:
 
 def _ignored(site: Site, study: Study) -> list[Count]:
     mapping = site.mapping
-    used = {each.name for each in study.measured}
+    used = {each.name for each in (*pictures(study), *study.measured)}
     used |= {mapping.index.event} if mapping.index and mapping.index.event else set()
     undeclared = sorted(set(mapping.columns) - used)
     what = f"mapped but not declared by the study, ignored: {', '.join(undeclared)}"

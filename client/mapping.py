@@ -24,6 +24,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from client.picture_source import Images
 from common.privacy import LARGEST
 from common.schema import Document, Finite, Name, Text
 from common.study import SiteName
@@ -131,7 +132,7 @@ class Fhir(Document):
         return self.folder
 
 
-Source = Annotated[Csv | Parquet | Sql | Fhir, Field(discriminator="kind")]
+Source = Annotated[Csv | Parquet | Sql | Fhir | Images, Field(discriminator="kind")]
 
 
 class InOmop(Document):
@@ -274,7 +275,7 @@ class Mapping(Document):
         return self
 
     @property
-    def named(self) -> dict[str, Csv | Parquet | Sql | Fhir]:
+    def named(self) -> dict[str, Csv | Parquet | Sql | Fhir | Images]:
         """Every source by its name; the shorthand ``[data]`` is called data."""
         return {"data": self.data} if self.data else dict(self.sources)
 

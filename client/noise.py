@@ -70,6 +70,11 @@ def normal(count: int, entropy: Entropy = os.urandom) -> Array:
     return drawn[:count]
 
 
+def draws(count: int, entropy: Entropy = os.urandom) -> Array:
+    """Return *count* uniform numbers, above 0 and up to 1, of a fresh key."""
+    return _uniform(count, entropy)
+
+
 def _uniform(count: int, entropy: Entropy) -> Array:
     """Return *count* numbers above 0 and up to 1."""
     stream = Cipher(AES256(entropy(KEY)), CTR(bytes(16))).encryptor()

@@ -28,6 +28,7 @@ from pandas.api.extensions import ExtensionArray
 from client.mapping import Column, Csv, Parquet
 from client.site import CHECK, Site
 from common.errors import DataError
+from common.schema import Image
 
 PERSON: Final = "@person"
 TIME: Final = "@time"
@@ -59,10 +60,11 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which source of which site a reader reads: all that its errors may say."""
+    """Which source of which site a reader reads, and how its pictures have to be."""
 
     site: Site
     name: str
+    image: Image | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:

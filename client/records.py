@@ -88,7 +88,7 @@ def joins(site: Site, every: tuple[Way, ...]) -> bool:
     """Tell whether records are made from events, rather than being a source's rows."""
     mapping = site.mapping
     wide = len({mapping.source_of(way.column) for way in every if way.column.found})
-    rows = {"csv", "parquet"}
+    rows = {"csv", "images", "parquet"}
     kinds = {way.source.kind for way in every if way.column.found}
     picked = any(looks(way) for way in every)
     return mapping.index is not None or wide > 1 or picked or not kinds <= rows

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.release import Array
-from common.task import Keys, Rows, Sites, Split
+from common.task import Images, Keys, Rows, Sites, Split, no_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,8 @@ class Table:
     stays the same whoever else is here. ``people`` counts the people who
     train and who test: a person's records are never on both sides. ``site`` is the
     place of the record's site among the study's, empty where that is not told.
-    ``outside`` counts those whom only the cohort leaves out.
+    ``outside`` counts those whom only the cohort leaves out. ``images`` [records,
+    height, width, channels] are from 0 to 1, none without any.
     """
 
     values: Array
@@ -40,6 +41,7 @@ class Table:
     report: tuple[Count, ...]
     site: Sites = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     outside: int = 0
+    images: Images = field(default_factory=no_images)
 
     def __repr__(self) -> str:
         """Return counts only: a table may end up in a log line."""
@@ -48,12 +50,9 @@ class Table:
 
     def rows(self, split: Split) -> Rows:
         """Return the clean values and outcomes of the people who train, or who test."""
-        chosen = self._side(split)
-        values = self.values[chosen]
         site = self.site if len(self.site) else np.full(len(self.train), -1)
-        return Rows(
-            values, self.outcome[chosen], self.key[chosen], values, site[chosen]
-        )
+        rows = Rows(self.values, self.outcome, self.key, self.values, site, self.images)
+        return rows.take(self._side(split))
 
     def persons(self, split: Split) -> NDArray[np.int64]:
         """Return the code of the person behind each of these records."""

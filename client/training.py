@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from client import clipping
+from client import clipping, sampling
 from client.clipping import Codes, Part
 from client.table import Table
 from common import costs
 from common.encoding import Encoding, check, encode
-from common.errors import IntegrityError
+from common.errors import IntegrityError, StudyError
 from common.release import Summands, length, unflatten
 from common.study import Study
 from common.task import Rows, Split, State, Task
@@ -69,12 +69,20 @@ def run(task: Task, study: Study, state: State, design: Design) -> Summands:
     if study.privacy == "none":
         return task.local(study, state, rows)
     noisy, release = costs.noisy(task), task.release(study)
+    person = design.persons(task.rows)
+    if noisy.bounded:
+        chosen = sampling.draw(person, noisy.sample(study))
+        bounds = sampling.bounds(person[chosen], noisy.clip(study))
+        return noisy.bounded(study, state, rows.take(chosen), bounds)
+    if noisy.each is None:
+        raise StudyError(f"{task.name} does not say what a record contributes")
+    each = noisy.each
     part = Part(
-        each=lambda block: noisy.each(study, state, block),
+        each=lambda block: each(study, state, block),
         width=length(release),
         clip=noisy.clip(study),
     )
-    clipped = clipping.add(part, rows, design.persons(task.rows))
+    clipped = clipping.add(part, rows, person)
     if clipped.broken:
         LOG.warning("%s: %d records count as 0: not finite", task.name, clipped.broken)
     return unflatten(release, clipped.total)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from client.mapping import Column, Source
 from client.site import CHECK, Site
 from common.errors import StudyError
-from common.schema import Binary, Category, Number
+from common.schema import Binary, Category, Image, Number
 from common.study import Study
 
-Variable = Number | Category | Binary
+Variable = Number | Category | Binary | Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,11 @@ class Way:
         return (*self.source.missing, *self.column.missing)
 
 
+def pictures(study: Study) -> tuple[Image, ...]:
+    """Return the image that *study* declares, if it does."""
+    return (study.image,) if study.image else ()
+
+
 def way(site: Site, study: Study, variable: Variable) -> Way:
     """Return how *variable* is found at *site*.
 
@@ -90,7 +95,7 @@ def _require_fitting(way: Way) -> None:
     """Raise StudyError for a mapping that would do nothing, or turn a level around."""
     variable, mapped = way.variable, way.column
     number = isinstance(variable, Number)
-    levels = () if isinstance(variable, Number) else variable.coded
+    levels = variable.coded if isinstance(variable, Category | Binary) else ()
     turned = [
         said
         for said, level in mapped.levels.items()

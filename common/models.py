@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from common.networks import ImageNetwork, TabularNetwork
 from common.schema import Document, Finite
 
 Ridge = Annotated[Finite, Field(ge=0.0)]
@@ -100,7 +101,16 @@ class RandomForest(Document):
 
 
 ModelChoice = Annotated[
-    Cox | Linear | Logistic | Multinomial | Poisson | RandomForest | RbfSvm | Svm,
+    Cox
+    | Linear
+    | Logistic
+    | Multinomial
+    | Poisson
+    | RandomForest
+    | RbfSvm
+    | Svm
+    | ImageNetwork
+    | TabularNetwork,
     Field(discriminator="kind"),
 ]
 """Which model is fitted."""

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 from scipy.optimize import brentq
@@ -29,6 +30,11 @@ SLACK: Final = 1e-9
 """Added to an epsilon that was found by halving, so that it is not below the truth."""
 LARGEST: Final = 1e3
 """An epsilon beyond which nothing is promised at all."""
+
+SIGMA_ERROR: Final = 1e-3
+"""How far a sigma may lie above the least one, as a share of it."""
+WIDER: Final = 1.1
+"""By how much a sigma that is not enough grows before it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,43 @@ def mu_of(epsilon: float, delta: float) -> float:
     return _root(lambda mu: delta_of(mu, epsilon) - delta, low, high)
 
 
+def sigma_of(
+    promised: tuple[float, float],
+    rate: float,
+    steps: int,
+    beside: Iterable[Event] = (),
+) -> float:
+    """Return the sigma by which *steps* at *rate* keep (epsilon, delta) = *promised*.
+
+    The least one to a thousandth, with everything in *beside* paid for as well. Raises
+    StudyError where that alone is more than the promise.
+    """
+    epsilon, delta = promised
+    whole, others = mu_of(epsilon, delta), tuple(beside)
+
+    def kept(sigma: float) -> bool:
+        step = Subsampled(sigma, rate, steps)
+        return epsilon_of([*others, step], delta) <= epsilon
+
+    if epsilon_of(others, delta) > epsilon - EPS_ERROR:
+        raise StudyError(
+            f"epsilon {epsilon:g} is spent by what is released beside the steps",
+            fix="a larger epsilon, or fewer releases",
+        )
+    # About right by the central limit theorem, which promises too much: from there on
+    # it is tried (Dong, Roth and Su 2022, corollary 5.4).
+    low = 1 / math.sqrt(math.log1p(whole**2 / (rate**2 * steps)))
+    wider = WIDER
+    while kept(low):
+        low /= WIDER
+    while not kept(high := low * wider):
+        low, wider = high, wider**2
+    while high > low * (1 + SIGMA_ERROR):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if kept(middle) else (middle, high)
+    return high
+
+
 def shares(total: float, weights: dict[str, float]) -> dict[str, float]:
     """Split a whole study's *total* mu by *weights* of its square, by name."""
     whole = math.fsum(weights.values())
@@ -140,7 +183,10 @@ def _prv(mu: float, steps: list[Subsampled], delta: float) -> float:
     accountant.history = [(*pair, count) for pair, count in merged.items()]
     if mu:
         accountant.history.append((1 / mu, 1.0, 1))
-    with np.errstate(divide="ignore"):  # at rate 1, log(0) is minus infinity: rightly
+    # At rate 1, log(0) is minus infinity, rightly; and that a coarse bound by which the
+    # grid is chosen could be tighter says nothing of the result.
+    with np.errstate(divide="ignore"), catch_warnings():
+        filterwarnings("ignore", "Optimal order is", UserWarning)
         return float(accountant.get_epsilon(delta, eps_error=EPS_ERROR))
 
 

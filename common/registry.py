@@ -49,6 +49,18 @@ MODELS = {
     "random_forest": Entry(
         "common.tasks.random_forest", "RANDOM_FOREST", ("binary", "number")
     ),
+    "image_network": Entry(
+        "common.tasks.image_network",
+        "IMAGE_NETWORK",
+        ("binary",),
+        private=("common.tasks.image_network", "PRIVATE_IMAGE_NETWORK"),
+    ),
+    "tabular_network": Entry(
+        "common.tasks.tabular_network",
+        "TABULAR_NETWORK",
+        ("binary",),
+        private=("common.tasks.tabular_network", "PRIVATE_TABULAR_NETWORK"),
+    ),
     "rbf_svm": Entry("common.tasks.svm", "RBF_SVM", ("binary",)),
     "svm": Entry("common.tasks.svm", "SVM", ("binary",)),
 }

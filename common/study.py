@@ -23,6 +23,7 @@ from common.schema import (
     Declared,
     Document,
     Finite,
+    Image,
     Line,
     Name,
     Number,
@@ -130,7 +131,8 @@ class Study(Document):
     format: Literal[1]
     privacy: Kept
     study: About
-    variables: tuple[Variable, ...] = Field(min_length=1)
+    variables: tuple[Variable, ...] = ()
+    image: Image | None = None
     outcome: Outcome
     cohort: tuple[Rule, ...] = ()
     model: ModelChoice | None = None
@@ -143,7 +145,7 @@ class Study(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for check in (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps):
+        for check in CHECKS:
             check(self)
         names = [each.name for each in self.everything]
         require_declared(self.cleaning, self.quality, names)
@@ -187,7 +189,8 @@ def read(path: Path) -> Study:
 
 
 def _names(study: Study) -> None:
-    names = [each.name for each in study.measured]
+    pictures = (study.image,) if study.image else ()
+    names = [each.name for each in (*study.measured, *pictures)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         msg = f"{', '.join(twice)} is declared twice"
@@ -265,3 +268,6 @@ def _keeps(study: Study) -> None:
     """Refuse a promise that no form of a task keeps, before anybody is asked."""
     if study.privacy != "none":
         asked.keeps(study.model, study.analysis)
+
+
+CHECKS = (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps)

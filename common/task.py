@@ -80,6 +80,12 @@ Found = Mapping[str, State]
 
 Keys = NDArray[np.uint64]
 Sites = NDArray[np.int64]
+Images = NDArray[np.float32]
+
+
+def no_images() -> Images:
+    """Return the pictures of records that have none."""
+    return np.zeros((0, 0, 0, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -90,7 +96,9 @@ class Rows:
     is ``values``: the clean ones, a category as the index of its level, a gap as NaN.
     ``key`` [records] is one number for each person and says nothing else: for a draw
     that must fall the same whenever it is made. ``site`` [records] is the place of the
-    record's site among the study's, -1 for a site that is not among them.
+    record's site among the study's, -1 for a site that is not among them. ``images``
+    [records, height, width, channels] are from 0 to 1, and there are none where the
+    study declares none.
     """
 
     x: Array
@@ -98,13 +106,26 @@ class Rows:
     key: Keys = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
     values: Array = field(default_factory=lambda: np.zeros((0, 0)))
     site: Sites = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    images: Images = field(default_factory=no_images)
 
     def __repr__(self) -> str:
         """Return a count only: rows may end up in a log line."""
         return f"<Rows of {len(self.y)} records>"
 
+    def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> "Rows":
+        """Return the *chosen* records, in that order."""
+        return Rows(
+            self.x[chosen],
+            self.y[chosen],
+            self.key[chosen] if len(self.key) else self.key,
+            self.values[chosen] if len(self.values) else self.values,
+            self.site[chosen] if len(self.site) else self.site,
+            self.images[chosen] if len(self.images) else self.images,
+        )
+
 
 Each = Callable[[Study, State, Rows], Array]
+Bounded = Callable[[Study, State, Rows, Array], Summands]
 Local = Callable[[Study, State, Rows], Summands]
 
 
@@ -119,12 +140,19 @@ class Noisy:
     up the people, and adds noise. ``rounds(study)`` is how often that happens: a
     constant of the study.
     ``weight`` is the task's share of mu^2 among the tasks over the same people.
+
+    Where such rows would be too many numbers to hold, there is ``bounded`` instead:
+    ``bounded(study, state, rows, bounds)`` returns the sum over the records, each
+    shortened to its bound [records], and 0 for a record that is not finite. ``sample``
+    is each person's chance to be in a round.
     """
 
-    each: Each
+    each: Each | None
     clip: Callable[[Study], float]
     rounds: Callable[[Study], int]
     weight: float
+    bounded: Bounded | None = None
+    sample: Callable[[Study], float] = lambda _study: 1.0
 
 
 @dataclass(frozen=True, slots=True)

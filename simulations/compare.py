@@ -4,12 +4,14 @@ Alone and pooled models are scikit-learn's, so that they share no arithmetic wit
 Pooled needs every record in one place: possible only because sites are simulated.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.linear_model import (
     LogisticRegression,
@@ -17,6 +19,7 @@ from sklearn.linear_model import (
     Ridge,
 )
 from sklearn.metrics import roc_auc_score
+from sklearn.neural_network import MLPClassifier
 from sklearn.svm import LinearSVC
 
 from client.table import Table
@@ -27,12 +30,15 @@ from common.release import Array
 from common.schema import Survival
 from common.study import Study
 from common.task import Rows, State, model_of
-from common.tasks import svm
+from common.tasks import image_network, svm, tabular_network
 from common.tasks.describe import DESCRIBE
 from common.tasks.evaluate import EVALUATE, counted
 from common.tasks.forest_bins import asked
 from common.tasks.linear_models import ridge_of
 from simulations import plain
+
+EPOCHS = 100
+"""How often scikit-learn sees everyone; Keras needs fewer."""
 
 THRESHOLD = 0.5
 """Who is at least this likely to have the outcome is said to have it."""
@@ -86,7 +92,9 @@ def reference(study: Study, tables: Sequence[Table]) -> Fitted:
     found = _reference(study)(study, design)
     if isinstance(found, np.ndarray):
         return linear(study, encoding, found)
-    return Fitted(lambda others: found(encode(study, encoding, others.x)))
+    return Fitted(
+        lambda others: found(replace(others, x=encode(study, encoding, others.x)))
+    )
 
 
 def gap(one: Fitted, other: Fitted) -> float | None:
@@ -190,7 +198,7 @@ def _poisson(study: Study, rows: Rows) -> Array:
     return weights
 
 
-def _forest(study: Study, rows: Rows) -> Callable[[Array], Array]:
+def _forest(study: Study, rows: Rows) -> Predict:
     settings = asked(study)
     given = {
         "n_estimators": settings.trees,
@@ -200,13 +208,32 @@ def _forest(study: Study, rows: Rows) -> Callable[[Array], Array]:
     }
     if study.outcome.kind == "number":
         number = RandomForestRegressor(**given).fit(rows.x, rows.y)
-        return lambda x: np.asarray(number.predict(x))
+        return lambda others: np.asarray(number.predict(others.x))
     classes = RandomForestClassifier(**given).fit(rows.x, rows.y)
-    return lambda x: np.asarray(classes.predict_proba(x)[:, 1])
+    return lambda others: np.asarray(classes.predict_proba(others.x)[:, 1])
 
 
-Reference = Callable[[Study, Rows], Array | Callable[[Array], Array]]
-"""Fits encoded rows; returns weights, or what predicts from another design matrix."""
+def _layers(study: Study, rows: Rows) -> Predict:
+    """Fit the same layers by scikit-learn's own Adam, over shuffled batches."""
+    given = MLPClassifier(
+        tabular_network.asked(study).dense, max_iter=EPOCHS, tol=0.0, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted_ = given.fit(rows.x, rows.y)
+    return lambda others: np.asarray(fitted_.predict_proba(others.x)[:, 1])
+
+
+def _convolutions(study: Study, rows: Rows) -> Predict:
+    """Fit the same layers as Keras does, over shuffled batches."""
+    from simulations import keras_fit  # noqa: PLC0415 - loads TensorFlow
+
+    fitted_ = keras_fit.fit(*image_network.asked(study), rows)
+    return lambda others: fitted_(others.images)
+
+
+Reference = Callable[[Study, Rows], Array | Predict]
+"""Fits encoded rows; returns weights, or what predicts from other encoded rows."""
 
 
 def _svm(study: Study, rows: Rows) -> Array:
@@ -236,6 +263,8 @@ REFERENCES: dict[str, Reference] = {
     "multinomial": _multinomial,
     "poisson": _poisson,
     "random_forest": _forest,
+    "image_network": _convolutions,
+    "tabular_network": _layers,
     "rbf_svm": _rbf_svm,
     "svm": _svm,
 }

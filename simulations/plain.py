@@ -85,4 +85,5 @@ def pooled(tables: Sequence[Table]) -> Table:
         },
         report=(),
         site=np.concatenate([table.site for table in tables]),
+        images=np.concatenate([table.images for table in tables]),
     )

@@ -13,7 +13,7 @@ from common import follow_up
 from common.release import Array
 from common.schema import Survival
 from common.study import Study
-from common.task import Keys, Split
+from common.task import Images, Keys, Split
 
 TODAY = date(2026, 11, 22)
 ABOUT = {
@@ -59,6 +59,12 @@ MODELS: dict[str, dict[str, Any]] = {
     "rbf_svm": {"ridge": 1.0, "features": 20},
     "svm": {"ridge": 1.0},
     "random_forest": {"trees": 5, "depth": 3, "min_leaf": 5},
+    "image_network": {
+        "blocks": [4],
+        "groups": 2,
+        "training": {"steps": 3, "optimizer": "plain", "rate": 0.1},
+    },
+    "tabular_network": {"dense": [4, 4], "residual": True, "training": {"steps": 3}},
 }
 """What a small study says of each kind of model, beside its kind."""
 
@@ -76,6 +82,11 @@ OUTCOMES: dict[str, Mapping[str, Any]] = {
     "number": COUNT,
     "survival": DEATH,
 }
+
+
+IMAGE = {"name": "film", "size": [4, 4]}
+NEEDS: dict[str, dict[str, Any]] = {"image_network": {"image": IMAGE}}
+"""What else a study declares for a kind of model."""
 
 
 def study(**changes: Any) -> Study:
@@ -147,7 +158,15 @@ def rows(x: Array, y: Array, train: Array, key: Keys | None = None) -> Table:
         "test": int((~chosen).sum()),
     }
     known = np.arange(len(y), dtype=np.uint64) if key is None else key
-    return Table(x, y, chosen, np.arange(len(y)), known, people, ())
+    shown = (x, y, chosen, np.arange(len(y)), known, people, ())
+    return Table(*shown, images=painted(x))
+
+
+def painted(x: Array) -> Images:
+    """Return a picture of 4 x 4 of each record, made of its values."""
+    row = np.nan_to_num(np.resize(x.T, (4, len(x))).T / 300.0)
+    picture = row[:, :, None] * np.linspace(0.2, 1.0, 4)
+    return picture[..., None].clip(0.0, 1.0).astype(np.float32)
 
 
 def split(whole: Table, places: Array) -> list[Table]:

@@ -17,6 +17,7 @@ from client.mapping import (
     Parquet,
     Sql,
 )
+from client.picture_source import Images
 from common import study as studies
 from common.analyses import Analysis, Clusters, TreatmentEffect
 from common.cleaning import Cleaning, Quality
@@ -32,8 +33,9 @@ from common.models import (
     RbfSvm,
     Svm,
 )
+from common.networks import ImageNetwork, TabularNetwork, Training
 from common.registry import ANALYSES, MODELS
-from common.schema import Binary, Category, Number, Survival
+from common.schema import Binary, Category, Image, Number, Survival
 from common.study import (
     About,
     Evaluation,
@@ -101,6 +103,9 @@ MODELS_OF_FILES = [
     Column,
     Disclosure,
     Evaluation,
+    Image,
+    ImageNetwork,
+    Images,
     Linear,
     Mapping,
     Logistic,
@@ -124,6 +129,8 @@ MODELS_OF_FILES = [
     Survival,
     TreatmentEffect,
     Svm,
+    TabularNetwork,
+    Training,
 ]
 
 

@@ -14,6 +14,7 @@ DECLARED += ("common/schema.py", "common/study.py")
 LINES, FUNCTION_LINES = 300, 60
 PARENTS = {"BaseModel", "ConsiliumError", "Document", "Exception", "Grid", "Part"}
 PARENTS |= {"ssl.SSLObject"}  # how the ssl module is extended
+PARENTS |= {"nn.Module"}  # how PyTorch is told of layers
 VAGUE = re.compile("(?i)(manager|handler|helper|factory|processor|util|base|mixin)s?")
 POWERS = {"breakpoint", "compile", "eval", "exec", "input", "open", "print"}
 POWERS |= {"__import__", "__builtins__", "globals"}

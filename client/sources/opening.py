@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from client.mapping import Csv, Fhir, Parquet, Sql
+from client.picture_source import Images
 from client.raw import Parts, Place, Wanted
 from client.site import Site
 from common.errors import MachineError
@@ -49,7 +50,7 @@ def _probe(place: Place) -> str:
     return f"{place.path(source.called).name} has the {found} {word}"
 
 
-def _source(place: Place) -> Csv | Parquet | Sql | Fhir:
+def _source(place: Place) -> Csv | Parquet | Sql | Fhir | Images:
     return place.site.mapping.named[place.name]
 
 
@@ -90,9 +91,16 @@ def _fhir() -> ModuleType:
     return fhir
 
 
+def _images() -> ModuleType:
+    from client.sources import images  # noqa: PLC0415
+
+    return images
+
+
 READERS: dict[str, Callable[[], ModuleType]] = {
     "csv": _csv,
     "parquet": _parquet,
     "sql": _sql,
     "fhir": _fhir,
+    "images": _images,
 }

@@ -185,7 +185,7 @@ def _category(
 
 def _encoding(study: Study, total: Summands) -> Encoding:
     rows = [_constants(study, total, column) for column in columns(study)]
-    centre, scale, fill = np.array(rows).T
+    centre, scale, fill = np.array(rows, dtype=np.float64).reshape(-1, 3).T
     return Encoding(centre, scale, fill)
 
 

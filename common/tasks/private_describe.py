@@ -81,7 +81,7 @@ def read(study: Study, state: State) -> Findings:
 
 def _encoding(study: Study, sums: Summands) -> Encoding:
     rows = [_constants(study, sums, column) for column in columns(study)]
-    centre, scale, fill = np.array(rows).T
+    centre, scale, fill = np.array(rows, dtype=np.float64).reshape(-1, 3).T
     return Encoding(centre, scale, fill)
 
 

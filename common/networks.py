@@ -1,0 +1,82 @@
+"""What a study says of a network: its layers, and how it learns."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from common.schema import Document, Factor
+
+Width = Annotated[int, Field(ge=1, le=4096)]
+MOST = 10_000
+"""More than the rounds of a run: so that the draws of two seeds are not the same."""
+
+
+class Training(Document):
+    """How a network learns: what leaves a site in a round, and what is made of it.
+
+    By ``gradients`` a round is one step over all sites: each adds up the gradients of
+    its people, each clipped to ``clip``, of a ``sample`` of them. By ``weights`` a site
+    takes ``local_steps`` of its own, of ``batch`` records and with ``local_rate``, and
+    the mean of what these changed is a step: ``plain`` at rate 1 is FedAvg, ``adam``
+    FedAdam, and a ``proximal`` term FedProx. No site counts as more than ``most``.
+    """
+
+    by: Literal["gradients", "weights"] = "gradients"
+    steps: int = Field(default=60, ge=1, le=1000)
+    optimizer: Literal["adam", "momentum", "plain"] = "adam"
+    rate: Factor = 0.01
+    clip: Factor = 1.0
+    sample: float = Field(default=1.0, gt=0.0, le=1.0)
+    seed: int = Field(default=0, ge=0, le=2**31)
+    local_steps: int = Field(default=1, ge=1, le=1000)
+    local_rate: Factor = 0.1
+    batch: int = Field(default=64, ge=1, le=4096)
+    proximal: float = Field(default=0.0, ge=0.0, le=1e3)
+    most: int = Field(default=10_000, ge=1, le=10**9)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        local = {"local_steps", "local_rate", "batch", "proximal", "most"}
+        if self.by == "gradients" and (said := local & self.model_fields_set):
+            msg = f'{", ".join(sorted(said))} are read only with by = "weights"'
+            raise ValueError(msg)
+        if self.by == "weights" and self.sample < 1:
+            msg = 'a sample is drawn only with by = "gradients"'
+            raise ValueError(msg)
+        return self
+
+
+class ImageNetwork(Document):
+    """A convolutional network: a block for each of ``blocks``, a head, dense layers.
+
+    A block is a 3 x 3 convolution of so many filters, normalised by ``groups`` of its
+    channels (0: not at all), ReLU, and the largest of each 2 x 2. The head takes the
+    average over the picture, or every number (``flatten``).
+    """
+
+    kind: Literal["image_network"]
+    blocks: tuple[Width, ...] = Field(default=(16, 32, 32), min_length=1, max_length=8)
+    groups: int = Field(default=4, ge=0, le=64)
+    padding: Literal["same", "valid"] = "same"
+    head: Literal["average", "flatten"] = "average"
+    dense: tuple[Width, ...] = Field(default=(), max_length=4)
+    training: Training = Training()
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> Self:
+        if self.groups and any(each % self.groups for each in self.blocks):
+            msg = f"{self.groups} groups do not divide the filters of every block"
+            raise ValueError(msg)
+        return self
+
+
+class TabularNetwork(Document):
+    """A network of dense layers with ReLU over the encoded variables.
+
+    With ``residual`` a layer as wide as the one before adds to it.
+    """
+
+    kind: Literal["tabular_network"]
+    dense: tuple[Width, ...] = Field(default=(32, 32), min_length=1, max_length=8)
+    residual: bool = False
+    training: Training = Training()

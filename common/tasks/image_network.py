@@ -1,0 +1,121 @@
+"""A convolutional network for one picture a record: which layers, and how they learn.
+
+The layers and their first weights follow from the study and its public seed, so nothing
+that could be executed travels. Only a site that trains, or predicts, loads TensorFlow.
+"""
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from common.errors import MachineError, StudyError
+from common.networks import ImageNetwork
+from common.release import Array
+from common.schema import Image
+from common.study import Study
+from common.task import Rows
+from common.tasks import networks
+from common.tasks.networks import Network, Weight
+
+if TYPE_CHECKING:
+    from common.tasks.book_keeping import Clipped
+
+KERNEL, POOL = 3, 2
+
+
+def asked(study: Study) -> tuple[ImageNetwork, Image]:
+    """Return what *study* says of its network and its pictures.
+
+    Raises StudyError when it declares no image, or blocks that leave nothing of it.
+    """
+    if not isinstance(study.model, ImageNetwork):
+        raise StudyError(f"study {study.study.name} asks no image_network")
+    if study.image is None:
+        raise StudyError(
+            "an image_network needs pictures, and the study declares none",
+            fix='[image]\nname = "film"\nsize = [28, 28]\nchannels = 1',
+        )
+    return study.model, study.image
+
+
+def weights(study: Study) -> tuple[Weight, ...]:
+    """Return every array of weights, in the order of Keras."""
+    model, image = asked(study)
+    found: list[Weight] = []
+    before: int = image.channels
+    for filters in model.blocks:
+        fan = KERNEL * KERNEL * before
+        kernel = (KERNEL, KERNEL, before, filters)
+        found += [Weight(kernel, math.sqrt(6 / fan)), Weight((filters,))]
+        if model.groups:
+            found += [Weight((filters,), value=1.0), Weight((filters,))]
+        before = filters
+    high, wide = _left(model, image)
+    before *= high * wide if model.head == "flatten" else 1
+    for width in (*model.dense, 1):
+        bound = math.sqrt(6 / (before + width))
+        found += [Weight((before, width), bound), Weight((width,))]
+        before = width
+    return tuple(found)
+
+
+def gradient(
+    study: Study, parameters: Array, rows: Rows, bounds: Array
+) -> tuple[Array, Array]:
+    """Return the sum of the clipped gradients of *rows*, and of their losses [1]."""
+    clipped = _loaded(study, parameters)
+    return clipped.add(rows.images, rows.y, bounds)
+
+
+def score(study: Study, parameters: Array, rows: Rows) -> Array:
+    """Return each record's probability of the outcome."""
+    return _loaded(study, parameters).score(rows.images)
+
+
+def _left(model: ImageNetwork, image: Image) -> tuple[int, int]:
+    """Return height and width of what the blocks leave of a picture."""
+    size = np.array(image.size)
+    for _ in model.blocks:
+        size = (size - (KERNEL - 1 if model.padding == "valid" else 0)) // POOL
+    if (size < 1).any():
+        raise StudyError(
+            f"{len(model.blocks)} blocks leave nothing of pictures of "
+            f"{image.size[0]} x {image.size[1]}",
+            fix="fewer blocks, or larger pictures",
+        )
+    return int(size[0]), int(size[1])
+
+
+def _loaded(study: Study, parameters: Array) -> "Clipped":
+    """Return the network of *study* with these parameters."""
+    model, image = asked(study)
+    clipped = _built(model, image)
+    clipped.set(networks.cut(parameters, weights(study)))
+    return clipped
+
+
+@lru_cache(maxsize=2)
+def _built(model: ImageNetwork, image: Image) -> "Clipped":
+    """Return the network in Keras, traced once for all rounds of a study."""
+    try:
+        from common.tasks import book_keeping, keras_layers  # noqa: PLC0415 - TensorFlow
+    except ImportError:
+        raise MachineError(
+            "an image_network runs on TensorFlow, which is not installed",
+            fix="pip install 'consilium[networks]'",
+        ) from None
+    return book_keeping.Clipped(keras_layers.build(model, image))
+
+
+IMAGE = Network(
+    name="image_network",
+    encoded=False,
+    training=lambda study: networks.training(study, asked(study)[0].training),
+    weights=weights,
+    gradient=gradient,
+    score=score,
+)
+IMAGE_NETWORK = networks.model(IMAGE)
+PRIVATE_IMAGE_NETWORK = networks.private(IMAGE)

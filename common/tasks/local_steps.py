@@ -1,0 +1,51 @@
+"""Steps of gradient descent that a site takes by itself, from where the round began.
+
+Each step goes along the mean of clipped gradients, so a round moves a site by at most
+steps x rate x clip, whatever its records are.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from common import trees
+from common.networks import MOST, Training
+from common.release import Array, Summands
+from common.task import Rows, State
+
+Gradient = Callable[[Array, Rows, Array], tuple[Array, Array]]
+"""Returns the sums of clipped gradients, and of losses, at some parameters."""
+
+
+def taken(training: Training, state: State, rows: Rows, gradient: Gradient) -> Summands:
+    """Return where local steps over batches of *rows* lead, times how much it counts.
+
+    A site without records stays where it is, and counts as none. With a proximal term
+    each step is pulled back to where the round began (Li et al. 2020, FedProx).
+    """
+    shown = state.arrays["parameters"]
+    weight = float(min(len(rows.y), training.most))
+    reached, losses = shown.copy(), np.zeros(1)
+    for batch in _batches(training, state, rows):
+        bounds = np.full(len(batch.y), training.clip)
+        total, loss = gradient(reached, batch, bounds)
+        mean = total / len(batch.y) + training.proximal * (reached - shown)
+        reached -= training.local_rate * mean
+        losses += loss / len(batch.y)
+    return {
+        "sum": (reached - shown) * weight,
+        "loss": losses / training.local_steps * weight,
+        "records": np.array([weight]),
+    }
+
+
+def _batches(training: Training, state: State, rows: Rows) -> list[Rows]:
+    """Return the batches of a round: everyone in turn, in an order of public draws."""
+    count = len(rows.y)
+    if not count:
+        return []
+    wanted, step = training.local_steps * training.batch, int(state.arrays["step"][0])
+    turns = -(-wanted // count)
+    draws = trees.draws(rows.key, training.seed * MOST + step, turns)
+    order = np.concatenate([np.argsort(draw, kind="stable") for draw in draws])[:wanted]
+    return [rows.take(part) for part in np.split(order, training.local_steps)]

@@ -1,0 +1,277 @@
+"""A network of any kind as a task: what leaves is a sum of clipped gradients.
+
+Each round every site is shown the weights. It adds up the gradients of its people, each
+shortened to the clip, and the mean over all sites gives the next weights: what gradient
+descent on pooled records does (McMahan et al. 2017, FedSGD). Under a promise noise is
+added to the sum at the door, which makes it DP-SGD (Abadi et al. 2016).
+
+Or each site takes some steps by itself, and the mean of where they led is the step:
+FedAvg (McMahan et al. 2017), with a proximal term FedProx (Li et al. 2020), with Adam
+FedAdam (Reddi et al. 2021).
+
+The model is the mean of the weights of the last quarter of the rounds, along which the
+steps grow shorter: both make it less a matter of chance, and of noise.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from common import encoding, trees
+from common.encoding import Encoding
+from common.errors import StudyError
+from common.networks import MOST, Training
+from common.release import Array, Field, Release, Summands
+from common.study import Study
+from common.task import Findings, Found, Model, Noisy, Rows, Shapes, State, Task
+from common.tasks import local_steps, noised, stepping
+from common.tasks.describe import level_counts
+
+WEIGHT = 0.9
+"""Share of mu^2 beside describe's."""
+RAREST = 0.05
+"""The first intercept takes the outcome to be no rarer than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """One array of weights: its shape, and the bound of its first values; 0 for none.
+
+    ``value`` is where it begins then.
+    """
+
+    shape: tuple[int, ...]
+    bound: float = 0.0
+    value: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One kind of network as functions of its flat parameters; the last is a bias.
+
+    ``gradient(study, parameters, rows, bounds)`` returns the sum of the gradients of
+    the loss of *rows*, each shortened to its bound [records], and the sum of losses
+    [1]. ``score(study, parameters, rows)`` returns probabilities [records].
+    """
+
+    name: str
+    encoded: bool
+    training: Callable[[Study], Training]
+    weights: Callable[[Study], tuple[Weight, ...]]
+    gradient: Callable[[Study, Array, Rows, Array], tuple[Array, Array]]
+    score: Callable[[Study, Array, Rows], Array]
+
+
+def model(network: Network) -> Model:
+    """Return *network* as a model without a promise: sums leave exact."""
+
+    def task() -> Task:
+        return Task(
+            name=network.name,
+            rows="train",
+            encoded=network.encoded,
+            shows=lambda study: _shows(network, study),
+            release=lambda study: _release(network, study),
+            start=lambda study, found: _start(network, study, found),
+            local=lambda study, state, rows: _local(network, study, state, rows),
+            finish=lambda study, state, sums: _finish(network, study, state, sums),
+            read=lambda study, state: _read(network, study, state),
+        )
+
+    return _model(network, task())
+
+
+def private(network: Network) -> Model:
+    """Return *network* as a model whose rounds keep a promise."""
+
+    def bounded(study: Study, state: State, rows: Rows, bounds: Array) -> Summands:
+        parameters = state.arrays["parameters"]
+        return {"gradient": network.gradient(study, parameters, rows, bounds)[0]}
+
+    task = Task(
+        name=network.name,
+        rows="train",
+        encoded=network.encoded,
+        shows=lambda study: _shows(network, study),
+        release=lambda study: _private_release(network, study),
+        start=lambda study, found: _private_start(network, study, found),
+        local=lambda study, state, rows: bounded(
+            study, state, rows, np.full(len(rows.y), network.training(study).clip)
+        ),
+        finish=lambda study, state, sums: _private_finish(network, study, state, sums),
+        read=lambda study, state: _read(network, study, state),
+        noisy=Noisy(
+            each=None,
+            clip=lambda study: network.training(study).clip,
+            rounds=lambda study: network.training(study).steps,
+            weight=WEIGHT,
+            bounded=bounded,
+            sample=lambda study: network.training(study).sample,
+        ),
+    )
+    return _model(network, task)
+
+
+def training(study: Study, wanted: Training) -> Training:
+    """Return what a study says of learning; raise StudyError for too few rounds."""
+    if wanted.steps > study.rounds.maximum:
+        raise StudyError(
+            f"a network of {wanted.steps} steps needs as many rounds, and the study "
+            f"allows {study.rounds.maximum}",
+            fix=f"maximum = {wanted.steps}   in [rounds], or fewer steps",
+        )
+    return wanted
+
+
+def size(network: Network, study: Study) -> int:
+    """Return how many parameters there are."""
+    return sum(math.prod(each.shape) for each in network.weights(study))
+
+
+def cut(parameters: Array, weights: tuple[Weight, ...]) -> list[Array]:
+    """Return the flat *parameters* as the arrays that they are."""
+    ends = np.cumsum([math.prod(each.shape) for each in weights])
+    parts = np.split(parameters, ends[:-1])
+    return [part.reshape(w.shape) for part, w in zip(parts, weights, strict=True)]
+
+
+def _model(network: Network, fit: Task) -> Model:
+    def predict(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
+        return network.score(study, arrays["parameters"], rows)
+
+    return Model(fit, lambda study: _carries(network, study), predict)
+
+
+def _carries(network: Network, study: Study) -> Shapes:
+    constants = encoding.shapes(study) if network.encoded else {}
+    return {**constants, "parameters": (size(network, study),)}
+
+
+def _shows(network: Network, study: Study) -> Shapes:
+    return {**_carries(network, study), "step": (1,)}
+
+
+def _release(network: Network, study: Study) -> Release:
+    training, width = network.training(study), (size(network, study),)
+    gradients = training.by == "gradients"
+    words = "sum of the gradients of the loss" if gradients else "change by local steps"
+    each = f"each clipped to {training.clip:g}" if gradients else "by record"
+    return {
+        "sum": Field(f"{words}, {each}", width, "sum"),
+        "loss": Field("sum of the losses", (1,), "sum"),
+        "records": Field("records in these sums", (1,), "count"),
+    }
+
+
+def _private_release(network: Network, study: Study) -> Release:
+    training = network.training(study)
+    if training.by != "gradients":
+        raise StudyError(
+            'by = "weights" has no private form: one person may lead every local step',
+            fix='by = "gradients"   in [model.training]',
+        )
+    words = f"sum of the gradients of the loss, each clipped to {training.clip:g}"
+    return {"gradient": Field(words, (size(network, study),), "sum")}
+
+
+def _begun(network: Network, study: Study, share: float) -> Array:
+    """Return the first parameters, by the study's public seed.
+
+    He et al. 2015: uniform within each array's bound. The last bias fits the share.
+    """
+    draw = np.random.default_rng(network.training(study).seed)
+    arrays = [
+        draw.uniform(-1.0, 1.0, each.shape) * each.bound + each.value
+        for each in network.weights(study)
+    ]
+    inside = min(max(share, RAREST), 1.0 - RAREST)
+    arrays[-1] += math.log(inside / (1.0 - inside))
+    return np.concatenate([each.ravel() for each in arrays])
+
+
+def _start(network: Network, study: Study, found: Found) -> State:
+    sums = found["describe"].arrays
+    counts = level_counts(study, sums, len(study.variables))
+    share = float(counts[1] / max(counts.sum(), 1.0))
+    return _first(network, study, found, share)
+
+
+def _private_start(network: Network, study: Study, found: Found) -> State:
+    sums = found["describe"].arrays
+    share = noised.share(study, sums, len(study.variables), 1)
+    begun = _first(network, study, found, share)
+    people = np.array([noised.people(study, sums)])
+    return State(begun.arrays, kept={**begun.kept, "people": people})
+
+
+def _first(network: Network, study: Study, found: Found, share: float) -> State:
+    parameters = _begun(network, study, share)
+    constants = Encoding.of(found["describe"].arrays).arrays()
+    shown = constants if network.encoded else {}
+    arrays = {**shown, "parameters": parameters, "step": np.zeros(1)}
+    steps = network.training(study).steps
+    return State(arrays, {**stepping.begun(parameters), "losses": np.zeros(steps)})
+
+
+def _local(network: Network, study: Study, state: State, rows: Rows) -> Summands:
+    training = network.training(study)
+    if training.by == "weights":
+        return local_steps.taken(
+            training, state, rows, partial(network.gradient, study)
+        )
+    drawn = _drawn(study, training, state, rows)
+    bounds = np.full(len(drawn.y), training.clip)
+    shown = state.arrays["parameters"]
+    gradient, loss = network.gradient(study, shown, drawn, bounds)
+    records = np.array([len(drawn.y)], dtype=np.float64)
+    return {"sum": gradient, "loss": loss, "records": records}
+
+
+def _drawn(study: Study, training: Training, state: State, rows: Rows) -> Rows:
+    """Return the people of this step, drawn by who they are; nobody when too few are.
+
+    The draw is public and the same wherever a person is: without a promise nothing is
+    gained by hiding it, and a study can be repeated to the last bit.
+    """
+    if training.sample == 1.0:
+        return rows
+    step = int(state.arrays["step"][0])
+    (draw,) = trees.draws(rows.key, training.seed * MOST + step, 1)
+    chosen = draw < training.sample
+    people = len(np.unique(rows.key[chosen]))
+    return rows.take(chosen & (people >= study.disclosure.min_people))
+
+
+def _finish(network: Network, study: Study, state: State, total: Summands) -> State:
+    training, records = network.training(study), float(total["records"][0])
+    mean = total["sum"] / max(records, 1.0)
+    step = int(state.arrays["step"][0])
+    losses = state.kept["losses"].copy()
+    losses[step] = float(total["loss"][0]) / max(records, 1.0)
+    slope = mean if training.by == "gradients" else -mean
+    moved = stepping.step(training, state, slope)
+    return State(moved.arrays, {**moved.kept, "losses": losses}, moved.done)
+
+
+def _private_finish(
+    network: Network, study: Study, state: State, total: Summands
+) -> State:
+    """Divide by what is public or has noise itself, never by who was there."""
+    training = network.training(study)
+    people = float(state.kept["people"][0]) * training.sample
+    moved = stepping.step(training, state, total["gradient"] / max(people, 1.0))
+    rest = {name: state.kept[name] for name in ("people", "losses")}
+    return State(moved.arrays, {**rest, **moved.kept}, moved.done)
+
+
+def _read(network: Network, study: Study, state: State) -> Findings:
+    """Return how large the network is, and the loss of each round where it is known."""
+    losses = state.kept["losses"]
+    return {
+        "parameters": size(network, study),
+        "steps": network.training(study).steps,
+        "losses": [float(each) for each in losses] if losses.any() else None,
+    }

@@ -1,0 +1,53 @@
+"""One step of a network's weights along a mean gradient, or a mean change.
+
+``plain`` goes straight, ``momentum`` keeps nine tenths of the last step, ``adam`` is
+Kingma and Ba 2015, whose second moment forgets after some 100 steps here.
+"""
+
+import numpy as np
+
+from common.networks import Training
+from common.release import Array
+from common.task import State
+
+MOMENTUM, SECOND, TINY = 0.9, 0.99, 1e-8
+TAIL = 4
+"""The model is the mean of the last 1/TAIL of the steps."""
+
+
+def begun(parameters: Array) -> dict[str, Array]:
+    """Return what is remembered before the first step."""
+    nothing = np.zeros_like(parameters)
+    return {"first": nothing, "second": nothing, "tail": nothing}
+
+
+def step(training: Training, state: State, slope: Array) -> State:
+    """Return the state one step further down *slope*; the last is the mean of some."""
+    shown, number = state.arrays["parameters"], int(state.arrays["step"][0]) + 1
+    way, kept = _way(training, state, slope, number)
+    left = (training.steps - number + 1) / training.steps
+    reached = shown - training.rate * min(1.0, 2 * left) * way
+    late = number > training.steps - max(training.steps // TAIL, 1)
+    tail = state.kept["tail"] + reached * late
+    done = number >= training.steps
+    if done:
+        reached = tail / max(training.steps // TAIL, 1)
+    arrays = {**state.arrays, "parameters": reached, "step": np.array([float(number)])}
+    return State(arrays, {**kept, "tail": tail}, done)
+
+
+def _way(
+    training: Training, state: State, slope: Array, number: int
+) -> tuple[Array, dict[str, Array]]:
+    """Return the direction of a step, and what is remembered of it."""
+    first, second = state.kept["first"], state.kept["second"]
+    if training.optimizer == "plain":
+        return slope, {"first": first, "second": second}
+    if training.optimizer == "momentum":
+        first = MOMENTUM * first + slope
+        return first, {"first": first, "second": second}
+    first = MOMENTUM * first + (1 - MOMENTUM) * slope
+    second = SECOND * second + (1 - SECOND) * slope**2
+    usual = np.sqrt(second / (1 - SECOND**number)) + TINY
+    way = first / (1 - MOMENTUM**number) / usual
+    return way, {"first": first, "second": second}

@@ -1,0 +1,82 @@
+"""A network of dense layers over the encoded variables: which, and how it learns.
+
+Layers and first weights follow from the study and its public seed. Only a site that
+trains, or predicts, loads PyTorch, and Opacus for each record's gradient.
+"""
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from common.encoding import columns
+from common.errors import MachineError, StudyError
+from common.networks import TabularNetwork
+from common.release import Array
+from common.study import Study
+from common.task import Rows
+from common.tasks import networks
+from common.tasks.networks import Network, Weight
+
+if TYPE_CHECKING:
+    from common.tasks.torch_layers import Clipped
+
+
+def asked(study: Study) -> TabularNetwork:
+    """Return what *study* says of its network."""
+    if not isinstance(study.model, TabularNetwork):
+        raise StudyError(f"study {study.study.name} asks no tabular_network")
+    return study.model
+
+
+def weights(study: Study) -> tuple[Weight, ...]:
+    """Return every array of weights, in the order of PyTorch: [out, in], then bias."""
+    found: list[Weight] = []
+    before = len(columns(study))
+    for width in (*asked(study).dense, 1):
+        last = width if width == 1 else 0
+        bound = math.sqrt(6 / (before + last))
+        found += [Weight((width, before), bound), Weight((width,))]
+        before = width
+    return tuple(found)
+
+
+def gradient(
+    study: Study, parameters: Array, rows: Rows, bounds: Array
+) -> tuple[Array, Array]:
+    """Return the sum of the clipped gradients of *rows*, and of their losses [1]."""
+    return _loaded(study, parameters).add(rows.x, rows.y, bounds)
+
+
+def score(study: Study, parameters: Array, rows: Rows) -> Array:
+    """Return each record's probability of the outcome."""
+    return _loaded(study, parameters).score(rows.x)
+
+
+def _loaded(study: Study, parameters: Array) -> "Clipped":
+    clipped = _built(asked(study), len(columns(study)))
+    clipped.set(networks.cut(parameters, weights(study)))
+    return clipped
+
+
+@lru_cache(maxsize=2)
+def _built(model: TabularNetwork, width: int) -> "Clipped":
+    try:
+        from common.tasks.torch_layers import Clipped  # noqa: PLC0415 - loads PyTorch
+    except ImportError:
+        raise MachineError(
+            "a tabular_network runs on PyTorch and Opacus, which are not installed",
+            fix="pip install 'consilium[networks]'",
+        ) from None
+    return Clipped(model, width)
+
+
+TABULAR = Network(
+    name="tabular_network",
+    encoded=True,
+    training=lambda study: networks.training(study, asked(study).training),
+    weights=weights,
+    gradient=gradient,
+    score=score,
+)
+TABULAR_NETWORK = networks.model(TABULAR)
+PRIVATE_TABULAR_NETWORK = networks.private(TABULAR)

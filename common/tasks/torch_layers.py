@@ -1,0 +1,107 @@
+"""Each record's gradient of a PyTorch model by Opacus, clipped and added up.
+
+    clipped = Clipped(TabularNetwork(kind="tabular_network", dense=(32, 32)), width=30)
+    clipped.add(x, outcomes, bounds)            # the sum of shortened gradients, flat
+
+Opacus' hooks (Yousefpour et al. 2021) build the gradient of each record. Its optimizer
+is not used: what it divides by, and how often it draws a person, follow from a site's
+own data there, which tells how many people the site has.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from opacus.grad_sample import GradSampleModule
+from torch import Tensor, nn
+
+from common.networks import TabularNetwork
+from common.release import Array
+
+NUMBERS = 2**22
+"""So many numbers of gradients are held at a time."""
+
+torch.set_num_threads(1)  # layers this small wait for a second thread ten times longer
+
+
+class Dense(nn.Module):
+    """Dense layers with ReLU between them, and one logit at the end."""
+
+    def __init__(self, network: TabularNetwork, width: int) -> None:
+        """Make the layers in 64-bit numbers; their weights come from the state."""
+        super().__init__()
+        sizes = [width, *network.dense, 1]
+        self.layers = nn.ModuleList(
+            nn.Linear(wide, narrow, dtype=torch.float64)
+            for wide, narrow in pairwise(sizes)
+        )
+        self.residual = network.residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a logit for each record of *x* [records, columns]."""
+        *inner, last = self.layers
+        for layer in inner:
+            reached = torch.relu(layer(x))
+            same = self.residual and reached.shape == x.shape
+            x = x + reached if same else reached
+        return last(x)[:, 0]  # type: ignore[no-any-return]
+
+
+class Clipped:
+    """Sums of clipped gradients of one network."""
+
+    def __init__(self, network: TabularNetwork, width: int) -> None:
+        """Hook the layers; raises Opacus' error for one whose records mix."""
+        self._model = Dense(network, width)
+        self._hooked = GradSampleModule(self._model, loss_reduction="sum", strict=True)
+        count = sum(each.numel() for each in self._model.parameters())
+        self._block = max(1, NUMBERS // count)
+
+    def set(self, arrays: Sequence[Array]) -> None:
+        """Take *arrays* as the weights."""
+        with torch.no_grad():
+            for each, array in zip(self._model.parameters(), arrays, strict=True):
+                each.copy_(torch.from_numpy(array))
+
+    def score(self, x: Array) -> Array:
+        """Return each record's probability."""
+        with torch.no_grad():
+            logit = self._model(torch.from_numpy(np.ascontiguousarray(x)))
+            found: Array = torch.sigmoid(logit).numpy()
+        return found
+
+    def add(self, x: Array, outcome: Array, bounds: Array) -> tuple[Array, Array]:
+        """Return the sum of gradients, each shortened to its bound, and of the losses.
+
+        ``bounds`` [records]: the greatest Euclidean length of each gradient. A record
+        whose gradient is not finite counts as 0. Losses are those of all others.
+        """
+        total = np.zeros(sum(each.numel() for each in self._model.parameters()))
+        losses = np.zeros(1)
+        for first in range(0, len(outcome), self._block):
+            part = slice(first, first + self._block)
+            block = (np.ascontiguousarray(each[part]) for each in (x, outcome, bounds))
+            gradient, loss = self._add(*map(torch.from_numpy, block))
+            total += gradient.numpy()
+            losses += loss.numpy()
+        return total, losses
+
+    def _add(self, x: Tensor, outcome: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
+        self._hooked.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(
+            self._hooked(x.requires_grad_()), outcome, reduction="none"
+        )
+        torch.autograd.backward(loss.sum())
+        each = torch.cat([_built(p) for p in self._model.parameters()], dim=1)
+        length = torch.linalg.vector_norm(each, dim=1)
+        usable = torch.isfinite(length) & torch.isfinite(loss) & (bounds > 0)
+        factor = torch.where(usable, bounds / torch.maximum(length, bounds), 0.0)
+        kept = torch.where(usable[:, None], each, 0.0)
+        return factor @ kept, torch.where(usable, loss.detach(), 0.0).sum()[None]
+
+
+def _built(weights: nn.Parameter) -> Tensor:
+    """Return each record's gradient of some *weights*, flat [records, numbers]."""
+    built: Tensor = vars(weights)["grad_sample"]
+    return built.flatten(start_dim=1)

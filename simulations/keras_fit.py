@@ -1,0 +1,33 @@
+"""A pooled image network by Keras' own ``fit``: no arithmetic of it is ours."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from scipy.special import expit
+
+from common.networks import ImageNetwork
+from common.release import Array
+from common.schema import Image
+from common.task import Images, Rows
+from common.tasks import keras_layers
+
+EPOCHS, BATCH, RATE = 8, 64, 1e-3
+
+
+def fit(network: ImageNetwork, image: Image, rows: Rows) -> Callable[[Images], Array]:
+    """Return what Adam makes of the pooled *rows*; it gives probabilities."""
+    keras.utils.set_random_seed(network.training.seed)
+    model = keras_layers.build(network, image)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(RATE), loss)
+    outcome = rows.y[:, None].astype(np.float32)
+    model.fit(rows.images, outcome, batch_size=BATCH, epochs=EPOCHS, verbose=0)
+
+    def predict(images: Images) -> Array:
+        if not len(images):
+            return np.zeros(0)
+        logit = model.predict(images, batch_size=4 * BATCH, verbose=0)[:, 0]
+        return np.asarray(expit(logit), dtype=np.float64)
+
+    return predict
