@@ -28,13 +28,14 @@ class TreatmentEffect(Document):
     """Which category is the treatment, what explains who got it, and for whom to tell.
 
     Without ``covariates`` all other variables are. ``ridge`` is that of the three
-    models over standardised covariates.
+    models over standardised covariates: a little keeps them finite where a level
+    separates an arm.
     """
 
     treatment: Name
     covariates: tuple[Name, ...] | None = Field(default=None, min_length=1)
     subgroups: tuple[Name, ...] = ()
-    ridge: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    ridge: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
 
 
 class Analysis(Document):

@@ -52,6 +52,8 @@ def named(everything: Every, names: Iterable[str], where: str) -> Every:
 def _quantiles(asked: Analysis, everything: Every) -> None:
     if asked.quantiles and not any(isinstance(each, Number) for each in everything):
         raise refused("quantiles", "takes numbers: the study declares none")
+    if len(set(asked.quantiles or ())) < len(asked.quantiles or ()):
+        raise refused("quantiles", "names a share twice")
 
 
 def _chi_square(asked: Analysis, everything: Every) -> None:

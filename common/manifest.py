@@ -34,9 +34,10 @@ def lines(study: Study) -> tuple[Leaving, ...]:
 
 def text(study: Study, leaves: tuple[Leaving, ...]) -> str:
     """Return the manifest as a table for a terminal."""
-    rows = [f"{'task':<10}{'numbers':>8}  {'kind':<6}meaning"]
+    wide = max([8, *(len(line.task) for line in leaves)]) + 2
+    rows = [f"{'task':<{wide}}{'numbers':>8}  {'kind':<6}meaning"]
     rows += [
-        f"{line.task:<10}{line.numbers:>8,}  {line.kind:<6}{line.meaning}"
+        f"{line.task:<{wide}}{line.numbers:>8,}  {line.kind:<6}{line.meaning}"
         for line in leaves
     ]
     table = "\n".join(f"  {row}" for row in rows)

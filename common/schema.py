@@ -5,6 +5,7 @@ bound, histogram bins and encoder width. The declared levels do the same for a c
 The server therefore never asks a site which values it has.
 """
 
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
@@ -102,9 +103,15 @@ class Number(Document):
 
     @property
     def step(self) -> float:
-        """How finely quantiles of it are told: a thousandth of its range, or so."""
+        """How finely quantiles of it are told: 1, 2 or 5 of some decimal place.
+
+        It is the largest that parts the range into a thousand steps or more.
+        """
         low, high = self.range
-        return self.resolution or (high - low) / 1000
+        most = (high - low) / 1000
+        power = 10.0 ** math.floor(math.log10(most))
+        round_ = max(n * power for n in (1, 2, 5) if n * power <= most * (1 + 1e-9))
+        return self.resolution or round_
 
     @property
     def coded(self) -> tuple[str, ...]:

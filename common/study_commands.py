@@ -70,6 +70,10 @@ quorum = 3                  # so many sites at least, or the study does not run
 [evaluation]
 test = 0.3                  # share of people who test, always the same people
 
+# [analysis]                # optional; see docs/analyses.md
+# quantiles = [0.25, 0.5, 0.75]
+# association = true        # one test of each variable with the outcome
+
 # [privacy]                 # instead of privacy = "none"; see docs/privacy.md
 # epsilon = 1.0             # what this study may cost each person, all rounds together
 # delta = 1e-5              # below 1 / expected_people

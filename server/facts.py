@@ -131,6 +131,8 @@ class Sheet(Part):
     columns: tuple[str, ...]
     rows: tuple[tuple[str | int | float | None, ...], ...]
     notes: tuple[str, ...] = ()
+    part: bool = False
+    task: str | None = None
 
 
 class Report(Part):

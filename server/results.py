@@ -66,7 +66,7 @@ def known(study: Study, outcome: Outcome) -> dict[str, object]:
             if (found := task.read(study, outcome.states[task.name]))
         },
         "sheets": [
-            asdict(sheet)
+            {**asdict(sheet), "task": task.name}
             for task in tasks
             for sheet in task.show(study, outcome.states[task.name])
         ]

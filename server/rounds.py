@@ -162,8 +162,14 @@ def _conclude(work: Work, task: Task) -> None:
     raise StudyError(
         f"{task.name} did not settle in {study.rounds.maximum} rounds",
         likely="a variable separates the outcome perfectly; ridge is too small",
-        fix="in [model]:   ridge = 1.0        # or, in [rounds], a larger maximum",
+        fix=f"in [{_part(task)}]:   ridge = 1.0   # or, in [rounds], a larger maximum",
     )
+
+
+def _part(task: Task) -> str:
+    """Return the part of the study that *task* belongs to."""
+    effect = task.name.startswith("treatment_")
+    return "analysis.treatment_effect" if effect else "model"
 
 
 def _round(work: Work, task: Task, number: int, state: State) -> State:

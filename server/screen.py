@@ -11,6 +11,8 @@ from textwrap import wrap
 import click
 from pydantic import JsonValue
 
+from common.registry import ANALYSES
+from server import tables
 from server.facts import Coefficient, Report, Score, Totals
 from server.rounding import duration, figure
 
@@ -26,6 +28,7 @@ def lines(made: Report) -> list[str]:
     return [
         *(_scores(made) or _totals(made)),
         *(_coefficients(made) or _variables(made)),
+        *_sheets(made),
         *_cleaning(made),
         *_summary(made),
         *_folded("what left", made.sentence),
@@ -135,6 +138,13 @@ def _variable(line: Mapping[str, JsonValue]) -> str:
         return start
     unit = "" if line["unit"] == "1" else f" {line['unit']}"
     return f"{start}  {figure(mean, spread)} ({figure(spread, spread)}){unit}"
+
+
+def _sheets(made: Report) -> list[str]:
+    """Return the tables of the analyses; those of a model are on the page."""
+    steps = {*ANALYSES}
+    asked = [each for each in made.sheets if each.task in steps]
+    return [line for each in asked for line in tables.lines(each, WIDTH)]
 
 
 def _told(count: JsonValue) -> str:

@@ -1,6 +1,7 @@
 """Each analysis of ``[analysis]``: any split equals pooled, and equals scipy."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ from scipy import stats
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
-from client import training
+from client import site, training
+from client.opened import open_study
 from client.table import Table
 from client.training import Design
 from common import plan
@@ -22,7 +24,7 @@ from common.registry import ANALYSES
 from common.release import check
 from common.study import Study
 from common.task import Findings, Rows, State, Task
-from simulations import plain
+from simulations import engine, plain
 from tests import clinics
 from tests.test_tasks import odd_tables
 
@@ -212,6 +214,7 @@ def test_chi_square_equals_scipy_on_pooled_records() -> None:
         stats.contingency.association(cross.to_numpy()), rel=1e-12
     )
     assert first["table"]["counts"] == cross.to_numpy().tolist()
+    np.testing.assert_allclose(first["table"]["expected"], expected.expected_freq)
     parted = pd.cut(rows["age"], [0, 40, 60, 121], right=False)
     assert third["p"] == stats.chi2_contingency(pd.crosstab(parted, rows["ill"])).pvalue
     assert third["table"]["rows"] == ["< 40", "40 to 60", "≥ 60"]
@@ -368,6 +371,7 @@ def test_no_centre_ever_shows_the_mean_of_a_few() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
+        ({"quantiles": [0.5, 0.5]}, "quantiles names a share twice"),
         ({"chi_square": [["chol", "ill"]]}, "chol is a number without cuts"),
         ({"chi_square": [["no", "ill"]]}, "names no, which is not declared"),
         ({"chi_square": [["ill", "ill"]]}, "names ill twice"),
@@ -380,3 +384,13 @@ def test_no_centre_ever_shows_the_mean_of_a_few() -> None:
 def test_what_does_not_fit_is_said_at_once(asked: dict, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         study(**asked)
+
+
+def test_flower_gives_the_same_bits(tmp_path: Path) -> None:
+    asked = study()
+    paths = clinics.hospitals(tmp_path, asked, 200)
+    outcome = engine.run(asked, paths)
+    tables = [open_study(site.read(each), asked, clinics.TODAY).table for each in paths]
+    for name, state in plain.run(asked, tables).items():
+        for key, array in state.arrays.items():
+            assert np.array_equal(outcome.states[name].arrays[key], array), (name, key)

@@ -26,7 +26,7 @@ KINDS = ("binary", "number")
 
 
 def study(kind: str = "binary", **asked: Any) -> Study:
-    wanted = {"treatment": "sex", "subgroups": ["pain", "age"]}
+    wanted = {"treatment": "sex", "subgroups": ["pain", "age"], "ridge": 0.0}
     return clinics.study(
         model=None,
         evaluation=None,

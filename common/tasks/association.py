@@ -6,7 +6,7 @@ analysis of variance between a number and a category, Pearson's r between number
 
 from common.release import Release, Summands
 from common.schema import Number
-from common.sheet import Cell, Sheet, probability
+from common.sheet import Cell, Sheet, decimal, probability
 from common.study import Study
 from common.task import Findings, Rows, State, Task
 from common.tasks import chi_square, compare, correlation
@@ -118,7 +118,7 @@ def _row(test: Findings) -> tuple[Cell, ...]:
         str(test["variable"]),
         int(str(test["records"])),
         str(test["test"]),
-        f"{strength:.2f}" if isinstance(strength, float) else None,
+        decimal(strength if isinstance(strength, float) else None),
         *map(probability, values),
     )
 

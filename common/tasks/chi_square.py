@@ -14,7 +14,7 @@ from scipy import stats
 from common import suppression
 from common.multiplicity import benjamini_hochberg, holm
 from common.release import Array, Field, Release, Summands
-from common.sheet import Cell, Sheet, probability
+from common.sheet import WITHHELD, Cell, Sheet, decimal, probability
 from common.study import Study
 from common.task import Findings, Rows, State, Task
 from common.tasks import named
@@ -81,9 +81,7 @@ def read(study: Study, state: State) -> Findings:
     tests = _tests(study, state)
     for found, pair in zip(tests, pairs(study), strict=True):
         if not found.get("withheld"):
-            levels = [list(named.declared(study, name).coded) for name in pair]
-            told = suppression.table(state.arrays[_name(pair)], study.disclosure.cell)
-            found["table"] = {"rows": levels[0], "columns": levels[1], "counts": told}
+            found["table"] = _told(study, pair, state.arrays[_name(pair)])
     return {"tests": tests}
 
 
@@ -96,7 +94,7 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
             " and ".join(pair),
             *(_cell(found[key]) for key in ("records", "statistic", "degrees")),
             *(_p(found[key]) for key in PS),
-            _cell(found["cramers_v"]),
+            decimal(v if isinstance(v := found["cramers_v"], float) else None),
         )
         for pair, found in zip(pairs(study), tests, strict=True)
     )
@@ -125,6 +123,25 @@ def corrected(tests: list[Findings]) -> list[Findings]:
     values = [p if isinstance(p := found["p"], float) else None for found in tests]
     both = zip(tests, holm(values), benjamini_hochberg(values), strict=True)
     return [found | {"p_holm": one, "q": other} for found, one, other in both]
+
+
+def _told(study: Study, pair: Pair, counts: Array) -> Findings:
+    """Return a table without the cells that tell too much.
+
+    What is expected in each cell gives away the totals: it stands there only where all
+    of them may be told.
+    """
+    least, levels = study.disclosure.cell, [named.declared(study, x) for x in pair]
+    across, down = counts.sum(axis=1), counts.sum(axis=0)
+    totals = np.r_[across, down]
+    known = not ((totals > 0) & (totals < least)).any() and totals.any()
+    expected = np.outer(across, down) / max(counts.sum(), 1.0)
+    return {
+        "rows": list(levels[0].coded),
+        "columns": list(levels[1].coded),
+        "counts": suppression.table(counts, least),
+        "expected": expected.tolist() if known else None,
+    }
 
 
 def _notes(tests: list[Findings]) -> tuple[str, ...]:
@@ -157,8 +174,12 @@ def _counted(study: Study, state: State, pair: Pair) -> Sheet:
     return Sheet(
         f"Records by {pair[0]} and {pair[1]}",
         (pair[0], *(f"{pair[1]} = {level}" for level in columns)),
-        tuple((level, *line) for level, line in zip(rows, told, strict=True)),
+        tuple(
+            (level, *(WITHHELD if cell is None else cell for cell in line))
+            for level, line in zip(rows, told, strict=True)
+        ),
         (note,) if hidden else (),
+        part=True,
     )
 
 

@@ -6,21 +6,21 @@ side by side. A centre of fewer records than may be told stays where it was: it 
 the values of those few.
 """
 
-from itertools import chain
-
 import numpy as np
+from numpy.typing import NDArray
 
 from common import suppression
 from common.analyses import Clusters
 from common.encoding import Encoding, columns, shapes
 from common.errors import StudyError
 from common.release import Array, Field, Release, Summands
-from common.sheet import Sheet
+from common.sheet import WITHHELD, Cell, Sheet
 from common.study import Study
 from common.task import Findings, Found, Rows, Shapes, State, Task
 
 SETTLED = 1e-10
 """Stop when no centre moves by more, in deviations."""
+WHY = "Withheld: a share of fewer than {} records, or what would tell such a share."
 
 
 def asked(study: Study) -> Clusters:
@@ -97,10 +97,10 @@ def finish(study: Study, state: State, total: Summands) -> State:
 def read(study: Study, state: State) -> Findings:
     """Return each group: its size and its centre, in the units of the study.
 
-    A group of too few records is withheld, with another where it would give it away.
+    A group of too few records is withheld, with another where it would give it away,
+    and so is a share that stands for too few of a group.
     """
     names = [column.name for column in columns(study)]
-    sizes, centres = _told(study, state)
     return {
         "settled": bool(state.arrays["settled"][0]),
         "explained": _explained(state),
@@ -109,35 +109,31 @@ def read(study: Study, state: State) -> Findings:
                 "records": size,
                 "centre": None
                 if size is None
-                else dict(zip(names, map(float, centre), strict=True)),
+                else dict(zip(names, means, strict=True)),
             }
-            for size, centre in zip(sizes, centres, strict=True)
+            for size, means in _told(study, state)
         ],
     }
 
 
 def show(study: Study, state: State) -> tuple[Sheet, ...]:
     """Return one column for each group, the largest first."""
-    sizes, centres = _told(study, state)
-    told = [
-        centre.tolist() if size is not None else [None] * len(centre)
-        for size, centre in zip(sizes, centres, strict=True)
-    ]
-    rows = [
-        (column.name, *(each[place] for each in told))
-        for place, column in enumerate(columns(study))
-    ]
+    told, every = _told(study, state), columns(study)
+    rows: list[tuple[Cell, ...]] = [("records", *(size for size, _ in told))]
+    for place, column in enumerate(every):
+        rows.append((column.name, *(means[place] for _, means in told)))
+    shown = tuple(
+        tuple(WITHHELD if cell is None else cell for cell in row) for row in rows
+    )
     explained = f"{100 * _explained(state):.0f} % of the variance"
+    hidden = any(cell == WITHHELD for row in shown for cell in row)
     notes = [
         f"Means in each column's unit, shares of levels. Between groups: {explained}.",
         "" if state.arrays["settled"][0] else "The groups were still changing.",
-        f"Withheld: groups of fewer than {study.disclosure.cell} records."
-        if None in sizes
-        else "",
+        WHY.format(study.disclosure.cell) if hidden else "",
     ]
-    heads = ("column", *(f"group {place + 1}" for place in range(len(sizes))))
-    table = tuple(chain([("records", *sizes)], rows))
-    return (Sheet("Groups of people who are alike", heads, table, _said(notes)),)
+    heads = ("column", *(f"group {place + 1}" for place in range(len(told))))
+    return (Sheet("Groups of people who are alike", heads, shown, _said(notes)),)
 
 
 def _said(notes: list[str]) -> tuple[str, ...]:
@@ -149,11 +145,33 @@ def _shape(study: Study) -> tuple[int, int, int]:
     return asked(study).starts, asked(study).groups, len(columns(study))
 
 
-def _told(study: Study, state: State) -> tuple[list[int | None], Array]:
-    """Return sizes, and centres [groups, columns] in the units of the study."""
-    encoding = Encoding.of(state.arrays)
-    centres: Array = state.arrays["centres"] * encoding.scale + encoding.centre
-    return suppression.told(state.arrays["nearest"], study.disclosure.cell), centres
+def _told(study: Study, state: State) -> list[tuple[int | None, list[float | None]]]:
+    """Return size and centre [columns] of each group, in the units of the study."""
+    encoding, least = Encoding.of(state.arrays), study.disclosure.cell
+    centres = state.arrays["centres"] * encoding.scale + encoding.centre
+    sizes = suppression.told(state.arrays["nearest"], least)
+    open_ = np.column_stack(
+        [
+            np.ones(len(sizes), dtype=bool)
+            if column.kind == "value"
+            else _shares(state.arrays["nearest"], centres[:, place], least)
+            for place, column in enumerate(columns(study))
+        ]
+    )
+    return [
+        (size, [float(m) if ok and size is not None else None for m, ok in means])
+        for size, means in zip(sizes, map(zip, centres, open_), strict=True)
+    ]
+
+
+def _shares(sizes: Array, share: Array, least: int) -> NDArray[np.bool_]:
+    """Return in which groups a share may be told: who has the level, and who has not.
+
+    How many of all records have it is known, so this is a table with its totals.
+    """
+    having = np.rint(sizes * share)
+    told = suppression.table(np.column_stack([having, sizes - having]), least)
+    return np.array([None not in line for line in told])
 
 
 def _about_mean(centres: Array, total: Summands) -> float:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from common import suppression
 from common.release import Array, Field, Release, Summands
-from common.sheet import Cell, Sheet, between, probability
+from common.sheet import WITHHELD, Cell, Sheet, decimal, estimate, probability
 from common.study import Study
 from common.task import Findings, Rows, State, Task
 from common.tasks import chi_square, named
@@ -186,18 +186,13 @@ def _welch(count: Array, mean: Array, square: Array) -> Findings:
 def _row(test: Findings) -> tuple[Cell, ...]:
     """Return the line of one test."""
     number, group = (str(name) for name in _list(test["variables"]))
-    difference = _float(test["difference"])
-    apart: Cell = None
-    if difference is not None:
-        interval = [float(str(edge)) for edge in _list(test["interval"])]
-        apart = f"{difference:.3g} ({between((interval[0], interval[1]))})"
     return (
         f"{number} by {group}",
         int(str(test["records"])),
-        apart,
-        _float(test["f"]),
+        estimate(_float(test["difference"]), _ends(test["interval"])),
+        decimal(_float(test["f"])),
         *(probability(_float(test[key])) for key in chi_square.PS),
-        _float(test["eta_squared"]),
+        decimal(_float(test["eta_squared"])),
     )
 
 
@@ -209,18 +204,25 @@ def _listed(study: Study, test: Findings) -> Sheet:
     rows = tuple(
         (
             str(each["level"]),
-            each["count"],
-            each["mean"],
+            WITHHELD if each["count"] is None else each["count"],
+            estimate(each["mean"], _ends(each["interval"])),
             each["std"],
-            between(tuple(each["interval"])) if each["interval"] else None,
         )
         for each in groups
     )
     hidden = any(each["count"] is None for each in groups)
     note = f"Withheld: fewer than {least} records, or what would tell of such a group."
-    columns = (group, "records", f"mean, {unit}", "deviation", "mean, 95 % interval")
+    columns = (group, "records", f"mean, {unit} (95 %)", "deviation")
     notes = (note,) if hidden else ()
-    return Sheet(f"{number} by {group}", columns, rows, notes)
+    return Sheet(f"{number} by {group}", columns, rows, notes, part=True)
+
+
+def _ends(found: object) -> tuple[float, float] | None:
+    """Return an interval of the findings."""
+    if not isinstance(found, list):
+        return None
+    low, high = found
+    return float(low), float(high)
 
 
 def _list(found: object) -> list[object]:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from common.intervals import Z
 from common.release import Array, Field, Release, Summands
-from common.sheet import Cell, Sheet, between, probability
+from common.sheet import Cell, Sheet, decimal, probability
 from common.study import Study
 from common.task import Findings, Rows, State, Task
 from common.tasks import chi_square, named
@@ -95,7 +95,7 @@ def read(study: Study, state: State) -> Findings:
 def show(study: Study, state: State) -> tuple[Sheet, ...]:
     """Return one table of all pairs."""
     tests = read(study, state)["tests"]
-    rows = tuple(row(test) for test in (tests if isinstance(tests, list) else []))
+    rows = tuple(_row(test) for test in (tests if isinstance(tests, list) else []))
     columns = ("numbers", "records", "r", "95 % interval", "p", *chi_square.CORRECTED)
     return (Sheet("Which numbers rise together", columns, rows),)
 
@@ -106,18 +106,17 @@ CONSTANT = 1e-24
 """A product of variances below this, in half ranges, is rounding and not variation."""
 
 
-def row(test: Findings) -> tuple[Cell, ...]:
+def _row(test: Findings) -> tuple[Cell, ...]:
     """Return the line of one pair."""
-    found = test["variables"], test["interval"], test["r"]
-    names, interval, r = found
+    names, interval, r = test["variables"], test["interval"], test["r"]
     pair = [str(name) for name in names] if isinstance(names, list) else []
-    ends = interval if isinstance(interval, list) else None
+    low, high = interval if isinstance(interval, list) else (None, None)
     values = [p if isinstance(p := test[key], float) else None for key in chi_square.PS]
     return (
         " and ".join(pair),
         int(str(test["records"])),
-        f"{r:.3f}" if isinstance(r, float) else None,
-        between((ends[0], ends[1])) if ends else None,
+        decimal(r if isinstance(r, float) else None),
+        None if low is None else f"{decimal(low)} to {decimal(high)}",
         *map(probability, values),
     )
 

@@ -1,7 +1,7 @@
 """The tables of a treatment's effect, with what they cannot know beside them."""
 
 from common.schema import Number
-from common.sheet import Cell, Sheet, between, probability
+from common.sheet import WITHHELD, Cell, Sheet, decimal, estimate, probability
 from common.study import Study
 from common.task import Findings
 from common.tasks import named
@@ -46,20 +46,18 @@ def _effects(study: Study, found: Findings) -> Sheet:
 
 
 def _row(found: Findings) -> tuple[Cell, ...]:
-    effect, interval, value = (found.get(k) for k in ("effect", "interval", "e_value"))
-    records = found.get("records")
-    few, many = records if isinstance(records, list) else (None, None)
-    shown: Cell = None
-    if isinstance(effect, float) and isinstance(interval, list):
-        shown = f"{effect:.3g} ({between((interval[0], interval[1]))})"
+    if "withheld" in found:
+        return str(found["group"]), *[WITHHELD] * 8
+    interval, value = found["interval"], found["e_value"]
+    records = found["records"] if isinstance(found["records"], list) else [None] * 2
+    ends = (interval[0], interval[1]) if isinstance(interval, list) else None
     return (
         str(found["group"]),
-        few,
-        many,
-        *(_figure(found.get(key)) for key in ("untreated", "treated")),
-        shown,
-        probability(p if isinstance(p := found.get("p"), float) else None),
-        _figure(found.get("crude")),
+        *records,
+        *(decimal(_float(found[key]), 3) for key in ("untreated", "treated")),
+        estimate(_float(found["effect"]), ends),
+        probability(_float(found["p"])),
+        decimal(_float(found["crude"]), 3),
         f"{value[0]:.2f}; {value[1]:.2f}" if isinstance(value, list) else None,
     )
 
@@ -81,13 +79,18 @@ def _differs(found: Findings) -> str:
     p = found["p"]
     if not isinstance(p, float):
         return ""
-    return f"Effects by {found['variable']}: p = {probability(p)} that they are equal."
+    return f"Do effects differ by {found['variable']}? p {_equals(p)} (Cochran's Q)."
+
+
+def _equals(p: float) -> str:
+    said = str(probability(p))
+    return said if said.startswith("<") else f"= {said}"
 
 
 def _balance(found: Findings) -> Sheet:
     lines = found["balance"] if isinstance(found["balance"], list) else []
     rows = tuple(
-        (each["name"], _figure(each["before"]), _figure(each["after"]))
+        (each["name"], *(decimal(_float(each[key])) for key in ("before", "after")))
         for each in lines
     )
     left = [
@@ -98,8 +101,8 @@ def _balance(found: Findings) -> Sheet:
     note = f"Still apart by more than {USUAL} after weighting: {', '.join(left)}."
     columns = ("covariate", "before weighting", "after weighting")
     title = "Standardised mean differences between the arms"
-    return Sheet(title, columns, rows, (note,) if left else ())
+    return Sheet(title, columns, rows, (note,) if left else (), part=True)
 
 
-def _figure(found: object) -> Cell:
-    return f"{found:.3g}" if isinstance(found, float) else None
+def _float(found: object) -> float | None:
+    return found if isinstance(found, float) else None

@@ -9,7 +9,7 @@ import numpy as np
 
 from common.encoding import Encoding, columns, shapes
 from common.release import Array, Field, Release, Summands
-from common.sheet import Sheet
+from common.sheet import Sheet, decimal
 from common.study import Study
 from common.task import Findings, Found, Rows, Shapes, State, Task
 
@@ -88,7 +88,7 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
         for place, share in enumerate(shares[: len(found)])
     ]
     rows = tuple(
-        (column.name, *(f"{loading:.2f}" for loading in found[:, place]))
+        (column.name, *(decimal(float(loading)) for loading in found[:, place]))
         for place, column in enumerate(columns(study))
     )
     note = (

@@ -42,7 +42,7 @@ def read(study: Study, arrays: Mapping[str, Array]) -> Findings:
     A group of fewer people than a sum may stand for is left out, and so is its
     complement where that would give it back.
     """
-    fewest = study.disclosure.min_people
+    fewest = study.disclosure.cell
     listed: list[Findings] = []
     for place, (index, _, name) in enumerate(groups(study)):
         low, high = arrays["group_negatives"][place], arrays["group_positives"][place]

@@ -41,8 +41,10 @@ def groups(study: Study) -> Groups:
     """Return (title, variable, level) of everybody, then of each subgroup."""
     found = [("everybody", "", 0)]
     for name in asked(study).subgroups:
-        levels = named.declared(study, name).coded
-        found += [(f"{name} = {text}", name, code) for code, text in enumerate(levels)]
+        variable = named.declared(study, name)
+        of = name if isinstance(variable, Number) else f"{name} ="
+        texts = enumerate(variable.coded)
+        found += [(f"{of} {text}", name, code) for code, text in texts]
     return tuple(found)
 
 
