@@ -22,12 +22,14 @@ class Field:
     """One array that may leave: its meaning in words, its exact shape, and its kind.
 
     A ``count`` is a whole number of people, zero or more; a ``sum`` is any finite
-    number.
+    number. ``each`` is how far one record moves a number of a sum at most: with it a
+    masked number takes eight bytes, and without it sixteen (common/coding.py).
     """
 
     meaning: str
     shape: tuple[int, ...]
     kind: Literal["count", "sum"]
+    each: float | None = None
 
     @property
     def size(self) -> int:

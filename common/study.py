@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 import rfc8785
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from common import toml_file
+from common import terms, toml_file
 from common.analyses import Analysis
 from common.models import ModelChoice
 from common.registry import ANALYSES, MODELS
@@ -28,6 +28,7 @@ from common.schema import (
     Text,
     Variable,
 )
+from common.terms import Rounds
 
 SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -62,14 +63,6 @@ class Rule(Document):
             msg = "a cohort rule needs at_least and/or at_most, or else one_of"
             raise ValueError(msg)
         return self
-
-
-class Rounds(Document):
-    """How long the consortium tries: most rounds, fewest sites, seconds a round."""
-
-    maximum: int = Field(default=25, ge=1, le=1000)
-    quorum: int = Field(ge=1, le=10_000)
-    deadline_seconds: int = Field(default=600, ge=1, le=10_000_000)
 
 
 class Evaluation(Document):
@@ -158,6 +151,16 @@ class Study(Document):
         """The variables and, last, the outcome."""
         return (*self.variables, self.outcome)
 
+    @property
+    def masked(self) -> bool:
+        """Whether the aggregator learns sums only: secure aggregation."""
+        return terms.masked(self.rounds, len(self.study.sites))
+
+    @property
+    def needed(self) -> int:
+        """With how many sites the study may run: its quorum, and three to mask."""
+        return terms.needed(self.rounds, len(self.study.sites))
+
     def canonical(self) -> bytes:
         """Return the study as canonical JSON (RFC 8785), without what it leaves out."""
         return rfc8785.dumps(self.model_dump(mode="json", exclude_none=True))
@@ -219,6 +222,7 @@ def _roster(study: Study) -> None:
     if study.rounds.quorum > len(sites):
         msg = f"a quorum of {study.rounds.quorum} of {len(sites)} invited sites"
         raise ValueError(msg)
+    terms.check(study.rounds, len(sites))
 
 
 def _honest(study: Study) -> None:
@@ -227,7 +231,7 @@ def _honest(study: Study) -> None:
     if study.privacy.noise == "site":
         msg = 'colluders change nothing with noise = "site": leave them out'
         raise ValueError(msg)
-    if study.privacy.colluders >= study.rounds.quorum:
+    if study.privacy.colluders >= study.needed:
         msg = "a quorum in which all collude keeps nothing: fewer colluders"
         raise ValueError(msg)
 

@@ -1,0 +1,39 @@
+"""Whom a party believes: the aggregator's key and every active site's, as pinned."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from common.circle import Circle
+from common.enrolment import Member
+from common.errors import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """Ed25519 keys in hexadecimal digits: from the consortium's signed roster."""
+
+    aggregator: str
+    sites: Mapping[str, str]
+
+    @staticmethod
+    def of(aggregator: str, members: Iterable[Member]) -> "Pinned":
+        """Return the keys of the *members* that are active."""
+        active = {m.site: m.signing_key for m in members if m.state == "active"}
+        return Pinned(aggregator, active)
+
+    def circle(self, run: tuple[str, str], turn: tuple[int, int], who: Iterable[str]) -> Circle:
+        """Return the circle of the sites *who*; *run* is (digest, run), *turn* is
+        (sequence, attempt).
+
+        Raises Refusal for a site that has no pinned key.
+        """
+        names = tuple(who)
+        if strangers := sorted(set(names) - set(self.sites)):
+            raise Refusal(
+                f"{', '.join(strangers)} is not on the roster, and cannot mask",
+                likely="a site was revoked, or an aggregator makes sites up",
+                fix="ask the aggregator's operator; nothing was computed",
+            )
+        (digest, name), (sequence, attempt) = run, turn
+        keys = {each: self.sites[each] for each in names}
+        return Circle(digest, name, sequence, self.aggregator, keys, attempt)
