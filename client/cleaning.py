@@ -18,6 +18,7 @@ from client.table import Count, Table
 from common.errors import DataError
 from common.schema import Category
 from common.study import Rule, Study
+from common.task import Keys
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -156,9 +157,16 @@ def _table(site: Site, study: Study, work: Work) -> Table:
         outcome=work.frame[study.outcome.name].to_numpy(dtype=np.float64),
         train=train,
         person=pd.factorize(person)[0].astype(np.int64),
+        key=_keyed(person),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
     )
+
+
+def _keyed(person: pd.Series) -> Keys:
+    """Return a number for each record that is always the same for one person."""
+    numbers = {each: _number_of("key", each) for each in person.unique()}
+    return person.map(numbers).to_numpy(dtype=np.uint64)
 
 
 def _split(site: Site, study: Study, work: Work) -> pd.Series:
@@ -205,5 +213,9 @@ def _declared(site: Site, work: Work) -> pd.Series:
 
 def _draw(seed: int, person: str) -> float:
     """Return a number in [0, 1) that is always the same for one person and seed."""
-    digest = hashlib.sha256(f"{seed}:{person}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+    return _number_of(str(seed), person) / 2**64
+
+
+def _number_of(what: str, person: str) -> int:
+    digest = hashlib.sha256(f"{what}:{person}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.release import Array
-from common.task import Rows, Split
+from common.task import Keys, Rows, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Table:
     """Clean values [records, variables], outcome [records], and who trains.
 
     A category is the index of its level and a gap is NaN. Records of one person have
-    one code in ``person``, which says nothing else. ``people`` counts the people who
+    one code in ``person``, which says nothing else, and one number in ``key``, which
+    stays the same whoever else is here. ``people`` counts the people who
     train and who test: a person's records are never on both sides.
     """
 
@@ -32,6 +33,7 @@ class Table:
     outcome: Array
     train: NDArray[np.bool_]
     person: NDArray[np.int64]
+    key: Keys
     people: dict[Split, int]
     report: tuple[Count, ...]
 
@@ -43,7 +45,7 @@ class Table:
     def rows(self, split: Split) -> Rows:
         """Return the clean values and outcomes of the people who train, or who test."""
         chosen = self._side(split)
-        return Rows(self.values[chosen], self.outcome[chosen])
+        return Rows(self.values[chosen], self.outcome[chosen], self.key[chosen])
 
     def persons(self, split: Split) -> NDArray[np.int64]:
         """Return the code of the person behind each of these records."""

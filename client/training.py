@@ -5,6 +5,7 @@ the sum over people is made and bounded here. Noise is added at the door.
 """
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Design:
             return clean
         encoding = self._agreed(study, Encoding.of(state.arrays))
         if task.rows not in self._kept:
-            encoded = Rows(encode(study, encoding, clean.x), clean.y)
+            encoded = replace(clean, x=encode(study, encoding, clean.x))
             self._kept[task.rows] = encoded
         return self._kept[task.rows]
 

@@ -28,5 +28,23 @@ class Poisson(Document):
     ridge: Ridge
 
 
-ModelChoice = Annotated[Logistic | Poisson, Field(discriminator="kind")]
+class RandomForest(Document):
+    """A forest of histogram trees; a leaf holds ``min_leaf`` people of a tree or more.
+
+    Each tree sees a ``sample`` of the people. Of each node ``columns`` are tried, and
+    each level splits ``open_nodes`` of a tree at most, on average over the trees.
+    """
+
+    kind: Literal["random_forest"]
+    trees: int = Field(default=100, ge=1, le=1000)
+    depth: int = Field(default=8, ge=1, le=12)
+    min_leaf: int = Field(default=10, ge=1, le=10**6)
+    bins: int = Field(default=16, ge=2, le=64)
+    columns: int | None = Field(default=None, ge=1)
+    open_nodes: int = Field(default=20, ge=1, le=4096)
+    sample: float = Field(default=0.632, gt=0.0, le=1.0)
+    seed: int = Field(default=0, ge=0, le=2**31)
+
+
+ModelChoice = Annotated[Logistic | Poisson | RandomForest, Field(discriminator="kind")]
 """Which model is fitted."""

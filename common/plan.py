@@ -18,9 +18,10 @@ def tasks(study: Study) -> tuple[Task, ...]:
     first = (describe, *analyses_of(study))
     if study.model is None:
         return first
-    fit = model_of(study).fit
+    model = model_of(study)
+    fit = model.fit
     tested = EVALUATE if exact else PRIVATE_EVALUATE
-    return *first, fit, replace(tested, encoded=fit.encoded)
+    return *first, *model.before(study), fit, replace(tested, encoded=fit.encoded)
 
 
 def rounds(study: Study, task: Task) -> int:

@@ -43,6 +43,9 @@ MODELS = {
         private=("common.tasks.noisy_descent", "PRIVATE_LOGISTIC"),
     ),
     "poisson": Entry("common.tasks.linear_models", "POISSON", ("number",), 0.0),
+    "random_forest": Entry(
+        "common.tasks.random_forest", "RANDOM_FOREST", ("binary", "number")
+    ),
 }
 
 ANALYSES = {

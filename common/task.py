@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.errors import IntegrityError, StudyError
 from common.registry import load, load_analysis, load_private
@@ -77,16 +78,22 @@ Found = Mapping[str, State]
 """The final states of the tasks of this study that came before, by task name."""
 
 
+Keys = NDArray[np.uint64]
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Rows:
     """What a formula sees of a site: x [records, columns] and y [records], as numbers.
 
     For an encoded task x is the standardised design matrix without gaps. Otherwise it
-    holds the clean values, a category as the index of its level, a gap as NaN.
+    holds the clean values, a category as the index of its level, a gap as NaN. ``key``
+    [records] is one number for each person and says nothing else: for a draw that must
+    fall the same whenever it is made.
     """
 
     x: Array
     y: Array
+    key: Keys = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
     def __repr__(self) -> str:
         """Return a count only: rows may end up in a log line."""
@@ -170,12 +177,14 @@ class Model:
 
     ``carries`` are the arrays of the learned state that a prediction needs.
     ``predict(study, arrays, rows)`` returns the expected outcome of each of *rows*, in
-    the form that the task saw them: a probability for a binary outcome.
+    the form that the task saw them: a probability for a binary outcome. ``before`` are
+    the tasks that must come first.
     """
 
     fit: Task
     carries: Callable[[Study], Shapes]
     predict: Callable[[Study, Mapping[str, Array], Rows], Array]
+    before: Callable[[Study], tuple["Task", ...]] = lambda _: ()
 
 
 def model_of(study: Study) -> Model:

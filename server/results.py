@@ -57,9 +57,10 @@ def known(study: Study, outcome: Outcome) -> dict[str, object]:
         "sentence": manifest.sentence(study, outcome.rounds),
         "command": " ".join(["consilium", *sys.argv[1:]]),
         "findings": {
-            task.name: task.read(study, outcome.states[task.name])
+            task.name: found
             for task in tasks
             if task.name not in {"describe", "evaluate"}
+            if (found := task.read(study, outcome.states[task.name]))
         },
         "sheets": [
             asdict(sheet)

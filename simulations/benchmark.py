@@ -188,6 +188,7 @@ def _wide() -> tuple[Study, list[Table]]:
             outcome=y[part].astype(float),
             train=train[part],
             person=part,
+            key=part.astype(np.uint64),
             people={"train": 1, "test": 1},
             report=(),
         )

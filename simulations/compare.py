@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from sklearn.metrics import roc_auc_score
 
@@ -20,15 +21,12 @@ from common.study import Study
 from common.task import Rows, State, model_of
 from common.tasks.describe import DESCRIBE
 from common.tasks.evaluate import EVALUATE, counted
+from common.tasks.forest_bins import asked
 from common.tasks.linear_models import ridge_of
 from simulations import plain
 
 THRESHOLD = 0.5
 """Who is at least this likely to have the outcome is said to have it."""
-
-CERTAIN = 40.0
-"""Log-odds of a model that has seen one class only: 1 - 4e-18."""
-
 
 Predict = Callable[[Rows], Array]
 """Returns the expected outcome of each of a table's clean rows."""
@@ -56,11 +54,11 @@ def fitted(study: Study, states: Mapping[str, State]) -> Fitted:
     return Fitted(predict, arrays.get("weights"))
 
 
-def linear(study: Study, encoding: Encoding, weights: Array, note: str = "") -> Fitted:
+def linear(study: Study, encoding: Encoding, weights: Array) -> Fitted:
     """Return the linear model of *study* with these weights, intercept last."""
     name = model_of(study).fit.name
     arrays = {**encoding.arrays(), "weights": weights}
-    return replace(fitted(study, {name: State(arrays)}), note=note)
+    return fitted(study, {name: State(arrays)})
 
 
 def reference(study: Study, tables: Sequence[Table]) -> Fitted:
@@ -71,11 +69,12 @@ def reference(study: Study, tables: Sequence[Table]) -> Fitted:
     encoding = Encoding.of(DESCRIBE.finish(study, begin, sums).arrays)
     design = replace(rows, x=encode(study, encoding, rows.x))
     if study.outcome.kind == "binary" and len(np.unique(rows.y)) == 1:
-        only = np.zeros(design.x.shape[1] + 1)
-        only[-1] = CERTAIN if rows.y[0] else -CERTAIN
-        note = "trains on one class only: always predicts it"
-        return linear(study, encoding, only, note)
-    return linear(study, encoding, _reference(study)(study, design))
+        only, note = rows.y[0], "trains on one class only: always predicts it"
+        return Fitted(lambda others: np.full(len(others.y), only), note=note)
+    found = _reference(study)(study, design)
+    if isinstance(found, np.ndarray):
+        return linear(study, encoding, found)
+    return Fitted(lambda others: found(encode(study, encoding, others.x)))
 
 
 def gap(one: Fitted, other: Fitted) -> float | None:
@@ -138,14 +137,33 @@ def _poisson(study: Study, rows: Rows) -> Array:
     return weights
 
 
-REFERENCES: dict[str, Callable[[Study, Rows], Array]] = {
+def _forest(study: Study, rows: Rows) -> Callable[[Array], Array]:
+    settings = asked(study)
+    given = {
+        "n_estimators": settings.trees,
+        "min_samples_leaf": settings.min_leaf,
+        "max_features": settings.columns or "sqrt",
+        "random_state": settings.seed,
+    }
+    if study.outcome.kind == "number":
+        number = RandomForestRegressor(**given).fit(rows.x, rows.y)
+        return lambda x: np.asarray(number.predict(x))
+    classes = RandomForestClassifier(**given).fit(rows.x, rows.y)
+    return lambda x: np.asarray(classes.predict_proba(x)[:, 1])
+
+
+Reference = Callable[[Study, Rows], Array | Callable[[Array], Array]]
+"""Fits encoded rows; returns weights, or what predicts from another design matrix."""
+
+REFERENCES: dict[str, Reference] = {
     "logistic": _logistic,
     "poisson": _poisson,
+    "random_forest": _forest,
 }
 """The same model elsewhere, by kind: what a new model is held to."""
 
 
-def _reference(study: Study) -> Callable[[Study, Rows], Array]:
+def _reference(study: Study) -> Reference:
     kind = study.model.kind if study.model else ""
     if kind not in REFERENCES:
         raise StudyError(

@@ -78,6 +78,7 @@ def pooled(tables: Sequence[Table]) -> Table:
         outcome=np.concatenate([table.outcome for table in tables]),
         train=np.concatenate([table.train for table in tables]),
         person=_apart([table.person for table in tables]),
+        key=np.concatenate([table.key for table in tables]),
         people={
             "train": sum(table.people["train"] for table in tables),
             "test": sum(table.people["test"] for table in tables),

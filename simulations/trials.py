@@ -19,6 +19,7 @@ from common.encoding import Encoding, encode
 from common.release import Array
 from common.study import Study
 from common.tasks.describe import DESCRIBE
+from common.tasks.linear_models import ridge_of
 from simulations import compare, plain
 
 TRAIN = 0.66
@@ -72,7 +73,7 @@ def apart(study: Study, tables: Sequence[Table]) -> list[Array]:
     rows = [table.rows("train") for table in tables]
     pairs = zip(own, rows, strict=True)
     design = np.concatenate([encode(study, by, each.x) for by, each in pairs])
-    ridge = study.model.ridge if study.model else 1.0
+    ridge = ridge_of(study)
     found = LogisticRegression(C=1.0 / ridge, solver="newton-cholesky")
     found.fit(design, np.concatenate([each.y for each in rows]))
     weights = np.r_[found.coef_[0], found.intercept_]

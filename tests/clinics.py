@@ -10,7 +10,7 @@ import numpy as np
 from client.table import Table
 from common.release import Array
 from common.study import Study
-from common.task import Split
+from common.task import Keys, Split
 
 TODAY = date(2026, 11, 22)
 ABOUT = {
@@ -47,6 +47,13 @@ BINARY = {
     "positive": "yes",
 }
 COUNT = {"kind": "number", "name": "visits", "unit": "1", "range": [0, 50]}
+MODELS: dict[str, dict[str, Any]] = {
+    "logistic": {"ridge": 1.0},
+    "poisson": {"ridge": 1.0},
+    "random_forest": {"trees": 5, "depth": 3, "min_leaf": 5},
+}
+"""What a small study says of each kind of model, beside its kind."""
+
 OUTCOMES: dict[str, Mapping[str, Any]] = {"binary": BINARY, "number": COUNT}
 
 
@@ -96,20 +103,24 @@ def table(people: int = 120, seed: int = 0, outcome: str = "binary") -> Table:
     return rows(x, y, train)
 
 
-def rows(x: Array, y: Array, train: Array) -> Table:
+def rows(x: Array, y: Array, train: Array, key: Keys | None = None) -> Table:
     """Return a table of given clean values, one person a record."""
     chosen = np.asarray(train, dtype=bool)
     people: dict[Split, int] = {
         "train": int(chosen.sum()),
         "test": int((~chosen).sum()),
     }
-    return Table(x, y, chosen, np.arange(len(y)), people, ())
+    known = np.arange(len(y), dtype=np.uint64) if key is None else key
+    return Table(x, y, chosen, np.arange(len(y)), known, people, ())
 
 
 def split(whole: Table, places: Array) -> list[Table]:
     """Return *whole* dealt to sites: record i goes to site places[i]."""
     chosen = [places == place for place in range(int(places.max(initial=0)) + 1)]
-    return [rows(whole.values[c], whole.outcome[c], whole.train[c]) for c in chosen]
+    return [
+        rows(whole.values[c], whole.outcome[c], whole.train[c], whole.key[c])
+        for c in chosen
+    ]
 
 
 HEADER = "patient,visit,age,chol,pain,sex,ill"

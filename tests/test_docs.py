@@ -10,7 +10,7 @@ from client.site import Column, Mapping, Source
 from common import study as studies
 from common.analyses import Analysis
 from common.cli import build
-from common.models import Logistic, Poisson
+from common.models import Logistic, Poisson, RandomForest
 from common.registry import ANALYSES, MODELS
 from common.schema import Binary, Category, Number
 from common.study import (
@@ -85,6 +85,7 @@ MODELS_OF_FILES = [
     Number,
     Privacy,
     Quality,
+    RandomForest,
     Rounds,
     Rule,
     Source,

@@ -16,6 +16,7 @@ from scipy.special import expit
 from common.encoding import Encoding, columns, shapes
 from common.errors import StudyError
 from common.intervals import Z
+from common.models import Logistic, Poisson
 from common.release import Array, Field, Release, Summands
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, Shapes, State, Task
@@ -187,8 +188,8 @@ def _outcome_mean(study: Study, described: State) -> float:
 
 
 def ridge_of(study: Study) -> float:
-    """Return the study's ridge; raise StudyError when it fits no model."""
-    if study.model is None:
+    """Return the study's ridge; raise StudyError when its model has none."""
+    if not isinstance(study.model, Logistic | Poisson):
         raise StudyError("a linear model was asked of a study without [model]")
     return study.model.ridge
 

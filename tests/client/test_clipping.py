@@ -192,6 +192,7 @@ def test_a_formula_is_not_trusted_with_its_own_sum(seed: int) -> None:
         outcome=np.r_[whole.outcome, whole.outcome],
         train=np.r_[whole.train, whole.train],
         person=np.r_[whole.person, whole.person],
+        key=np.r_[whole.key, whole.key],
         people=whole.people,
         report=(),
     )

@@ -25,6 +25,7 @@ from common.schema import Binary, Category, Number
 from common.study import Study
 from server.facts import Report, Sheet
 from simulations import engine, flamby, heart, heart_study, result, trials
+from tests import clinics
 
 ROOT = Path(__file__).parents[2]
 GIVEN = os.environ.get("CONSILIUM_HEART_DATA")
@@ -203,17 +204,8 @@ def test_the_split_is_the_same_for_the_same_seed() -> None:
 
 def test_accuracy_averages_hospitals_and_counts_people() -> None:
     none = np.zeros((4, 0))
-    small = Table(
-        none[:1],
-        np.ones(1),
-        np.zeros(1, bool),
-        np.arange(1),
-        {"train": 0, "test": 1},
-        (),
-    )
-    large = Table(
-        none, np.ones(4), np.zeros(4, bool), np.arange(4), {"train": 0, "test": 4}, ()
-    )
+    small = clinics.rows(none[:1], np.ones(1), np.zeros(1))
+    large = clinics.rows(none, np.ones(4), np.zeros(4))
     predicted = [np.array([0.2]), np.array([0.5, 0.9, 0.9, 0.1])]
     assert trials.accuracy([small, large], predicted) == (0.0, 0.75, 0.375, 0.6)
 
