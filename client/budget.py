@@ -69,13 +69,13 @@ def admit(opened: Opened, run: str, clock: Clock) -> None:
     Raises BudgetError when it does not fit any more.
     """
     note, promised = _admission(opened.study, run), costs.promise(opened.study)
-    with _writing(opened) as log:
+    with writing(opened) as log:
         if promised:
             _fitting(opened.site, log.entries, note, clock)
         log.append(note, clock)
         entries = log.entries
     opened.memory.begin(run)
-    if promised and opened.site.home:
+    if (promised or opened.study.masked) and opened.site.home:
         _resume(opened, run, entries, clock().date())
 
 
@@ -97,7 +97,7 @@ def charge(opened: Opened, task: Task, turn: Turn, size: int, clock: Clock) -> N
     who said stop has been heard, and nothing is spent twice.
     """
     site, note = opened.site, _released(opened, task, turn, size)
-    with _writing(opened) as log:
+    with writing(opened) as log:
         if site.home:
             sites.approval(site, opened.study, log.entries, clock().date())
         if costs.promise(opened.study):
@@ -109,10 +109,10 @@ def close(opened: Opened, run: str, clock: Clock) -> None:
     """End *run* for good: free what it did not use, and forget its answer."""
     if opened.site.home:
         note = home.about("closed", opened.study, run=run)
-        with _writing(opened) as log:
+        with writing(opened) as log:
             log.append(note, clock)
-            runs = spending.accounts(log.entries, clock().date())
-        _forget(opened, runs)
+            entries = log.entries
+        _forget(opened, entries, clock().date())
 
 
 def granted(local: Site, entries: Sequence[Entry]) -> Ceiling:
@@ -122,7 +122,8 @@ def granted(local: Site, entries: Sequence[Entry]) -> Ceiling:
 
 
 @contextmanager
-def _writing(opened: Opened) -> Generator[Log | Loose]:
+def writing(opened: Opened) -> Generator[Log | Loose]:
+    """Let nobody else write into the ledger meanwhile, and yield it."""
     if opened.site.home is None:
         yield Loose(opened.book)
         return
@@ -217,7 +218,8 @@ def _in_turn(entries: Sequence[Entry], note: Note) -> None:
 def _admission(study: Study, run: str) -> Note:
     """Return the line that lets *run* in, with the mu that it may cost each split."""
     if not costs.promise(study):
-        return home.about("admitted", study)
+        facts = {"run": run} if study.masked else {}
+        return home.about("admitted", study, **facts)
     mus = {split: repr(mu) for split, mu in spending.planned(study).items()}
     return home.about("admitted", study, run=run, **mus)
 
@@ -231,9 +233,10 @@ def _released(opened: Opened, task: Task, turn: Turn, size: int) -> Note:
         "numbers": size,
         "people": opened.table.people[task.rows],
     }
-    if costs.promise(study):
+    if costs.promise(study) or study.masked:
         facts |= {"run": place.run, "sequence": place.sequence}
         facts |= {"state": place.state, "split": task.rows}
+    if costs.promise(study):
         facts |= _cost(study, task)
     return home.about("released", study, **facts)
 
@@ -250,7 +253,7 @@ def _cost(study: Study, task: Task) -> Facts:
 
 def _resume(opened: Opened, run: str, entries: Sequence[Entry], today: date) -> None:
     """Take up the last answer to *run*, when the ledger holds its charge."""
-    _forget(opened, spending.accounts(entries, today))
+    _forget(opened, entries, today)
     site = opened.site
     kept = answers.find(site.home, opened.digest) if site.home else None
     if kept and kept[0].place.run == run and _charged(entries, kept[0]):
@@ -269,7 +272,23 @@ def _charged(entries: Sequence[Entry], turn: Turn) -> bool:
     )
 
 
-def _forget(opened: Opened, runs: Sequence[spending.Account]) -> None:
+def _forget(opened: Opened, entries: Sequence[Entry], today: date) -> None:
+    """Forget the answers of runs that are over, or that another run has followed."""
     if opened.site.home:
+        runs = spending.accounts(entries, today)
         running = {each.digest for each in runs if each.running}
-        answers.drop(opened.site.home, running)
+        answers.drop(opened.site.home, running | _masking(entries))
+
+
+def _masking(entries: Sequence[Entry]) -> set[str]:
+    """Return the digests of masked studies that promise nothing and are not over."""
+    running: dict[str, object] = {}
+    for each in entries:
+        run = each.facts.get("run")
+        if each.kind == "admitted" and run and "train" not in each.facts:
+            running[each.digest] = run
+        elif each.kind == "revoked" or (
+            each.kind == "closed" and running.get(each.digest) == run
+        ):
+            running.pop(each.digest, None)
+    return set(running)

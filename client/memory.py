@@ -59,6 +59,21 @@ class Memory:
                 fix="none is needed: the aggregator opens the study again and goes on",
             )
 
+    def expects(self, place: Place) -> None:
+        """Raise Refusal unless *place* is in the last round, or in the next.
+
+        A masked round has legs before its question, which bring no state.
+        """
+        self.known(place.run)
+        kept = self.last[place.run]
+        if kept is None:
+            return
+        before = kept[0].place
+        if place.sequence not in {before.sequence, before.sequence + 1}:
+            raise _refusal(f"round {place.sequence} of the run is not the next one")
+        if place.roster != before.roster:
+            raise _refusal(f"round {place.sequence} of the run is of another roster")
+
     def recall(self, run: str, turn: Turn) -> Array | None:
         """Return the answer given to *turn* before, None when it is the next one.
 

@@ -10,6 +10,7 @@ from datetime import date
 from client import cleaning, site
 from client.chain import Entry
 from client.memory import Memory
+from client.seats import Seats
 from client.site import Site
 from client.sources import csv
 from client.table import Table
@@ -23,7 +24,8 @@ from common.study import Study
 class Opened:
     """One site's side of one study, ready to answer rounds.
 
-    ``book`` holds the charges of a site without a home; another has its ledger.
+    ``seats`` are its places in masked rounds. ``book`` holds the charges of a site
+    without a home; another has its ledger.
     """
 
     site: Site
@@ -32,6 +34,7 @@ class Opened:
     table: Table
     design: Design
     memory: Memory = field(default_factory=Memory)
+    seats: Seats = field(default_factory=Seats)
     book: list[Entry] = field(default_factory=list)
 
     def step(self, task: str, number: int) -> tuple[int, int]:

@@ -149,7 +149,7 @@ def invited(site: Site, study: Study, today: date) -> None:
 def among(site: Site, study: Study, roster: Collection[str]) -> None:
     """Raise Refusal unless this site and enough others of *study* are in *roster*."""
     strangers = set(roster) - set(study.study.sites)
-    few = len(set(roster)) < study.rounds.quorum
+    few = len(set(roster)) < study.needed
     if strangers or few or site.name not in roster or len(set(roster)) < len(roster):
         raise Refusal(
             f"a round of {study.study.name} is asked of other sites than it may be",

@@ -4,10 +4,10 @@ Nobody has to choose: a limit follows from what a release declares, and the frac
 bits from the limit. Every site and the aggregator compute the same, and a mask is bound
 to it.
 
-    a count                  one word, no fractional bits
-    a sum that says ``each``     one word, as many bits as fit
-    any other sum            two words, 40 bits
-    a sum with noise         one word, in steps of the noise's grid
+    a count              one word, no fractional bits
+    a sum                two words, as many bits as fit, 40 if it does not say ``each``
+    a large sum          one word, if it says ``each``: 4096 numbers and more
+    a sum with noise     one word, in steps of the noise's grid
 """
 
 from typing import Final
@@ -25,6 +25,8 @@ COUNT: Final = 2.0**40
 """A count may also be of days or events."""
 WIDE, WIDE_BITS = 2.0**60, 40
 """How large a number is that declares nothing, and its fractional bits."""
+LARGE = 4096
+"""Numbers of an array from which on it is worth its bytes to halve them."""
 REACH: Final = 12
 """Deviations that noise may have: client/noise.py reaches 8.5."""
 
@@ -58,8 +60,9 @@ def _exact(name: str, field: Field, sites: int) -> Part:
         return Part(name, field.size, COUNT, bits=0)
     if field.each is None:
         return Part(name, field.size, WIDE, WIDE_BITS, wide=True)
-    limit = field.each * RECORDS
-    return Part(name, field.size, limit, fixed_point.bits(limit, sites))
+    limit, wide = field.each * RECORDS, field.size < LARGE
+    bits = fixed_point.bits(limit, sites, wide=wide)
+    return Part(name, field.size, limit, bits, wide)
 
 
 def _noisy(study: Study, task: Task) -> tuple[float, int]:

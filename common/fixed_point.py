@@ -56,11 +56,12 @@ class Part:
 Parts = tuple[Part, ...]
 
 
-def bits(limit: float, sites: int) -> int:
-    """Return the most fractional bits with which *sites* such numbers fit a word."""
+def bits(limit: float, sites: int, *, wide: bool = False) -> int:
+    """Return the most fractional bits with which *sites* such numbers fit."""
     if not 0 < limit < math.inf:
         return 0  # :func:`check` refuses the part
-    return min(MOST_BITS, 61 - math.frexp(limit)[1] - math.ceil(math.log2(sites)))
+    room = LOW + 52 if wide else 61 - math.ceil(math.log2(sites))
+    return min(MOST_BITS, room - math.frexp(limit)[1])
 
 
 def length(parts: Parts) -> int:

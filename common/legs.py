@@ -2,7 +2,7 @@
 
     keys     who is in the circle            ->  a site's fresh keys, signed
     share    everybody's keys                ->  a box for each other site
-    round    a question, and all boxes       ->  the masked vector; the next round's keys
+    round    a question, and all boxes       ->  a masked vector; the next round's keys
     confirm  the survivors, signed           ->  a site's confirmation
     unmask   survivors and confirmations     ->  shares; the next round's boxes
 

@@ -22,8 +22,9 @@ class Field:
     """One array that may leave: its meaning in words, its exact shape, and its kind.
 
     A ``count`` is a whole number of people, zero or more; a ``sum`` is any finite
-    number. ``each`` is how far one record moves a number of a sum at most: with it a
-    masked number takes eight bytes, and without it sixteen (common/coding.py).
+    number. ``each`` is how far one record moves a number of a sum at most. Where sums
+    are masked it sets their limit, and a large array then takes half the bytes
+    (common/coding.py); a sum that does not say may be 1e18 and has 40 fractional bits.
     """
 
     meaning: str

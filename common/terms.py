@@ -27,8 +27,9 @@ class Rounds(Document):
 
 
 def threshold(sites: int) -> int:
-    """Return how many of *sites* must survive: twice as many are more than all and
-    every third one (Bonawitz et al. 2017, section 6.2).
+    """Return how many of *sites* must survive, share and open: t with 2t > n + n/3.
+
+    Bonawitz et al. 2017, section 6.2: against an aggregator that cheats.
     """
     return max(FEWEST, 2 * sites // 3 + 1)
 
@@ -52,7 +53,7 @@ def check(rounds: Rounds, invited: int) -> None:
 def masked(rounds: Rounds, invited: int) -> bool:
     """Say whether sums are masked."""
     wish = rounds.secure_aggregation
-    return invited >= FEWEST if wish is None else wish
+    return FEWEST <= invited <= MOST if wish is None else wish
 
 
 def needed(rounds: Rounds, invited: int) -> int:

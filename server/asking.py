@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from flwr.app import Message, RecordDict
 
-from common import wire
-from common.errors import QuorumError
+from common import legs, wire
+from common.errors import QuorumError, UnseatedError
 from server import line as lines
 from server import roster
 from server.line import Line, Pauses
@@ -34,12 +34,31 @@ LOOK = 1.0
 """Seconds between two looks at who is still there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of which sites, as a message of which kind; words for a person.
+
+    ``spare`` of the sites may stay silent, when the others have answered.
+    """
+
+    kind: str
+    place: wire.Place
+    content: RecordDict
+    sites: tuple[str, ...]
+    spare: int = 0
+
+    @property
+    def words(self) -> str:
+        """What is being done, for a person."""
+        place = self.place
+        return f"round {place.round} of {place.task}"
+
+
 @dataclass(slots=True)
 class Asking:
     """One question on its way: who is still to answer, and who was asked when."""
 
-    place: wire.Place
-    content: RecordDict
+    question: Question
     until: float
     waiting: list[str]
     letters: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -63,9 +82,21 @@ def answers(
     than the line's deadline.
     """
     place, content = question.place, wire.ask(question)
-    asking = Asking(place, content, line.until(), sorted(question.sites))
+    whole = Question(wire.ROUND, place, content, question.sites)
+    return replies(whole, open_, line)
+
+
+def replies(
+    question: Question, open_: Door, line: Line
+) -> Iterator[tuple[str, RecordDict]]:
+    """Yield (site, content) of every site that is asked *question*, by name.
+
+    Raises QuorumError as :func:`answers` does, and UnseatedError for a site that has
+    no place in this attempt at a masked round.
+    """
+    asking = Asking(question, line.until(), sorted(question.sites))
     pauses, waiting = Pauses(line), Waiting(line)
-    line.tell(f"round {place.round} of {place.task}", tuple(asking.waiting))
+    line.tell(question.words, tuple(asking.waiting))
     while asking.waiting:
         _drop_the_gone(asking, line)
         off = asking.missing() - set(line.nodes.values())
@@ -78,7 +109,7 @@ def answers(
         if not news and line.clock() >= asking.until:
             raise waiting.absent(off) if off else _incomplete(asking, line)
         if late := off or _late(asking):
-            waiting.tell(f"round {place.round} of {place.task}", late)
+            waiting.tell(question.words, late)
         if asking.waiting:
             pauses.after(news=news)
 
@@ -111,7 +142,8 @@ def _ask(asking: Asking, line: Line) -> None:
     }
     if not due:
         return
-    letters = lines.post(line, asking.content, wire.ROUND, due)
+    question = asking.question
+    letters = lines.post(line, question.content, question.kind, due)
     asking.letters |= {number: (node, due[node]) for number, node in letters.items()}
     reached = set(letters.values())
     for node, name in due.items():
@@ -121,7 +153,7 @@ def _ask(asking: Asking, line: Line) -> None:
         pause = min(LOST_FIRST * 2 ** asking.asked[name], LOST_LAST)
         asking.asked[name] += 1
         asking.due[name] = now + pause
-        line.said(name, asking.content)
+        line.said(name, question.content)
 
 
 def _hear(asking: Asking, line: Line) -> bool:
@@ -152,6 +184,8 @@ def _no(asking: Asking, line: Line, who: tuple[int, str], reply: Message) -> Non
     asking.due.pop(name, None)
     for number in [each for each, to in asking.letters.items() if to[1] == name]:
         del asking.letters[number]
+    if reply.error.code == legs.UNSEATED:
+        raise UnseatedError(f"{name} has no place in this attempt at the round")
     if reply.error.code == wire.REFUSED:
         said = asking.refused.setdefault(name, [])
         said.append(str(reply.error.reason))
@@ -160,13 +194,12 @@ def _no(asking: Asking, line: Line, who: tuple[int, str], reply: Message) -> Non
 
 
 def _incomplete(asking: Asking, line: Line) -> QuorumError:
-    place = asking.place
     failed = [f"{name}: {said[-1]}" for name, said in sorted(asking.refused.items())]
     silent = sorted(asking.missing() - set(asking.refused))
     if silent:
         failed.append(f"no answer from {', '.join(silent)} within {line.deadline:g} s")
     return QuorumError(
-        f"round {place.round} of {place.task} is incomplete",
+        f"{asking.question.words} is incomplete",
         likely="; ".join(failed),
         fix="each site's own log says under that id what happened",
         then="consilium client check   (at the site), then run the study again",

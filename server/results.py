@@ -18,7 +18,11 @@ from server.rounds import Outcome
 USED = ("flwr", "numpy")
 EXACT = 'No differential privacy: the study says privacy = "none", so sums leave exact.'
 PROMISED = "The promise is to one person at one site: not to a family, or across sites."
-OPEN = "No secure aggregation yet: the aggregator sees each hospital's own sums."
+OPEN = "No secure aggregation: the aggregator saw each hospital's own sums."
+MASKED = (
+    "Secure aggregation: the aggregator learned the hospitals' total. With few of them "
+    "that tells much: of three, two know the third one's sums."
+)
 
 
 def report(study: Study, outcome: Outcome, created: datetime, seconds: float) -> Report:
@@ -73,7 +77,8 @@ def known(study: Study, outcome: Outcome) -> dict[str, object]:
 
 def limits(study: Study) -> list[str]:
     """Return what no report of this version may leave out."""
-    return [EXACT if study.privacy == "none" else PROMISED, OPEN]
+    seen = MASKED if study.masked else OPEN
+    return [EXACT if study.privacy == "none" else PROMISED, seen]
 
 
 def traffic(outcome: Outcome, site: str) -> dict[str, int]:

@@ -192,7 +192,7 @@ def _name(open_: Door, line: Line, content: RecordDict) -> str:
 
 
 def _quorum(study: Study, line: Line, open_: Door) -> None:
-    quorum = study.rounds.quorum
+    quorum = study.needed
     if len(line.nodes) >= quorum:
         return
     silent = len(set(open_.letters.values()))

@@ -12,6 +12,7 @@ PACKAGES = ("client", "common", "server", "simulations")
 DECLARED = ("client/site.py", "common/schema.py", "common/study.py", "common/terms.py")
 LINES, FUNCTION_LINES = 300, 60
 PARENTS = {"BaseModel", "ConsiliumError", "Document", "Exception", "Grid", "Part"}
+PARENTS |= {"Refusal"}  # a kind of no that the other side acts upon
 PARENTS |= {"ssl.SSLObject"}  # how the ssl module is extended
 VAGUE = re.compile("(?i)(manager|handler|helper|factory|processor|util|base|mixin)s?")
 POWERS = {"breakpoint", "compile", "eval", "exec", "input", "open", "print"}

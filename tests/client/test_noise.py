@@ -13,6 +13,7 @@ from scipy import stats
 
 from client import noise
 from client.noise import Entropy
+from common import promise
 from common.errors import IntegrityError
 from common.release import Array
 
