@@ -32,6 +32,14 @@ ONLY_FROM: dict[str, tuple[State, ...]] = {
 """The states in which a decision means something; those not named always do."""
 HEX = 12
 """Digits of a digest that people are shown."""
+TOLD: dict[State, str] = {
+    "waiting": "not approved yet",
+    "denied": "denied",
+    "paused": "paused",
+    "revoked": "approval revoked",
+    "expired": "approval expired",
+}
+"""What the aggregator is told of a study that is not approved: this, and no reason."""
 NO: dict[State, str] = {
     "waiting": "waits for the steward's approval; no answer is no",
     "denied": "was denied by the steward",
@@ -95,6 +103,7 @@ def approved(entries: Iterable[Entry], digest: str, today: date) -> Approved:
     said = f" on {found.when[:10]}: {found.reason}" if found.reason else ""
     raise Refusal(
         f"this version of study {found.study or digest[:HEX]} {NO[found.state]}",
+        told=TOLD[found.state],
         likely=f"decided by {found.by}{said}" if found.by else "",
         fix="the steward reads it, and decides",
         then=f"consilium client review {digest[:HEX]} --site SITE.toml",

@@ -3,8 +3,8 @@
 Everything that leaves passes one of these functions, each building a Flower reply:
 ``ready`` (the site's name), ``release`` and ``masked`` (summands, exactly as the study
 declares them, from enough people; those of a masked study leave under their masks and
-in no other way), ``leg`` (what a masked round needs besides) and ``refuse`` (an id; the
-reason stays in the site's own log).
+in no other way), ``leg`` (what a masked round needs besides) and ``refuse`` (an id, and
+whether the study is approved; the reason stays in the site's own log).
 At a site with a home, the ledger holds each of them before its reply is built. Where
 the study promises privacy, noise is added here, charged, and the answer is stored: a
 round that is asked again gets the noise that was paid for.
@@ -29,7 +29,7 @@ from client.seats import Identity
 from client.site import CHECK, Site
 from client.table import Table
 from common import costs, legs, plan, seal, wire
-from common.errors import ConsiliumError, Refusal, UnseatedError
+from common.errors import NO, ConsiliumError, Refusal, UnseatedError
 from common.fixed_point import Ring
 from common.release import Array, flatten
 from common.study import Study
@@ -132,17 +132,23 @@ def signed(message: Message, reply: Message, home: Credentials) -> Message:
 def refuse(message: Message, asked: Asked, reason: Exception, clock: Clock) -> Message:
     """Send an id, and write what happened into this site's log under the same id.
 
-    A reason that is not ours may quote a cell, so only its type is written.
+    Of the steward's decision the aggregator learns which it is, for whom it waits; of
+    all else, nothing. A reason that is not ours may quote a cell, so only its type is
+    written.
     """
-    number = secrets.token_hex(4)
-    LOG.warning("%s refused (id %s): %s", asked.site, number, _told(reason))
+    number, again = secrets.token_hex(4), ""
+    word = reason.told if isinstance(reason, Refusal) else NO
     try:
-        _write_refusal(asked, number, reason, clock)
+        again = _write_refusal(asked, number, reason, clock)
     except Exception as fault:  # noqa: BLE001 - a refusal is sent, come what may
         told = _told(fault)
         LOG.error("%s is not in the ledger: %s", number, told)  # noqa: TRY400 - no trace
+    number = again or number
+    waits = again and word != NO  # for its steward, and is asked now and then
+    level = logging.DEBUG if waits else logging.WARNING
+    LOG.log(level, "%s refused (id %s): %s", asked.site, number, _told(reason))
     code = legs.UNSEATED if isinstance(reason, UnseatedError) else wire.REFUSED
-    return Message(Error(code, f"refused, id {number}"), reply_to=message)
+    return Message(Error(code, f"{word}, id {number}"), reply_to=message)
 
 
 def enough(opened: Opened) -> None:
@@ -177,10 +183,11 @@ def _computed(question: wire.Ask, opened: Opened, turn: Turn, clock: Clock) -> A
     return vector
 
 
-def _write_refusal(asked: Asked, number: str, reason: Exception, clock: Clock) -> None:
+def _write_refusal(asked: Asked, number: str, reason: Exception, clock: Clock) -> str:
     """Write a refusal into the ledger, once for each reason that a run is given.
 
-    A text that is not ours may quote a cell.
+    Returns the id under which it stands there already, or nothing. A text that is not
+    ours may quote a cell.
     """
     run = asked.run[: home.RUN]
     facts = {"id": number, "run": run, "reason": type(reason).__name__}
@@ -188,7 +195,8 @@ def _write_refusal(asked: Asked, number: str, reason: Exception, clock: Clock) -
         facts |= {"reason": reason.what, "where": reason.hints["where"]}
     note = Note("refused", asked.digest, asked.study, facts)
     at = sites.read(Path(asked.site)).home
-    home.once(at, note, ("run", "reason"), clock)
+    before = home.once(at, note, ("run", "reason"), clock)
+    return str(before.facts["id"]) if before else ""
 
 
 def _told(reason: Exception) -> str:

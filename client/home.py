@@ -52,20 +52,25 @@ def about(kind: str, study: Study, **facts: str | int) -> Note:
     return Note(kind, study.digest(), study.study.name, facts)
 
 
-def once(home: Path | None, text: Note, same: Collection[str], clock: Clock) -> None:
-    """Write *text*, unless it stands there already with the *same* facts.
+def once(
+    home: Path | None, text: Note, same: Collection[str], clock: Clock
+) -> Entry | None:
+    """Write *text*; return the entry that stood there already with the *same* facts.
 
     The aggregator asks again and again until the steward decides; once is enough.
     """
     if home is None:
-        return
+        return None
 
     def what(each: Note | Entry) -> tuple[object, ...]:
         return each.kind, each.digest, *(each.facts.get(name) for name in same)
 
     with ledger.writing(log(home)) as open_:
-        if what(text) not in map(what, reversed(open_.entries)):
-            open_.append(text, clock)
+        for entry in reversed(open_.entries):
+            if what(entry) == what(text):
+                return entry
+        open_.append(text, clock)
+    return None
 
 
 def request(home: Path | None, study: Study, run: str, clock: Clock) -> None:

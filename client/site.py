@@ -172,6 +172,7 @@ def approval(site: Site, study: Study, entries: Iterable[Entry], today: date) ->
         review = f"consilium client review {digest[: approvals.HEX]} --site {site.path}"
         raise Refusal(
             f"{site.name} has not approved this version of study {study.study.name}",
+            told=approvals.TOLD["waiting"],
             where=site.where("approved"),
             likely="the study changed after it was approved, or was never reviewed",
             fix="the steward reads it, and decides"

@@ -45,7 +45,8 @@ class Table:
     def rows(self, split: Split) -> Rows:
         """Return the clean values and outcomes of the people who train, or who test."""
         chosen = self._side(split)
-        return Rows(self.values[chosen], self.outcome[chosen], self.key[chosen])
+        values = self.values[chosen]
+        return Rows(values, self.outcome[chosen], self.key[chosen], values)
 
     def persons(self, split: Split) -> NDArray[np.int64]:
         """Return the code of the person behind each of these records."""

@@ -19,6 +19,8 @@ that can be pasted and the next command. It never carries a value out of a recor
 
 from typing import ClassVar
 
+NO = "refused"
+"""What the other side is told of a no, beside its id."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it (128 + SIGINT)."""
 
@@ -93,9 +95,14 @@ class IdentityError(ConsiliumError):
 
 
 class Refusal(ConsiliumError):  # noqa: N818 - the field's word, see the glossary
-    """A site's own rules say no."""
+    """A site's own rules say no; of why, the other side is *told* these words alone."""
 
     exit_code = 7
+
+    def __init__(self, what: str, *, told: str = NO, **hints: str) -> None:
+        """Say *what* to this side, with the hints of any error."""
+        super().__init__(what, **hints)
+        self.told = told
 
 
 class UnseatedError(Refusal):

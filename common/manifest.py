@@ -50,7 +50,7 @@ def text(study: Study, leaves: tuple[Leaving, ...]) -> str:
         f"purpose  {about.purpose}\n"
         f"contact  {about.contact}, until {about.expires}\n"
         f"size     {len(study.variables)} variables, {len(about.sites)} sites, "
-        f"quorum {study.rounds.quorum}\n"
+        f"quorum {study.needed}\n"
         f"digest   {study.digest()}\n"
         f"privacy  {privacy(study)}\n"
         f"sums     {sums(study)}\n\n"

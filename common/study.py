@@ -66,11 +66,15 @@ class Rule(Document):
 
 
 class Evaluation(Document):
-    """Who tests the model: a share of the people, or whom the site's file names."""
+    """Who tests the model: a share of the people, or whom the site's file names.
+
+    ``subgroups`` are categories: how good the model is for each level of each.
+    """
 
     test: Annotated[float, Field(gt=0.0, lt=1.0)] | Literal["declared"]
     seed: int = Field(default=0, ge=0, le=2**31)
     bins: int = Field(default=50, ge=2, le=10_000, multiple_of=2)
+    subgroups: tuple[Name, ...] = ()
 
 
 class Quality(Document):
@@ -258,6 +262,12 @@ def _prediction(study: Study) -> None:
 def _asked(study: Study) -> None:
     """Refuse an analysis of a variable that is not declared, or is of another kind."""
     kinds = {each.name: each.kind for each in study.everything}
+    inputs = {each.name: each.kind for each in study.variables}
+    for name in study.evaluation.subgroups if study.evaluation else ():
+        if inputs.get(name) != "category":
+            refused = ValueError(f"subgroups are declared categories: {name} is none")
+            refused.add_note("evaluation.subgroups")
+            raise refused
     for first, second in study.analysis.chi_square or ():
         for name in (first, second):
             if kinds.get(name, "number") == "number":

@@ -128,3 +128,24 @@ def schema(terminal: Terminal) -> None:
 
     described = Study.model_json_schema()
     terminal.result(described, json.dumps(described, indent=2))
+
+
+@study.command()
+@click.argument("path", metavar="MODEL.json", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["sklearn-json", "onnx", "card"]),
+    required=True,
+    help="What for: scikit-learn's numbers, an ONNX graph, or a card to read.",
+)
+@terminal.OUT
+@terminal.options
+def export(terminal: Terminal, path: Path, form: str, out: Path) -> None:
+    """Write the learned model MODEL.json in another form."""
+    from common import exporting, model_file  # noqa: PLC0415
+
+    learned = model_file.read(path)
+    written = exporting.write(learned, form, out)
+    facts = {"ok": True, "digest": learned.study.digest(), "written": str(written)}
+    terminal.result(facts, f"wrote {written}")

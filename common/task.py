@@ -86,14 +86,15 @@ class Rows:
     """What a formula sees of a site: x [records, columns] and y [records], as numbers.
 
     For an encoded task x is the standardised design matrix without gaps. Otherwise it
-    holds the clean values, a category as the index of its level, a gap as NaN. ``key``
-    [records] is one number for each person and says nothing else: for a draw that must
-    fall the same whenever it is made.
+    is ``values``: the clean ones, a category as the index of its level, a gap as NaN.
+    ``key`` [records] is one number for each person and says nothing else: for a draw
+    that must fall the same whenever it is made.
     """
 
     x: Array
     y: Array
     key: Keys = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    values: Array = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __repr__(self) -> str:
         """Return a count only: rows may end up in a log line."""
@@ -171,6 +172,9 @@ def check_state(task: Task, study: Study, state: State) -> None:
             raise IntegrityError(f"the state {name} of {task.name} is not finite")
 
 
+Predict = Callable[[Study, Mapping[str, Array], Rows], Array]
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A task that learns from people, and what it then says about new ones.
@@ -178,13 +182,19 @@ class Model:
     ``carries`` are the arrays of the learned state that a prediction needs.
     ``predict(study, arrays, rows)`` returns the expected outcome of each of *rows*, in
     the form that the task saw them: a probability for a binary outcome. ``before`` are
-    the tasks that must come first.
+    the tasks that must come first. ``explain`` returns what each column of the design
+    adds for each row [records, columns + 1], the last being what everybody has: their
+    sum is the prediction on the model's own ``scale``. ``interval`` returns the ends of
+    a 95 % interval of the expected outcome [records, 2], where the model knows them.
     """
 
     fit: Task
     carries: Callable[[Study], Shapes]
-    predict: Callable[[Study, Mapping[str, Array], Rows], Array]
+    predict: Predict
     before: Callable[[Study], tuple["Task", ...]] = lambda _: ()
+    explain: Predict | None = None
+    scale: str = ""
+    interval: Predict | None = None
 
 
 def model_of(study: Study) -> Model:

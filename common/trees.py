@@ -29,14 +29,23 @@ def inner(depth: int) -> int:
 def fall(feature: Array, threshold: Array, x: Array) -> Whole:
     """Return the node in which each record of *x* [records, columns] ends."""
     at = np.zeros(len(x), dtype=np.int64)
-    rows = np.arange(len(x))
-    for _ in range(round(math.log2(len(feature) + 1))):
-        here = np.minimum(at, len(feature) - 1)
-        column = feature[here].astype(np.int64)
-        split = (at < len(feature)) & (column >= 0)
-        right = x[rows, column] >= threshold[here]
-        at = np.where(split, 2 * at + 1 + right, at)
+    for rows, _, child in steps(feature, threshold, x):
+        at[rows] = child
     return at
+
+
+def steps(
+    feature: Array, threshold: Array, x: Array
+) -> Iterator[tuple[Whole, Whole, Whole]]:
+    """Yield (records, node, child) for each step that records of *x* take down."""
+    at, rows = np.zeros(len(x), dtype=np.int64), np.arange(len(x))
+    for _ in range(round(math.log2(len(feature) + 1))):
+        rows = rows[at[rows] < len(feature)]
+        rows = rows[feature[at[rows]] >= 0]
+        node = at[rows]
+        right = x[rows, feature[node].astype(np.int64)] >= threshold[node]
+        at[rows] = 2 * node + 1 + right
+        yield rows, node, at[rows]
 
 
 def codes(cuts: Array, x: Array) -> Whole:

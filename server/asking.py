@@ -96,7 +96,7 @@ def replies(
     """
     asking = Asking(question, line.until(), sorted(question.sites))
     pauses, waiting = Pauses(line), Waiting(line)
-    line.tell(question.words, tuple(asking.waiting))
+    line.tell(question.words, tuple(asking.waiting), {})
     while asking.waiting:
         _drop_the_gone(asking, line)
         off = asking.missing() - set(line.nodes.values())
@@ -109,9 +109,8 @@ def replies(
         if not news and line.clock() >= asking.until:
             raise waiting.absent(off) if off else _incomplete(asking, line)
         if late := off or _late(asking):
-            waiting.tell(question.words, late)
-        if asking.waiting:
-            pauses.after(news=news)
+            waiting.tell(question.words, late, roster.said(open_, line))
+        pauses.after(news=news or not asking.waiting)
 
 
 def _late(asking: Asking) -> frozenset[str]:
@@ -126,7 +125,7 @@ def _drop_the_gone(asking: Asking, line: Line) -> None:
     if now < asking.look:
         return
     if asking.look:
-        present = set(line.grid.get_node_ids())
+        present = set(line.present())
         for node in set(line.nodes) - present:
             LOG.warning("%s has left", line.nodes.pop(node))
     asking.look = now + LOOK
@@ -188,7 +187,7 @@ def _no(asking: Asking, line: Line, who: tuple[int, str], reply: Message) -> Non
         raise UnseatedError(f"{name} has no place in this attempt at the round")
     if reply.error.code == wire.REFUSED:
         said = asking.refused.setdefault(name, [])
-        said.append(str(reply.error.reason))
+        said.append(lines.refusal(reply))
         if len(said) >= TRIES:
             raise _incomplete(asking, line)
 
@@ -201,6 +200,5 @@ def _incomplete(asking: Asking, line: Line) -> QuorumError:
     return QuorumError(
         f"{asking.question.words} is incomplete",
         likely="; ".join(failed),
-        fix="each site's own log says under that id what happened",
-        then="consilium client check   (at the site), then run the study again",
+        fix="each site's own log and ledger say under that id what happened",
     )

@@ -1,5 +1,6 @@
 """The connection to the sites of one study: what goes out, what comes back, in time."""
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ from server.voice import PLAIN, Voice
 POLL_FIRST, POLL_LAST = 0.01, 0.2
 """Seconds between two looks for answers: eager at first, patient later."""
 
-Tell = Callable[[str, tuple[str, ...]], None]
-"""Called with what is being done, and with the sites that are waited for."""
+Tell = Callable[[str, tuple[str, ...], Mapping[str, str]], None]
+"""Called with what is being done, the sites that are waited for, and what they said."""
+REFUSAL = re.compile(r"[a-z ]{1,40}, id [0-9a-f]{8}")
+"""A site's no: in what words, and under which id its own log and ledger say why."""
 
 
 @dataclass(slots=True)
@@ -28,6 +31,7 @@ class Line:
     tell: Tell = lambda *_: None
     stopped: Callable[[], bool] = lambda: False
     nodes: dict[int, str] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
     sent: dict[str, int] = field(default_factory=dict)
     received: dict[str, int] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
@@ -36,6 +40,19 @@ class Line:
     def until(self) -> float:
         """Return when something that begins now must be over."""
         return self.clock() + self.deadline
+
+    def present(self) -> list[int]:
+        """Return the nodes that are there now, and remember as whom Flower knows them.
+
+        Who it is, only a signature says; a name that Flower knows tells whom to ask.
+        """
+        nodes = list(self.grid.get_nodes())
+        self.names |= {int(each.node_id): each.name for each in nodes if each.name}
+        return [int(each.node_id) for each in nodes]
+
+    def name(self, node: int) -> str:
+        """Return what a person calls a node."""
+        return self.nodes.get(node) or self.names.get(node) or f"node {node}"
 
     def said(self, name: str, content: RecordDict) -> None:
         """Count what was said to a site."""
@@ -72,6 +89,8 @@ def post(
     Flower gives no id to a message that it cannot send: that one is not in the answer.
     """
     nodes = list(to)
+    if not nodes:
+        return {}
     sealed = line.voice.say(content, kind)
     messages = [Message(sealed, dst_node_id=node, message_type=kind) for node in nodes]
     numbers = zip(line.grid.push_messages(messages), nodes, strict=True)
@@ -96,14 +115,27 @@ def pull(line: Line, waiting: Iterable[str]) -> list[Message]:
 
 def exchange(
     line: Line, content: RecordDict, kind: str, to: Mapping[int, str], until: float
-) -> None:
-    """Send *content* to the nodes *to*, and wait for their answers until *until*."""
-    letters, pauses = post(line, content, kind, to), Pauses(line)
+) -> tuple[str, ...]:
+    """Send *content* to the nodes *to*, and wait for their answers until *until*.
+
+    Returns the names of those who have not answered.
+    """
+    letters, pauses, silent = post(line, content, kind, to), Pauses(line), set(to)
     while letters and line.clock() < until:
         replies = pull(line, letters)
         for reply in replies:
-            name = to[letters.pop(reply.metadata.reply_to_message_id)]
+            node = letters.pop(reply.metadata.reply_to_message_id)
+            silent.discard(node)
             if reply.has_content():
-                line.said(name, content)
-                line.heard(name, reply.content)
+                line.said(to[node], content)
+                line.heard(to[node], reply.content)
         pauses.after(news=bool(replies))
+    return tuple(sorted(to[node] for node in silent))
+
+
+def refusal(reply: Message) -> str:
+    """Return a site's no for a person to read: of its own words only those we know."""
+    said = str(reply.error.reason)
+    if reply.error.code != wire.REFUSED:
+        return f"could not be asked (Flower's code {reply.error.code})"
+    return said if REFUSAL.fullmatch(said) else "refused, and gave no id"

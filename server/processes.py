@@ -119,7 +119,7 @@ class Crew:
         )
 
     def stop(self, name: str) -> None:
-        """Stop one program: ask first, then insist."""
+        """Stop one program for good: ask first, then insist."""
         process = self._lives[name].process
         process.terminate()
         try:
@@ -127,6 +127,7 @@ class Crew:
         except subprocess.TimeoutExpired:
             LOG.warning("%s did not stop by itself", name)
             self.kill(name)
+        del self._lives[name]
 
     def kill(self, name: str) -> None:
         """End one program at once, as a power cut would."""

@@ -4,14 +4,18 @@ It has seen totals, traffic and who answered. The size of a site, what it cleane
 how its own model does are known to the site alone; a simulation adds them.
 """
 
+import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
 
-from common import __version__, costs, manifest, plan
+from common import __version__, costs, manifest, model_file, plan
+from common.model_file import Learned
 from common.study import Study
 from common.task import model_of
+from server.facts import Totals
 from server.report import Report
 from server.rounds import Outcome
 
@@ -61,9 +65,8 @@ def known(study: Study, outcome: Outcome) -> dict[str, object]:
         "sentence": manifest.sentence(study, outcome.rounds),
         "command": " ".join(["consilium", *sys.argv[1:]]),
         "findings": {
-            task.name: found
-            for task in tasks
-            if task.name not in {"describe", "evaluate"}
+            task.name: json.loads(json.dumps(found))
+            for task in tasks[1:]
             if (found := task.read(study, outcome.states[task.name]))
         },
         "sheets": [
@@ -73,6 +76,20 @@ def known(study: Study, outcome: Outcome) -> dict[str, object]:
         ],
         **(_model(study, outcome) if study.model else {}),
     }
+
+
+def model(study: Study, outcome: Outcome, made: Report) -> Learned | None:
+    """Return the model that *study* learned, with what its card says; None without."""
+    if study.model is None:
+        return None
+    about = {
+        "created": made.created.isoformat(timespec="seconds"),
+        "sites": sorted(outcome.roster),
+        "simulated": made.simulated,
+        "measures": made.findings["evaluate"],
+        "limits": list(made.limits),
+    }
+    return model_file.of(study, outcome.states, about)
 
 
 def limits(study: Study) -> list[str]:
@@ -120,8 +137,13 @@ def _model(study: Study, outcome: Outcome) -> dict[str, object]:
     found = fit.read(study, outcome.states[fit.name])
     return {
         **{key: found[key] for key in ("ridge", "coefficients") if key in found},
-        "together": evaluate.read(study, outcome.states[evaluate.name]),
+        "together": totals(evaluate.read(study, outcome.states[evaluate.name])),
     }
+
+
+def totals(found: Mapping[str, object]) -> dict[str, object]:
+    """Return of an evaluation what the head of a report shows."""
+    return {name: found[name] for name in Totals.model_fields if name in found}
 
 
 def _presence(study: Study, outcome: Outcome) -> list[str]:

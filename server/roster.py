@@ -20,12 +20,21 @@ from server import line as lines
 from server.line import Line, Pauses
 
 LOG = logging.getLogger("consilium.server")
-KNOCK_FIRST, KNOCK_LAST = 0.25, 60.0
-"""Seconds before a site that said no is asked again: longer each time."""
+KNOCK_FIRST, KNOCK_LAST, KNOCK_SLOW = 0.25, 10.0, 60.0
+"""Seconds before a site that said no is asked again: longer each time, and longest when
+it said more than that its steward has not approved: it read its records to say so."""
+LAST_CALL, SOON = 10.0, 1.0
+"""Before the roster is fixed, who said no is asked again, and has so long to answer;
+unless it was to be asked again soon anyhow, for then it said no just now."""
 LOST_FIRST, LOST_LAST = 10.0, 120.0
 """Seconds without an answer after which a message counts as lost: longer each time."""
 TELL_AGAIN = 60.0
 """Seconds between two lines of the log that say the same."""
+OPENING = "opening the study"
+NOTHING: Mapping[str, str] = {}
+
+Waits = Callable[[int], bool]
+"""Whether a study still waits for the others when so many sites have opened it."""
 
 
 @dataclass(slots=True)
@@ -39,6 +48,7 @@ class Door:
     again: dict[int, float] = field(default_factory=dict)
     tries: Counter[int] = field(default_factory=Counter)
     refused: dict[int, str] = field(default_factory=dict)
+    opened: set[int] = field(default_factory=set)
 
 
 def door(study: Study, place: wire.Place, members: Callable[[], str]) -> Door:
@@ -51,26 +61,45 @@ def door(study: Study, place: wire.Place, members: Callable[[], str]) -> Door:
     return Door(lambda: wire.opening(study, place.run, members()), place, invited)
 
 
-def admit(
-    study: Study, open_: Door, line: Line, waits: Callable[[], bool]
-) -> tuple[str, ...]:
-    """Show the study to every node: those that admit it are the roster.
+def admit(study: Study, open_: Door, line: Line, waits: Waits) -> tuple[str, ...]:
+    """Show the study to the sites that it names: those that admit it are the roster.
 
-    As long as *waits* says so, the sites that are missing are waited for. Returns the
-    refusals; raises QuorumError when too few take part.
+    As long as *waits* says so, the sites that are missing are waited for; when it does
+    no longer, those who said no are asked once more. Returns the refusals; raises
+    QuorumError when too few take part.
     """
-    until, pauses, waiting = line.until(), Pauses(line), Waiting(line)
+    until, called = line.until(), False
+    pauses, waiting = Pauses(line), Waiting(line)
     while missing := open_.invited - set(line.nodes.values()):
         news = knock(open_, line, missing)
-        answered = not open_.letters or line.clock() >= until
-        if not news and answered and not waits():
-            break
+        if not news and not waits(len(line.nodes)):
+            answered = not open_.letters or line.clock() >= until
+            if answered and (called or not _called(open_, line)):
+                break
+            if answered:
+                until, called = line.clock() + LAST_CALL, True
         if not news:
-            waiting.tell("opening the study", missing)
+            waiting.tell(OPENING, missing, said(open_, line))
         pauses.after(news=news)
-    _quorum(study, line, open_)
+    _quorum(study, line, open_, missing)
     LOG.info("open: %d sites take part: %s", len(line.nodes), listed(line.nodes))
-    return tuple(open_.refused[node] for node in sorted(open_.refused))
+    return tuple(f"{name}: {why}" for name, why in said(open_, line).items())
+
+
+def said(open_: Door, line: Line) -> dict[str, str]:
+    """Return the last word of each node that said no, by name."""
+    return {line.name(node): open_.refused[node] for node in sorted(open_.refused)}
+
+
+def _called(open_: Door, line: Line) -> bool:
+    """Ask those now who said no, and were to be asked later; say whether there are any.
+
+    A steward may have said yes a moment ago.
+    """
+    now = line.clock()
+    later = [n for n in open_.refused if open_.again.get(n, now) > now + SOON]
+    open_.again |= dict.fromkeys(later, now)
+    return bool(later)
 
 
 def knock(open_: Door, line: Line, wanted: frozenset[str]) -> bool:
@@ -83,8 +112,11 @@ def knock(open_: Door, line: Line, wanted: frozenset[str]) -> bool:
     now = line.clock()
     fresh = [
         node
-        for node in line.grid.get_node_ids()
-        if node not in line.nodes and open_.again.get(node, now) <= now
+        for node in line.present()
+        if node not in line.nodes
+        and open_.again.get(node, now) <= now
+        # who is known under another name has no part in this study, and hears nothing
+        and line.names.get(node, "") in {"", *open_.invited}
     ]
     if fresh:
         open_.letters |= lines.post(line, open_.message(), wire.OPEN, fresh)
@@ -109,16 +141,20 @@ class Waiting:
         """Wait from now, by the clock of *line*."""
         self._line, self._begun = line, line.clock()
         self._since = datetime.now(UTC).strftime("%H:%M:%S UTC")
-        self._told, self._tell = frozenset[str](), 0.0
+        self._told, self._tell = dict[str, str](), 0.0
 
-    def tell(self, doing: str, missing: frozenset[str]) -> None:
-        """Say for whom, unless that was just said."""
+    def tell(
+        self, doing: str, missing: frozenset[str], why: Mapping[str, str] = NOTHING
+    ) -> None:
+        """Say for whom, and what they said, unless that was just said."""
         now, names = self._line.clock(), tuple(sorted(missing))
-        if missing == self._told and now < self._tell:
+        told = {name: why.get(name, "") for name in names}
+        if told == self._told and now < self._tell:
             return
-        self._line.tell(doing, names)
-        LOG.warning("waiting for %s since %s", ", ".join(names), self._since)
-        self._told, self._tell = missing, now + TELL_AGAIN
+        self._line.tell(doing, names, why)
+        words = [f"{name} ({no})" if no else name for name, no in told.items()]
+        LOG.warning("waiting for %s since %s", ", ".join(words), self._since)
+        self._told, self._tell = told, now + TELL_AGAIN
 
     def absent(self, missing: frozenset[str]) -> QuorumError:
         """Return the error that nobody waits any longer."""
@@ -129,7 +165,6 @@ class Waiting:
             likely=f"waited {seconds:.0f} s, since {self._since}: it is down, or "
             "refuses now",
             fix="start it, or read its own log; a run has the same sites to its end",
-            then="consilium client check   (at the site), then run the study again",
         )
 
 
@@ -144,14 +179,17 @@ def _welcome(
 ) -> None:
     """Put a node on the line when it is a site that is wanted, or note why not."""
     if reply.has_error():
-        open_.refused[node] = str(reply.error.reason)
-        pause = _growing(open_, node, KNOCK_FIRST, KNOCK_LAST)
+        open_.refused[node] = lines.refusal(reply)
+        slow = open_.refused[node].startswith("refused")
+        last = KNOCK_SLOW if slow else KNOCK_LAST
+        pause = _growing(open_, node, KNOCK_FIRST, last)
         open_.again[node] = line.clock() + pause
         return
     name = _name(open_, line, reply.content)
     if name not in open_.invited:
-        open_.refused[node] = f"node {node} answered for another study or roster"
+        open_.refused[node] = "answered for another study or roster"
         return
+    open_.opened.add(node)
     _only(line, name, node)
     if name in wanted:
         line.nodes[node] = name
@@ -170,7 +208,7 @@ def _only(line: Line, name: str, node: int) -> None:
     gone.
     """
     for other in [each for each, known in line.nodes.items() if known == name]:
-        if other != node and other in set(line.grid.get_node_ids()):
+        if other != node and other in line.present():
             raise IntegrityError(
                 f"two nodes say that they are {name}",
                 likely="a site is configured twice, or somebody takes its name",
@@ -191,16 +229,20 @@ def _name(open_: Door, line: Line, content: RecordDict) -> str:
     return ""
 
 
-def _quorum(study: Study, line: Line, open_: Door) -> None:
+def _quorum(study: Study, line: Line, open_: Door, missing: frozenset[str]) -> None:
+    """Raise QuorumError, by name and with what each said, unless enough are here."""
     quorum = study.needed
     if len(line.nodes) >= quorum:
         return
-    silent = len(set(open_.letters.values()))
+    silent = {line.name(node): "did not answer" for node in open_.letters.values()}
+    why = {**silent, **said(open_, line)}
     raise QuorumError(
         f"{len(line.nodes)} of {quorum} needed sites take part in {study.study.name}",
         likely="; ".join(
-            [*open_.refused.values(), *([f"{silent} did not answer"] if silent else [])]
+            [
+                f"missing are {', '.join(sorted(missing))}",
+                *(f"{name}: {words}" for name, words in sorted(why.items())),
+            ]
         ),
-        fix="each site's own log says under that id why it refused",
-        then="consilium client check   (at the site)",
+        fix="each site's own log and ledger say under that id why it refused",
     )

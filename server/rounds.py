@@ -10,7 +10,7 @@ any moment goes on from its last round, to the same model to the last bit.
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flwr.app import RecordDict
@@ -25,7 +25,7 @@ from server import aggregation, asking, heads, line, masked_round, roster
 from server.journal import Entry, Journal, Traffic
 from server.line import Line, Tell
 from server.masked_round import Hear, Masks
-from server.roster import Door
+from server.roster import Door, Waits
 from server.voice import PLAIN, Voice
 
 LOG = logging.getLogger("consilium.server")
@@ -37,13 +37,14 @@ CLOSE_SECONDS = 10.0
 class Terms:
     """On what terms a study is run: in whose voice, how long it waits, whom it tells.
 
-    ``waits`` says whether the study still waits for sites that have not opened it, and
-    ``stopped`` whether its operator ended it. ``heads`` is the file of the heads that
-    sites showed in all studies; a run without one has a file beside its journal.
+    ``waits`` says whether the study still waits for sites that have not opened it when
+    so many have, and ``stopped`` whether its operator ended it. ``heads`` is the file
+    of the heads that sites showed in all studies; a run without one has a file beside
+    its journal.
     """
 
     voice: Voice = PLAIN
-    waits: Callable[[], bool] = lambda: False
+    waits: Waits = lambda _: False
     tell: Tell = lambda *_: None
     stopped: Callable[[], bool] = lambda: False
     heads: Path | None = None
@@ -105,19 +106,44 @@ def run(
         for task in tasks:
             if not book.finished(task.name):
                 _conclude(work, task)
-    except ConsiliumError:
+    except ConsiliumError as end:
         if not book.folder or on.stopped():  # nobody goes on: let the sites forget it
-            _dismiss(begun, book)
+            _unheard(end, _over(work))
         raise
-    _close(work)
+    if not book.closed:
+        _over(work)
+        book.close(_traffic(begun))
     return outcome_of(book)
 
 
-def _dismiss(sites: Line, book: Journal) -> None:
-    """Tell the sites that a run has failed, and wait for none of them."""
-    if sites.nodes:
-        content = wire.closing(book.digest, book.run)
-        line.post(sites, content, wire.CLOSE, sites.nodes)
+def _over(work: Work) -> list[str]:
+    """Tell every site that may have the study open that it is over; wait a little.
+
+    Flower's run ends after this, and takes with it what was not fetched by then. After
+    a restart nobody is on the line any more: whoever is there is told. Returns who of
+    the roster has not confirmed it.
+    """
+    book, door, sites = work.book, work.door, replace(work.line, stopped=lambda: False)
+    may = {*door.opened, *door.letters.values()}
+    to = {
+        node: sites.name(node)
+        for node in sites.present()
+        if node in may or not door.tries
+    }
+    until = sites.clock() + min(sites.deadline, CLOSE_SECONDS)
+    content = wire.closing(book.digest, book.run)
+    silent = line.exchange(sites, content, wire.CLOSE, to, until)
+    deaf = sorted({*silent} | ({*book.roster} - {*to.values()}))
+    if deaf:
+        LOG.warning("%s did not hear that the study is over", ", ".join(deaf))
+    return deaf
+
+
+def _unheard(end: ConsiliumError, deaf: list[str]) -> None:
+    """Say in the error that ended a study who does not know of its end."""
+    if deaf:
+        held = f"{', '.join(deaf)} did not hear it, and keeps the study open"
+        end.hints["likely"] = "; ".join(filter(None, [end.hints["likely"], held]))
 
 
 def _conclude(work: Work, task: Task) -> None:
@@ -195,23 +221,6 @@ def _from(name: str, said: RecordDict) -> Answer:
     if answer.site != name:
         raise IntegrityError(f"{name} answered in the name of {answer.site}")
     return answer
-
-
-def _close(work: Work) -> None:
-    """Tell the sites that it is over, and record that they were told.
-
-    After a restart nobody is on the line any more: whoever is there is told.
-    """
-    book, sites = work.book, work.line
-    if book.closed:
-        return
-    to: Mapping[int, str] = sites.nodes
-    if not to:
-        to = {node: f"node {node}" for node in sites.grid.get_node_ids()}
-    content = wire.closing(book.digest, book.run)
-    until = sites.clock() + min(sites.deadline, CLOSE_SECONDS)
-    line.exchange(sites, content, wire.CLOSE, to, until)
-    book.close(_traffic(sites))
 
 
 def _traffic(sites: Line) -> Traffic:

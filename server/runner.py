@@ -40,11 +40,14 @@ def carry_out(aggregator: Path, given: Submitted, link: Link) -> None:
 
 
 def _ended(given: Submitted, error: ConsiliumError) -> None:
-    """Write down that a study has failed, or that its operator stopped it."""
+    """Write down that a study has failed, or that its operator stopped it.
+
+    One that was stopped has nothing to tell, unless a site did not hear of it.
+    """
     phase: Phase = "stopped" if studies.marked(given, "stop") else "failed"
-    again = f"{given.command('submit')}   goes on from its last round"
-    facts = None if phase == "stopped" else {**error.facts(), "then": again}
-    studies.note(given, Progress(phase, since=studies.now(), error=facts))
+    facts = {**error.facts(), "then": given.command("submit")}
+    told = facts if phase == "failed" or error.hints["likely"] else None
+    studies.note(given, Progress(phase, since=studies.now(), error=told))
     level = logging.INFO if phase == "stopped" else logging.ERROR
     talk.event(LOG, level, str(error), event=phase, **error.facts())
 

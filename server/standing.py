@@ -9,7 +9,7 @@ import httpx
 
 from common import certificates
 from common.enrolment import Member
-from server import service, studies, superlink
+from server import roster, service, studies, superlink
 from server.consortium import Consortium
 from server.service import Service
 from server.studies import HEX, Submitted
@@ -150,10 +150,13 @@ def _time(written: str) -> str:
     return f"{written[:19].replace('T', ' ')} UTC"
 
 
-def _whom(site: str, present: dict[str, Presence]) -> str:
-    """Return a site that is waited for: a connected one has a reason of its own."""
+def _whom(site: str, said: object, present: dict[str, Presence]) -> str:
+    """Return a site that is waited for, and why: it is not there, or it said no."""
     there = present.get(site)
-    return site if there and there.connected else f"{site} (not connected)"
+    if not (there and there.connected):
+        return f"{site} (not connected)"
+    why = said.get(site) if isinstance(said, dict) else None
+    return f"{site} ({why})" if why else site
 
 
 def _study(given: Submitted) -> dict[str, object]:
@@ -163,6 +166,8 @@ def _study(given: Submitted) -> dict[str, object]:
         "study": given.name,
         "digest": given.study.digest(),
         "folder": str(given.folder),
+        "sites": list(given.study.study.sites),
+        "quorum": given.study.needed,
         **now,
         "told": told,
     }
@@ -181,10 +186,20 @@ def _lines(row: dict[str, object], present: dict[str, Presence] | None) -> list[
     if going and present is None:
         lines.append("    cut off; goes on when the aggregator runs")
     elif going and present is not None and isinstance(waiting, tuple) and waiting:
-        whom = ", ".join(_whom(each, present) for each in waiting)
+        whom = ", ".join(_whom(each, row["said"], present) for each in waiting)
         lines.append(f"    waiting for {whom}")
     if isinstance(told, list) and told and row["phase"] in studies.OPEN:
-        lines.append(f"    told to {' and '.join(told)}")
+        lines.append(f"    told to {' and '.join(told)}{_when(row, told)}")
     if isinstance(error, dict):
         lines += [f"    {hint:<8}{error[hint]}" for hint in HINTS if error.get(hint)]
     return lines
+
+
+def _when(row: dict[str, object], told: list[str]) -> str:
+    """Return what a study that is told to begin still lacks."""
+    waiting, sites = row["waiting"], row["sites"]
+    opening = row["doing"] in {"", roster.OPENING} and "stop" not in told
+    if not (opening and isinstance(waiting, tuple) and isinstance(sites, list)):
+        return ""
+    here = len(sites) - len(waiting) if waiting else 0
+    return f", as soon as {row['quorum']} of its {len(sites)} sites are in: {here} now"

@@ -11,8 +11,8 @@ The folder is named by the study's name and the start of its digest.
 
 import json
 import secrets
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from common.errors import UsageError
 from common.study import Study
 from server import journal, rounds, sealed
 from server.line import Tell
+from server.roster import Waits
 from server.rounds import Outcome
 
 HEX = 12
@@ -35,13 +36,17 @@ OPEN = frozenset({"submitted", "running"})
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a study is: its phase, what is done, who is waited for, since when."""
+    """How far a study is: its phase, what is done, who is waited for, since when.
+
+    ``said`` is the last word of each site that said no.
+    """
 
     phase: Phase
     doing: str = ""
     waiting: tuple[str, ...] = ()
     since: str = ""
     error: dict[str, str | int] | None = None
+    said: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +187,11 @@ def note(given: Submitted, so_far: Progress) -> None:
 
 
 def tells(given: Submitted) -> Tell:
-    """Return what a run calls to say what it does, and for whom it waits."""
+    """Return what a run calls to say what it does, for whom it waits, and why."""
 
-    def tell(doing: str, waiting: tuple[str, ...]) -> None:
-        before, after = progress(given), Progress("running", doing, waiting, now())
+    def tell(doing: str, waiting: tuple[str, ...], said: Mapping[str, str]) -> None:
+        before = progress(given)
+        after = Progress("running", doing, waiting, now(), said=dict(said))
         if before.doing == doing and set(waiting) <= set(before.waiting):
             after = replace(after, since=before.since)  # they were waited for before
         if after != before:
@@ -194,13 +200,19 @@ def tells(given: Submitted) -> Tell:
     return tell
 
 
-def waits(given: Submitted) -> Callable[[], bool]:
+def waits(given: Submitted) -> Waits:
     """Return whether a study still waits for sites that have not opened it.
 
-    It does until every site has, its operator says begin, or it has expired.
+    It does until every site has, until a quorum has and its operator says begin, or
+    until it has expired.
     """
-    expires = given.study.study.expires
-    return lambda: not marked(given, "begin") and datetime.now(UTC).date() <= expires
+    expires, quorum = given.study.study.expires, given.study.needed
+
+    def wait(here: int) -> bool:
+        begins = here >= quorum and marked(given, "begin")
+        return not begins and datetime.now(UTC).date() <= expires
+
+    return wait
 
 
 def outcome(given: Submitted) -> Outcome:

@@ -117,20 +117,24 @@ def stop(terminal: Terminal, word: str, folder: Path) -> None:
     type=FOLDER,
     default="consilium-report",
     show_default=True,
-    help="Where report.json and report.html are written.",
+    help="Where the report and the model are written.",
 )
 @terminal.options
 def report(terminal: Terminal, word: str, folder: Path, out: Path) -> None:
     """Write the report of STUDY, which has finished, from its journal."""
+    from common import model_file  # noqa: PLC0415
     from server import consortium, results, screen, studies  # noqa: PLC0415
     from server import report as reports  # noqa: PLC0415
 
-    consortium.load(folder)
+    opened = consortium.load(folder)
     given = studies.find(folder, word)
     outcome, took = studies.outcome(given), studies.took(given)
     made = results.report(given.study, outcome, took.end, took.seconds)
     page = reports.write(made, out)
-    text = "\n".join([*screen.lines(made), "", f"report    {page}"])
+    lines = [*screen.lines(made), "", f"report    {page}"]
+    if learned := results.model(given.study, outcome, made):
+        lines.append(f"model     {model_file.write(learned, out, opened.signing_key)}")
+    text = "\n".join(lines)
     terminal.result(made.model_dump(mode="json"), text)
 
 

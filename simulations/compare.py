@@ -104,7 +104,7 @@ def score(model: Fitted, table: Table) -> dict[str, object]:
 def totals(study: Study, model: Fitted, tables: Sequence[Table]) -> dict[str, object]:
     """Return the federated evaluation of *model*, as if it were done on pooled rows."""
     rows = plain.pooled(tables).rows("test")
-    sums = counted(study, model.predict(rows), rows.y)
+    sums = counted(study, model.predict(rows), rows)
     return EVALUATE.read(study, EVALUATE.finish(study, State({}), sums))
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from shlex import quote
 from textwrap import wrap
 
+from common import model_file, wire
 from common import study as studies
-from common import wire
 from common.errors import UsageError
 from common.study import Study
 from common.terminal import Terminal
 from server import journal as journals
 from server import report as reports
-from server import screen
+from server import results, screen
 from server.report import Report
 from simulations import engine, heart, hospitals, result
 from simulations.engine import Engine
@@ -25,7 +25,14 @@ OURS = (
     "four hospitals, their dialects and their planted mistakes are ours."
 )
 DELTA = 1e-5
-WRITTEN = {"hospitals", "heart", "report.json", "report.html"}
+WRITTEN = {
+    "hospitals",
+    "heart",
+    "report.json",
+    "report.html",
+    model_file.NAME,
+    model_file.ARRAYS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +53,19 @@ def run(
         terminal.say(OURS)
         place = out / "hospitals"
         study = _promising(hospitals.write(place), wish)
-        made = _report(_run(terminal, study, place, engine), OURS, begun)
+        done = _run(terminal, study, place, engine)
+        made = _report(done, OURS, begun)
     else:
         terminal.say(heart.NOTE)
         place = out / "heart"
         study = _promising(heart.write(data, place), wish)
-        made = _report(_run(terminal, study, place, engine), heart.NOTE, begun)
+        done = _run(terminal, study, place, engine)
+        made = _report(done, heart.NOTE, begun)
         if wish.epsilon is None:
             made = heart.benchmark(made, place)
     path, folder = quote(str(place / "study.toml")), quote(str(place))
     then = f"consilium simulate run {path} --data {folder}"
-    _show(terminal, made, out, then)
+    _show(terminal, (done, made), out, then)
 
 
 def study(
@@ -64,10 +73,10 @@ def study(
 ) -> None:
     """Run the study at *path* over the hospitals in *data*; report into *out*."""
     begun = time.perf_counter()
-    made = _report(_run(terminal, path, data, engine), "", begun)
+    done = _run(terminal, path, data, engine)
     _show(
         terminal,
-        made,
+        (done, _report(done, "", begun)),
         out,
         f"consilium client check --study {quote(str(path))} --site SITE.toml",
     )
@@ -127,8 +136,13 @@ def _report(done: Simulation, note: str, begun: float) -> Report:
     return result.report(done, now, time.perf_counter() - begun, note)
 
 
-def _show(terminal: Terminal, made: Report, out: Path, then: str) -> None:
+def _show(
+    terminal: Terminal, ran: tuple[Simulation, Report], out: Path, then: str
+) -> None:
+    done, made = ran
     page = reports.write(made, out)
+    learned = results.model(done.study, done.outcome, made)
+    kept = [f"model     {model_file.write(learned, out)}"] if learned else []
     compared = made.benchmark
     published = []
     if compared:
@@ -139,6 +153,7 @@ def _show(terminal: Terminal, made: Report, out: Path, then: str) -> None:
         *published,
         "",
         f"report    {page}",
+        *kept,
         f"next      {then}",
     ]
     terminal.result(made.model_dump(mode="json"), "\n".join(text))

@@ -154,7 +154,9 @@ def _compared(
 ) -> dict[str, object]:
     """Return the model beside the one that pooled records give."""
     study, tables = done.study, [opened.table for opened in done.hospitals]
-    facts: dict[str, object] = {"pooled": compare.totals(study, pooled, tables)}
+    facts: dict[str, object] = {
+        "pooled": results.totals(compare.totals(study, pooled, tables))
+    }
     gap = compare.gap(compare.fitted(study, done.outcome.states), pooled)
     if gap is None or pooled.weights is None:
         return facts

@@ -41,7 +41,9 @@ from simulations import consortium, engine, plain
 from tests import clinics
 
 SITES = ("east", "north", "south")
-REASON = re.compile("refused, id ([0-9a-f]{8})")
+REASON = re.compile(
+    "(?:refused|not approved yet|denied|paused|approval revoked), id ([0-9a-f]{8})"
+)
 NUMBER = itertools.count(1)
 CLEAR = {"quorum": 2, "deadline_seconds": 2, "secure_aggregation": False}
 """Sums in clear; tests/test_hostile_masks.py has those under masks."""
@@ -154,6 +156,7 @@ def ward(
 ) -> Iterator[Ward]:
     """Return north as it was admitted, and its aggregator; a copy for each test."""
     caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG, "consilium.client")  # what is refused again
     shutil.copytree(founded, tmp_path / "net", symlinks=True)
     made = consortia.load(tmp_path / "net" / "aggregator")
     path = tmp_path / "net" / "north" / "site.toml"

@@ -6,32 +6,42 @@ error has a bound (Hanley & McNeil 1982 for the statistic). For a number: mean s
 error.
 """
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, cast
+
 import numpy as np
 from scipy.special import expit
 
-from common import intervals
-from common.errors import StudyError
+from common import intervals, scores
 from common.release import Array, Field, Release, Summands
-from common.study import Evaluation, Study
+from common.sheet import Sheet
+from common.study import Study
 from common.task import Findings, Found, Rows, Shapes, State, Task, model_of
+from common.tasks import subgroups
+from common.tasks.subgroups import asked
 
 LOG_ODDS = 8.0
 """Scores beyond these log-odds (0.9997 and above) share a bin."""
 
+WITHOUT, HAVING = "test records without the outcome", "test records with the outcome"
+
 
 def release(study: Study) -> Release:
-    """Declare score histograms by class, or the sums of a squared error."""
+    """Declare score histograms by class and group, or the sums of a squared error."""
     if study.outcome.kind == "binary":
-        bins = (_evaluation(study).bins,)
-        return {
-            "negatives": Field(
-                "test records without the outcome, by score", bins, "count"
-            ),
-            "positives": Field(
-                "test records with the outcome, by score", bins, "count"
-            ),
+        count, each = asked(study).bins, len(subgroups.groups(study))
+        bins, by_group = (count,), (each, count)
+        declared = {
+            "negatives": Field(f"{WITHOUT}, by score", bins, "count"),
+            "positives": Field(f"{HAVING}, by score", bins, "count"),
+            "said": Field("sum of the scores, by score", bins, "sum"),
             "brier": Field("sum of squared errors of the score", (1,), "sum"),
+            "group_negatives": Field(f"{WITHOUT}, by group, score", by_group, "count"),
+            "group_positives": Field(f"{HAVING}, by group, score", by_group, "count"),
+            "group_said": Field("sum of the scores, by group", (each,), "sum"),
         }
+        return {name: field for name, field in declared.items() if field.size}
     return {
         "records": Field("test records", (1,), "count"),
         "error": Field("sum of squared errors of the prediction", (1,), "sum"),
@@ -53,25 +63,41 @@ def start(study: Study, found: Found) -> State:
 
 def local(study: Study, state: State, rows: Rows) -> Summands:
     """Score this site's test records and count them."""
-    return counted(study, model_of(study).predict(study, state.arrays, rows), rows.y)
+    return counted(study, model_of(study).predict(study, state.arrays, rows), rows)
 
 
-def counted(study: Study, score: Array, outcome: Array) -> Summands:
-    """Return what leaves of test records with this *score* and *outcome* [records]."""
+def counted(study: Study, score: Array, rows: Rows) -> Summands:
+    """Return what leaves of the test records *rows* with this *score* [records]."""
+    outcome = rows.y
     error = np.array([np.sum((score - outcome) ** 2)])
-    if study.outcome.kind == "binary":
-        bins = _evaluation(study).bins
+    if study.outcome.kind != "binary":
         return {
-            "negatives": _histogram(score[outcome == 0], bins),
-            "positives": _histogram(score[outcome == 1], bins),
-            "brier": error,
+            "records": np.array([len(outcome)], dtype=np.float64),
+            "error": error,
+            "total": np.array([outcome.sum()]),
+            "square": np.array([outcome @ outcome]),
         }
-    return {
-        "records": np.array([len(outcome)], dtype=np.float64),
-        "error": error,
-        "total": np.array([outcome.sum()]),
-        "square": np.array([outcome @ outcome]),
+    bins = asked(study).bins
+    place = np.searchsorted(edges(bins), score, side="right")
+    known = subgroups.groups(study)
+    inside = [rows.values[:, index] == level for index, level, _ in known]
+    every = [np.ones(len(score), dtype=bool), *inside]
+    negatives, positives = (
+        np.array(
+            [np.bincount(place[w & (outcome == side)], minlength=bins) for w in every]
+        )
+        for side in (0, 1)
+    )
+    summands = {
+        "negatives": negatives[0],
+        "positives": positives[0],
+        "said": np.bincount(place, score, minlength=bins),
+        "brier": error,
+        "group_negatives": negatives[1:],
+        "group_positives": positives[1:],
+        "group_said": np.array([score[w].sum() for w in inside]),
     }
+    return {name: summands[name].astype(np.float64) for name in release(study)}
 
 
 def finish(study: Study, state: State, total: Summands) -> State:
@@ -83,45 +109,97 @@ def finish(study: Study, state: State, total: Summands) -> State:
 def read(study: Study, state: State) -> Findings:
     """Return discrimination, calibration error and counts, with 95 % intervals."""
     if study.outcome.kind == "binary":
-        arrays = state.arrays
-        return _binary(arrays["negatives"], arrays["positives"], arrays["brier"][0])
+        return {**_binary(study, state.arrays), **subgroups.read(study, state.arrays)}
     return _number(state.arrays)
 
 
-def _histogram(score: Array, bins: int) -> Array:
-    """Count scores in bins of equal log-odds, where a model tells people apart.
+def show(study: Study, state: State) -> tuple[Sheet, ...]:
+    """Return what the model says of whom, how far its chances hold, and by group."""
+    if study.outcome.kind != "binary":
+        return ()
+    found = cast("dict[str, Any]", read(study, state))
+    return (*_told(found), *subgroups.show(found))
+
+
+def edges(bins: int) -> Array:
+    """Return the inner edges of bins of equal log-odds: there a model tells apart.
 
     The outermost bins are open and 0.5 opens the upper half. Equal bins of probability
     would put most records of an easy or a rare outcome into the first and the last.
     """
-    inner = expit(np.linspace(-LOG_ODDS, LOG_ODDS, bins - 1))
+    inner: Array = expit(np.linspace(-LOG_ODDS, LOG_ODDS, bins - 1))
     inner[bins // 2 - 1] = 0.5
-    index = np.searchsorted(inner, score, side="right")
-    return np.bincount(index, minlength=bins).astype(np.float64)
+    return inner
 
 
-def _binary(negatives: Array, positives: Array, brier: float) -> Findings:
+def _binary(study: Study, arrays: Mapping[str, Array]) -> Findings:
+    negatives, positives = arrays["negatives"], arrays["positives"]
     without, having = float(negatives.sum()), float(positives.sum())
     records, half = without + having, len(negatives) // 2
-    right = float(negatives[:half].sum() + positives[half:].sum())
-    found: Findings = {
+    at, said = scores.table(negatives, positives, half), arrays["said"]
+    known = scores.area(negatives, positives)
+    auc, bound = known or (None, None)
+    return {
         "records": int(records),
         "positives": int(having),
-        "accuracy": right / records if records else None,
-        "accuracy_interval": intervals.share(right, records),
-        "brier": float(brier / records) if records else None,
-        "auc": None,
-        "auc_error_bound": None,
-        "auc_interval": None,
+        "brier": float(arrays["brier"][0] / records) if records else None,
+        "auc": auc,
+        "auc_error_bound": bound,
+        "auc_interval": None if auc is None else intervals.auc(auc, having, without),
+        "accuracy_interval": intervals.share(at.hits + at.rejections, records),
+        **scores.rates(at),
+        "confusion": asdict(at),
+        "expected": float(said.sum() / having) if having else None,
+        "calibration_error": scores.expected_error(
+            said, positives, negatives + positives
+        ),
+        "net_benefit": _benefits(study, negatives, positives),
     }
-    if without and having:
-        below = np.cumsum(negatives) - negatives
-        pairs = without * having
-        area = float(positives @ (below + negatives / 2) / pairs)
-        found["auc"] = area
-        found["auc_error_bound"] = float(positives @ negatives / 2 / pairs)
-        found["auc_interval"] = intervals.auc(area, having, without)
+
+
+def _benefits(study: Study, negatives: Array, positives: Array) -> list[Findings]:
+    """Return the net benefit at some chances: of the model, and of a yes to all."""
+    inner = edges(asked(study).bins)
+    found: list[Findings] = []
+    for chance in scores.THRESHOLDS:
+        first = int(np.searchsorted(inner, chance, side="left")) + 1
+        at = scores.table(negatives, positives, first)
+        everyone = scores.table(negatives, positives, 0)
+        found.append(
+            {
+                "chance": chance,
+                "model": scores.net_benefit(at, float(inner[first - 1])),
+                "everyone": scores.net_benefit(everyone, chance),
+            }
+        )
     return found
+
+
+def _told(found: dict[str, Any]) -> tuple[Sheet, ...]:
+    named = {
+        "sensitivity": "of those with the outcome, found",
+        "specificity": "of those without it, let go",
+        "ppv": "of those said to have it, that do",
+        "npv": "of those said not to, that do not",
+        "f1": "F1, the harmonic mean of the first and third",
+        "expected": "outcomes expected per outcome seen",
+        "calibration_error": "average error of a chance",
+    }
+    rows = tuple((words, found[name]) for name, words in named.items())
+    benefit = tuple(
+        (f"{line['chance']:.0%}", line["model"], line["everyone"])
+        for line in found["net_benefit"]
+    )
+    note = "Per record, in true positives; more is better (Vickers & Elkin 2006)."
+    return (
+        Sheet("What the model says at one half", ("measure", "value"), rows),
+        Sheet(
+            "Net benefit, if one acts from a chance on",
+            ("chance", "by the model", "for everyone"),
+            benefit,
+            (note,),
+        ),
+    )
 
 
 def _number(arrays: Summands) -> Findings:
@@ -135,12 +213,6 @@ def _number(arrays: Summands) -> Findings:
     }
 
 
-def _evaluation(study: Study) -> Evaluation:
-    if study.evaluation is None:
-        raise StudyError("this study has no [evaluation]")
-    return study.evaluation
-
-
 EVALUATE = Task(
     name="evaluate",
     rows="test",
@@ -151,4 +223,5 @@ EVALUATE = Task(
     local=local,
     finish=finish,
     read=read,
+    show=show,
 )

@@ -20,6 +20,7 @@ from common.models import Logistic, Poisson
 from common.release import Array, Field, Release, Summands
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, Shapes, State, Task
+from common.tasks import linear_explained
 
 TOLERANCE = 1e-8
 """Stop when no weight moves by more than this, relative to the largest weight or 1."""
@@ -30,13 +31,15 @@ class Family:
     """A loss per person as a function of eta = intercept + w.x, with two derivatives.
 
     ``mean`` is the expected outcome at eta; ``loss(eta, y)`` returns (loss, slope,
-    curvature), each [people]; ``link`` undoes ``mean`` for the first intercept.
+    curvature), each [people]; ``link`` undoes ``mean`` for the first intercept, and
+    ``scale`` says what eta is.
     """
 
     name: str
     mean: Callable[[Array], Array]
     loss: Callable[[Array, Array], tuple[Array, Array, Array]]
     link: Callable[[float], float]
+    scale: str
 
 
 def _logistic_loss(eta: Array, y: Array) -> tuple[Array, Array, Array]:
@@ -253,8 +256,11 @@ def model(family: Family) -> Model:
         ),
         carries=shows,
         predict=predictor(family),
+        explain=linear_explained.explain,
+        scale=family.scale,
+        interval=linear_explained.interval(family.mean),
     )
 
 
-LOGISTIC = model(Family("logistic", expit, _logistic_loss, _logit))
-POISSON = model(Family("poisson", _poisson_mean, _poisson_loss, _log))
+LOGISTIC = model(Family("logistic", expit, _logistic_loss, _logit, "log odds"))
+POISSON = model(Family("poisson", _poisson_mean, _poisson_loss, _log, "log rate"))

@@ -20,7 +20,7 @@ from common.privacy import mu_of
 from common.release import Array, Field, Release, Summands
 from common.study import Study
 from common.task import Findings, Found, Model, Noisy, Rows, State, Task, added
-from common.tasks import linear_models, noised
+from common.tasks import linear_explained, linear_models, noised
 
 MOMENTUM = 0.9
 STEPS, FEWEST, MOST = 8, 5, 40
@@ -165,4 +165,6 @@ PRIVATE_LOGISTIC = Model(
     predict=lambda _study, arrays, rows: np.asarray(
         expit(_eta(arrays["weights"], rows.x)), dtype=np.float64
     ),
+    explain=linear_explained.explain,
+    scale="log odds",
 )

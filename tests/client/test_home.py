@@ -154,23 +154,30 @@ def break_off(path: Path, study: Study) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prepare", "says"),
+    ("prepare", "says", "told"),
     [
-        (break_off, "has not approved this version"),
-        (lambda path, study: decide(path, study, "denied"), "was denied by the st"),
+        (break_off, "has not approved this version", "not approved yet"),
+        (
+            lambda path, study: decide(path, study, "denied"),
+            "was denied by the st",
+            "denied",
+        ),
         (
             lambda path, study: (decide(path, study), decide(path, study, "paused")),
             "is paused by the steward",
+            "paused",
         ),
         (
             lambda path, study: (decide(path, study), decide(path, study, "revoked")),
             "the steward revoked it",
+            "approval revoked",
         ),
     ],
 )
 def test_a_refusal_is_logged_under_its_id(
-    tmp_path: Path, prepare: Callable[[Path, Study], None], says: str
+    tmp_path: Path, prepare: Callable[[Path, Study], None], says: str, told: str
 ) -> None:
+    """The aggregator is told the id, and which decision it is; not by whom, or why."""
     study, path = clinics.study(rounds={"quorum": 1}), hospital(tmp_path)
     prepare(path, study)
     with pytest.raises(QuorumError) as caught:
@@ -178,7 +185,7 @@ def test_a_refusal_is_logged_under_its_id(
     requested, refused = entries(path)[-2:]
     assert (requested.kind, refused.kind) == ("requested", "refused")
     assert says in str(refused.facts["reason"])
-    assert f"refused, id {refused.facts['id']}" in caught.value.hints["likely"]
+    assert f"{told}, id {refused.facts['id']}" in caught.value.hints["likely"]
     assert (refused.digest, refused.study) == (study.digest(), "small")
     assert home.stored(home.inbox(path.parent / "state")) == (study,)
 
@@ -196,8 +203,8 @@ def test_a_question_that_is_repeated_is_written_down_once(
         return str(reply.error.reason)
 
     said = [ask("first") for _ in range(5)]
-    assert len(set(said)) == 5
-    assert all(f"refused ({each[9:]})" in caplog.text for each in said)
+    assert len(set(said)) == 1
+    assert caplog.text.count(f"refused ({said[0].partition(', ')[2]})") == 1
     assert [each.kind for each in entries(path)] == ["requested", "refused"]
     assert [each.facts["run"] for each in entries(path)] == 2 * ["first"]
     assert f"id {entries(path)[1].facts['id']}" in said[0]

@@ -184,6 +184,7 @@ def test_what_an_exception_says_stays_in_nobodys_hands(place: Place) -> None:
     finally:
         process.terminate()
         process.wait(10)
+        place.running.crew.start("north")
     assert CANARY not in str(caught.value)
     assert "refused, id " in str(caught.value)
     said = log.read_text()

@@ -2,20 +2,23 @@
 
 import itertools
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from flwr.app import Message
+from flwr.proto.node_pb2 import NodeInfo
 
 import client.app
 from common import wire
-from common.errors import QuorumError
+from common.errors import QuorumError, UsageError
 from common.study import Study
 from common.task import fingerprint
-from server import asking, roster, rounds
+from server import asking, journal, roster, rounds, studies
 from server.rounds import Outcome, Terms
+from server.studies import Progress, Submitted
 from simulations import engine
 from simulations.engine import InProcess
 from tests import clinics
@@ -78,7 +81,7 @@ def test_what_is_lost_is_asked_again(tmp_path: Path) -> None:
     )
 
 
-PATIENT = Terms(waits=lambda: True)
+PATIENT = Terms(waits=lambda _: True)
 
 
 class Slow(InProcess):
@@ -188,12 +191,12 @@ def test_a_silent_site_is_named_in_log_progress_and_error(
     rules = {"quorum": 1, "deadline_seconds": 1}
     study = clinics.study(rounds=rules)
     paths = hospitals(tmp_path, study, ["north", "south"])
-    told: list[tuple[str, tuple[str, ...]]] = []
+    told: list[tuple[object, ...]] = []
     engine.become(74)
     terms = Terms(tell=lambda *what: told.append(what))
     with pytest.raises(QuorumError, match="round 1 of describe") as caught:
         rounds.run(study, Mute(paths, 74), terms=terms)
-    assert told[-1] == ("round 1 of describe", ("south",))
+    assert told[-1] == ("round 1 of describe", ("south",), {})
     assert "no answer from south within 1 s" in caught.value.hints["likely"]
     assert "waiting for south since" in caplog.text
 
@@ -204,7 +207,7 @@ def test_a_study_waits_for_those_who_have_not_opened_it_yet(tmp_path: Path) -> N
     paths[1].write_text(closed.replace(study.digest(), "0" * 64))
     patience = itertools.count()
 
-    def waits() -> bool:
+    def waits(_: int) -> bool:
         if next(patience) == 3:  # the steward says yes
             paths[1].write_text(closed)
         return True
@@ -213,3 +216,133 @@ def test_a_study_waits_for_those_who_have_not_opened_it_yet(tmp_path: Path) -> N
     outcome = rounds.run(study, InProcess(paths, 75), terms=Terms(waits=waits))
     assert outcome.roster == ("north", "south")
     assert outcome.refusals == ()
+
+
+class Known(InProcess):
+    """Knows its sites by name, as a SuperLink does; notes whom it was to ask."""
+
+    names = ("", "north", "south", "west")
+
+    def __init__(self, sites: list[Path], run: int) -> None:
+        super().__init__(sites, run)
+        self.told: list[tuple[str, int]] = []
+
+    def get_nodes(self) -> Iterable[NodeInfo]:
+        nodes = self.get_node_ids()
+        return [NodeInfo(node_id=node, name=self.names[node]) for node in nodes]
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        sent = list(messages)
+        for each in sent:
+            about = each.metadata
+            self.told.append((about.message_type, about.dst_node_id))
+        return super().push_messages(sent)
+
+
+def test_below_its_quorum_a_study_that_is_to_begin_waits_and_says_for_whom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "KNOCK_LAST", 0.2)
+    study = clinics.study(rounds={"quorum": 2, "deadline_seconds": 2})
+    paths = hospitals(tmp_path / "real", study, ["north", "south"])
+    approves = paths[1].read_text()
+    paths[1].write_text(approves.replace(study.digest(), "0" * 64))
+    given = studies.submit(tmp_path, study)
+    studies.mark(given, "begin")
+    note, seen = studies.note, list[Progress]()
+
+    def noted(about: Submitted, so_far: Progress) -> None:
+        note(about, so_far)
+        seen.append(so_far)
+        if len(seen) == 3:  # the steward of south says yes
+            paths[1].write_text(approves)
+
+    monkeypatch.setattr(studies, "note", noted)
+    engine.become(76)
+    grid = Known(paths, 76)
+    terms = Terms(waits=studies.waits(given), tell=studies.tells(given))
+    outcome = rounds.run(study, grid, terms=terms)
+    assert outcome.roster == ("north", "south")
+    waiting = [each for each in seen if each.doing == roster.OPENING]
+    assert waiting[0].waiting == ("south",)
+    assert re.fullmatch(r"not approved yet, id [0-9a-f]{8}", waiting[0].said["south"])
+
+
+def test_a_site_that_a_study_does_not_name_hears_nothing_of_it(tmp_path: Path) -> None:
+    study, paths = world(tmp_path, ["north", "south"])
+    engine.become(77)
+    grid = Known([*paths, paths[1]], 77)
+    assert rounds.run(study, grid).roster == ("north", "south")
+    assert {node for _, node in grid.told} == {1, 2}
+
+
+def test_when_it_begins_who_said_no_is_asked_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "KNOCK_FIRST", 3600.0)
+    monkeypatch.setattr(roster, "KNOCK_LAST", 3600.0)
+    study, paths = world(tmp_path, ["north", "south"])
+    approves = paths[1].read_text()
+    paths[1].write_text(approves.replace(study.digest(), "0" * 64))
+    looks = itertools.count()
+
+    def waits(here: int) -> bool:
+        assert here == 1
+        if (look := next(looks)) == 2:  # the steward says yes, the operator: begin
+            paths[1].write_text(approves)
+        return look < 2
+
+    engine.become(78)
+    outcome = rounds.run(study, Known(paths, 78), terms=Terms(waits=waits))
+    assert outcome.roster == ("north", "south")
+
+
+def test_a_study_that_is_stopped_waits_until_every_site_knows(tmp_path: Path) -> None:
+    """Until then Flower's run lasts, and what it carries is handed on."""
+    study, paths = world(tmp_path, ["north", "south"])
+    engine.become(79)
+
+    class Late(Known):
+        """Hands the answer to a closing over at the fifth look."""
+
+        looks = 0
+
+        def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+            if self.told[-1][0] == wire.CLOSE:
+                self.looks += 1
+                if self.looks < 5:
+                    return []
+            return super().pull_messages(message_ids)
+
+    grid = Late(paths, 79)
+    terms = Terms(stopped=lambda: (wire.ROUND, 2) in grid.told)
+    with (
+        journal.held(tmp_path / "journal", study.digest(), wire.PROTOCOL) as book,
+        pytest.raises(UsageError, match="the operator stopped") as told,
+    ):
+        rounds.run(study, grid, book, terms)
+    assert grid.told[-2:] == [(wire.CLOSE, 1), (wire.CLOSE, 2)]
+    assert grid.looks == 5
+    assert client.app.SHELF.held == {}
+    assert not told.value.hints["likely"]
+
+
+def test_who_does_not_hear_that_a_study_was_stopped_is_named(tmp_path: Path) -> None:
+    study = clinics.study(rounds={"quorum": 2, "deadline_seconds": 1})
+    paths = hospitals(tmp_path, study, ["north", "south"])
+    engine.become(80)
+
+    class Deaf(Known):
+        """Has a second site that leaves once the first round was asked."""
+
+        def get_node_ids(self) -> Iterable[int]:
+            return [1] if (wire.ROUND, 2) in self.told else [1, 2]
+
+    grid = Deaf(paths, 80)
+    terms = Terms(stopped=lambda: (wire.ROUND, 2) in grid.told)
+    with (
+        journal.held(tmp_path / "journal", study.digest(), wire.PROTOCOL) as book,
+        pytest.raises(UsageError) as told,
+    ):
+        rounds.run(study, grid, book, terms)
+    assert "south did not hear it" in told.value.hints["likely"]

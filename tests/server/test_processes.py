@@ -41,9 +41,17 @@ def test_what_dies_is_started_again(tmp_path: Path) -> None:
         first = crew.pid("one")
         crew.kill("one")
         tended(crew, 1.0)
-        assert crew.pid("one") != first
-        assert alive(crew.pid("one"))
-    assert not alive(crew.pid("one"))
+        second = crew.pid("one")
+        assert second != first
+        assert alive(second)
+    assert not alive(second)
+
+
+def test_what_was_stopped_stays_so(tmp_path: Path) -> None:
+    with Crew([program(tmp_path)]) as crew:
+        crew.stop("one")
+        tended(crew, 1.0)
+        assert crew.names() == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_a_site_is_waited_for_since_it_was_first_missing(
     monkeypatch.setattr(studies, "now", lambda: next(clock))
     tell, since = studies.tells(given), []
     for waiting in (("north", "south"), ("south",), ("south",), ("north", "south")):
-        tell("opening the study", waiting)
+        tell("opening the study", waiting, {"south": "refused, id 1a2b3c4d"})
         since.append((studies.progress(given).waiting, studies.progress(given).since))
     assert since == [
         (("north", "south"), "1"),

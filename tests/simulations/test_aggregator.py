@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,56 @@ def test_an_operators_day(
         events(running.aggregator / "logs" / "aggregator.log")
         given = studies.find(running.aggregator, "second")
         assert studies.progress(given).error is None
+
+
+def test_stewards_and_an_operator_who_does_not_wait(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Approved while it waits, begun below its quorum, stopped and begun anew."""
+    about = {**clinics.ABOUT, "name": "slow", "sites": [*NAMES, "west"]}
+    rules = {"quorum": 2, "deadline_seconds": 120}
+    asked = clinics.study(study=about, rounds=rules)
+    desk, paths = Desk(tmp_path, capsys), clinics.hospitals(tmp_path / "real", asked)
+    for path in paths:
+        path.write_text(path.read_text().replace(asked.digest(), "0" * 64))
+    (tmp_path / "slow.toml").write_text(toml(asked))
+    with processes.federation(tmp_path / "net", asked, paths) as running:
+        where = ("--dir", running.aggregator)
+
+        def seen(words: str) -> str:
+            """Return the status once it says *words*."""
+            until = time.monotonic() + 40
+            while words not in (text := desk.run("server", "status", *where)[1]):
+                assert time.monotonic() < until, text
+                time.sleep(0.1)
+            return text
+
+        def ledger(path: Path) -> str:
+            return (path.parent / "state" / "ledger.jsonl").read_text()
+
+        desk.facts("server", "submit", tmp_path / "slow.toml", *where)
+        north, south, west = running.sites
+        first = seen("north (not approved yet, id ").partition("north (")[2]
+        number = first.partition("id ")[2][:8]
+        assert f'"id":"{number}"' in ledger(north)
+        yes = ("--i-am-approving", "slow")
+        desk.facts("client", "approve", "slow", "--site", north, *yes)
+        seen("waiting for south (not approved yet")
+        desk.facts("client", "deny", "slow", "--site", west, "--reason", "no")
+        seen("west (denied, id ")
+
+        desk.facts("server", "stop", "slow", *where)
+        seen(f"slow ({asked.digest()[:12]}) stopped")
+        assert '"kind":"closed"' in ledger(north)
+
+        desk.facts("server", "submit", "slow", *where)
+        desk.facts("server", "begin", "slow", *where)
+        seen("told to begin, as soon as 2 of its 3 sites are in: 1 now")
+        desk.facts("client", "approve", "slow", "--site", south, *yes)
+        seen(f"slow ({asked.digest()[:12]}) finished")
+        outcome = studies.outcome(studies.find(running.aggregator, "slow"))
+        assert outcome.roster == NAMES
+        assert [each.partition(",")[0] for each in outcome.refusals] == ["west: denied"]
 
 
 def private(folder: Path) -> None:

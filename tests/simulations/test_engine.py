@@ -86,8 +86,8 @@ def test_a_site_that_refuses_is_counted_out_and_told_only_an_id(
         outcome = engine.run(study, paths)
     assert outcome.roster == ("north",)
     (reason,) = outcome.refusals
-    assert reason.startswith("refused, id ")
-    number = reason.removeprefix("refused, id ")
+    assert reason.startswith("node 2: not approved yet, id ")
+    number = reason.removeprefix("node 2: not approved yet, id ")
     assert f"refused (id {number})" in caplog.text
     assert "has not approved this version" in caplog.text
 

@@ -1,0 +1,143 @@
+"""A learned model for other programs and for readers: scikit-learn, ONNX, a model card.
+
+Nothing of it can be executed by reading it; ``sklearn-json`` holds numbers under the
+names that scikit-learn gives them.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from common import manifest
+from common.encoding import columns
+from common.errors import StudyError
+from common.model_file import Learned
+
+SKLEARN = {
+    "logistic": "sklearn.linear_model.LogisticRegression",
+    "poisson": "sklearn.linear_model.PoissonRegressor",
+    "linear": "sklearn.linear_model.Ridge",
+}
+
+
+def sklearn_json(learned: Learned) -> bytes:
+    """Return the fitted attributes of the same model in scikit-learn, as JSON.
+
+    ``columns`` says how each column of its design is made from a variable of the study:
+    a value, a level or a gap; filled, less its centre, divided by its scale.
+    """
+    study, arrays = learned.study, learned.arrays
+    kind = study.model.kind if study.model else ""
+    if kind not in SKLEARN:
+        able = ", ".join(SKLEARN)
+        raise StudyError(f"{kind} has no like in scikit-learn; {able} have")
+    weights = arrays["weights"]
+    made = [
+        {
+            "name": column.name,
+            "variable": study.variables[column.variable].name,
+            "kind": column.kind,
+            "level": column.level,
+            "fill": float(arrays["fill"][index]),
+            "centre": float(arrays["centre"][index]),
+            "scale": float(arrays["scale"][index]),
+        }
+        for index, column in enumerate(columns(study))
+    ]
+    attributes: dict[str, object] = {"coef_": weights[:-1].tolist()}
+    attributes["intercept_"] = float(weights[-1])
+    if kind == "logistic":
+        attributes |= {"coef_": [weights[:-1].tolist()], "classes_": [0, 1]}
+        attributes["intercept_"] = [float(weights[-1])]
+    facts = {"class": SKLEARN[kind], "digest": study.digest(), "columns": made}
+    return json.dumps({**facts, "attributes": attributes}, indent=2).encode()
+
+
+def onnx(learned: Learned) -> bytes:
+    """Return the model as an ONNX graph; raise StudyError without the package."""
+    try:
+        from common import onnx_graph  # noqa: PLC0415 - an extra: onnx
+    except ImportError:
+        raise StudyError(
+            "the package onnx is not installed", fix="pip install 'consilium[onnx]'"
+        ) from None
+    return onnx_graph.of(learned)
+
+
+def card(learned: Learned) -> bytes:
+    """Return the model card (Mitchell et al. 2019): what it is, for whom, how good."""
+    study, about = learned.study, learned.about
+    said = study.study
+    kind = study.model.kind if study.model else ""
+    by = f"learned by {len(about['sites'])} hospitals without sharing a record"
+    head = [
+        f"# {said.title}",
+        "",
+        f"A {kind} model of `{study.outcome.name}`, {by}.",
+        "",
+        f"- **Study** {said.name}, digest `{study.digest()}`",
+        f"- **Made** {about['created']}, by {', '.join(about['sites'])}",
+        f"- **Contact** {said.contact}",
+        f"- **Intended use** {said.purpose}",
+        f"- **Privacy** {manifest.privacy(study)}",
+        "- **Not for** people outside the cohort and the declared ranges below",
+    ]
+    return "\n".join([*head, *_inputs(learned), *_measures(learned), ""]).encode()
+
+
+def _inputs(learned: Learned) -> list[str]:
+    """Return what the model is given, and whom it learned from."""
+    study = learned.study
+    rows = ["", "## What it is given", "", "| variable | declared |", "|---|---|"]
+    for each in study.variables:
+        low_high = getattr(each, "range", None)
+        levels = ", ".join(getattr(each, "levels", ()))
+        unit = getattr(each, "unit", "")
+        told = f"{low_high[0]:g} to {low_high[1]:g} {unit}" if low_high else levels
+        rows.append(f"| {each.name} | {told} |")
+    for rule in study.cohort:
+        kept = rule.model_dump(exclude_none=True, exclude={"variable"})
+        words = ", ".join(f"{key.replace('_', ' ')} {val}" for key, val in kept.items())
+        rows.append(f"| only people with {rule.variable} | {words} |")
+    return rows
+
+
+def _measures(learned: Learned) -> list[str]:
+    """Return how good it is, for everybody and by group, and its limits."""
+    found = learned.about["measures"]
+    numbers = {k: v for k, v in found.items() if isinstance(v, int | float)}
+    rows = ["", "## How good it is", "", "On people who did not train it.", ""]
+    rows += ["| measure | value |", "|---|---|"]
+    rows += [f"| {name.replace('_', ' ')} | {v:.4g} |" for name, v in numbers.items()]
+    if groups := found.get("subgroups"):
+        rows += ["", "| group | records | AUC | sensitivity | specificity |"]
+        rows += ["|---|---|---|---|---|"]
+        keys = ("records", "auc", "sensitivity", "specificity")
+        for each in groups:
+            cells = " | ".join(_cell(each.get(key)) for key in keys)
+            rows.append(f"| {each['name']} | {cells} |")
+    limits = [f"- {limit}" for limit in learned.about["limits"]]
+    return [*rows, "", "## Limits", "", *limits]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "not told"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+FORMS: dict[str, tuple[str, Callable[[Learned], bytes]]] = {
+    "sklearn-json": ("model.sklearn.json", sklearn_json),
+    "onnx": ("model.onnx", onnx),
+    "card": ("MODEL-CARD.md", card),
+}
+"""File name and maker of each form."""
+
+
+def write(learned: Learned, form: str, folder: Path) -> Path:
+    """Write *learned* in *form* into *folder*; return the path."""
+    name, make = FORMS[form]
+    made = make(learned)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(made)
+    return folder / name

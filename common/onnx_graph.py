@@ -1,0 +1,160 @@
+"""A learned model as an ONNX graph, from the hospital's own values to the prediction.
+
+Input ``values`` [people, variables], doubles in the order of the study: a number in its
+declared unit, a category as the index of its level, a gap as NaN. Output ``expected``
+[people]. Filling, coding and standardising are part of the graph.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
+
+from common.encoding import columns
+from common.errors import StudyError
+from common.model_file import Learned
+from common.release import Array
+from common.study import Study
+
+OPSETS = {"": 17, "ai.onnx.ml": 3}
+IR = 9
+"""The format's version: runtimes of 2023 and later read it."""
+
+Constants = dict[str, np.ndarray]
+
+
+def of(learned: Learned) -> bytes:
+    """Return the graph of *learned*; raise StudyError for a kind that has none yet."""
+    study = learned.study
+    kind = study.model.kind if study.model else ""
+    if kind not in HEADS:
+        able = ", ".join(HEADS)
+        raise StudyError(f"{kind} cannot be exported to ONNX yet; {able} can")
+    nodes, constants = _design(study, learned.arrays)
+    nodes += HEADS[kind](study, learned.arrays, constants)
+    packed: bytes = _model(study, nodes, constants).SerializeToString()
+    return packed
+
+
+def _model(study: Study, nodes: list[NodeProto], constants: Constants) -> ModelProto:
+    double, width = TensorProto.DOUBLE, len(study.variables)
+    graph = helper.make_graph(
+        nodes,
+        study.study.name,
+        [helper.make_tensor_value_info("values", double, ["people", width])],
+        [helper.make_tensor_value_info("expected", double, ["people"])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    opsets = [helper.make_opsetid(name, number) for name, number in OPSETS.items()]
+    made = helper.make_model(
+        graph, producer_name="consilium", opset_imports=opsets, ir_version=IR
+    )
+    helper.set_model_props(made, {"digest": study.digest(), "title": study.study.title})
+    checker.check_model(made)
+    return made
+
+
+def _design(
+    study: Study, arrays: Mapping[str, Array]
+) -> tuple[list[NodeProto], Constants]:
+    """Return the nodes that make the standardised design from the values."""
+    plan, scale = columns(study), arrays["scale"]
+    constants: Constants = {
+        "variable": np.array([each.variable for each in plan], dtype=np.int64),
+        "level": np.array([float(each.level) for each in plan]),
+        "is_level": np.array([each.kind == "level" for each in plan]),
+        "is_gap": np.array([each.kind == "gap" for each in plan]),
+        "centre": arrays["centre"],
+        "fill": arrays["fill"],
+        "varies": scale > 0.0,
+        "scale": np.where(scale > 0.0, scale, 1.0),
+        "zero": np.zeros(1),
+    }
+    node = helper.make_node
+    return [
+        node("Gather", ["values", "variable"], ["picked"], axis=1),
+        node("IsNaN", ["picked"], ["gap"]),
+        node("Cast", ["gap"], ["missing"], to=TensorProto.DOUBLE),
+        node("Equal", ["picked", "level"], ["same"]),
+        node("Cast", ["same"], ["indicator"], to=TensorProto.DOUBLE),
+        node("Where", ["is_level", "indicator", "picked"], ["raw"]),
+        node("Where", ["gap", "fill", "raw"], ["filled"]),
+        node("Where", ["is_gap", "missing", "filled"], ["whole"]),
+        node("Sub", ["whole", "centre"], ["moved"]),
+        node("Div", ["moved", "scale"], ["spread"]),
+        node("Where", ["varies", "spread", "zero"], ["design"]),
+    ], constants
+
+
+def _linear(
+    study: Study, arrays: Mapping[str, Array], constants: Constants
+) -> list[NodeProto]:
+    """Return the nodes of a linear predictor and of its inverse link."""
+    kind = study.model.kind if study.model else ""
+    constants |= {
+        "weights": arrays["weights"][:-1],
+        "intercept": arrays["weights"][-1:],
+    }
+    return [
+        helper.make_node("MatMul", ["design", "weights"], ["product"]),
+        helper.make_node("Add", ["product", "intercept"], ["eta"]),
+        helper.make_node(LINKS[kind], ["eta"], ["expected"]),
+    ]
+
+
+def _forest(
+    study: Study, arrays: Mapping[str, Array], constants: Constants
+) -> list[NodeProto]:
+    """Return the nodes of all trees: one operator, and a squeeze."""
+    constants |= {"last": np.array([1], dtype=np.int64)}
+    made = _trees(study, arrays)
+    return [
+        helper.make_node(
+            "TreeEnsembleRegressor",
+            ["design"],
+            ["mean"],
+            domain="ai.onnx.ml",
+            n_targets=1,
+            aggregate_function="AVERAGE",
+            **made,
+        ),
+        helper.make_node("Cast", ["mean"], ["wide"], to=TensorProto.DOUBLE),
+        helper.make_node("Squeeze", ["wide", "last"], ["expected"]),
+    ]
+
+
+def _trees(study: Study, arrays: Mapping[str, Array]) -> dict[str, Any]:
+    """Return every node of every tree; the branch that is true goes below the cut."""
+    feature, threshold, leaf = (arrays[n] for n in ("feature", "threshold", "leaf"))
+    count, size = leaf.shape[:2]
+    column = np.full((count, size), -1.0)
+    column[:, : feature.shape[1]] = feature
+    cut = np.zeros((count, size))
+    cut[:, : threshold.shape[1]] = threshold
+    split = column >= 0
+    tree, node = (part.ravel() for part in np.indices((count, size)))
+    flat, ends = split.ravel(), ~split
+    chosen = np.where(split, column, 0).astype(np.int64)
+    binary = study.outcome.kind == "binary"
+    whole = leaf.sum(axis=2) if binary else leaf[..., 0]
+    says = leaf[..., 1] / np.maximum(whole, 1.0)
+    return {
+        "nodes_treeids": tree.tolist(),
+        "nodes_nodeids": node.tolist(),
+        "nodes_featureids": chosen.ravel().tolist(),
+        "nodes_modes": ["BRANCH_LT" if each else "LEAF" for each in flat],
+        "nodes_values_as_tensor": numpy_helper.from_array(cut.ravel(), "cuts"),
+        "nodes_truenodeids": np.where(flat, 2 * node + 1, 0).tolist(),
+        "nodes_falsenodeids": np.where(flat, 2 * node + 2, 0).tolist(),
+        "target_treeids": tree[ends.ravel()].tolist(),
+        "target_nodeids": node[ends.ravel()].tolist(),
+        "target_ids": [0] * int(ends.sum()),
+        "target_weights_as_tensor": numpy_helper.from_array(says[ends], "says"),
+    }
+
+
+LINKS = {"logistic": "Sigmoid", "poisson": "Exp", "linear": "Identity"}
+Head = Callable[[Study, Mapping[str, Array], Constants], list[NodeProto]]
+HEADS: dict[str, Head] = {**dict.fromkeys(LINKS, _linear), "random_forest": _forest}
+"""The last nodes of each kind of model."""

@@ -1,0 +1,174 @@
+"""A model that was written down says what it said, here and in other programs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sklearn.linear_model import LogisticRegression
+
+from common import exporting, model_file
+from common.cli import build
+from common.encoding import Encoding, encode
+from common.errors import ConsiliumError, IdentityError, IntegrityError
+from common.model_file import Learned
+from common.registry import MODELS
+from common.release import Array
+from common.task import Rows
+from simulations import compare, plain
+from tests import clinics
+from tests.test_tasks import study_of, table_of
+
+KINDS = ["logistic", "poisson", "random_forest"]
+ABOUT = {
+    "created": "2026-11-23T00:00:00+00:00",
+    "sites": ["north", "south"],
+    "simulated": True,
+    "limits": ["not for use"],
+}
+
+
+def learned(kind: str) -> tuple[Learned, Rows, Array]:
+    """Return a model, the clean rows of people who test, and what it says of them."""
+    study, whole = study_of(kind), table_of(kind, 300)
+    states = plain.run(study, [whole])
+    rows = whole.rows("test")
+    expected = compare.fitted(study, states).predict(rows)
+    measures = {"auc": 0.8, "records": 90}
+    made = model_file.of(study, states, {**ABOUT, "measures": measures})
+    return made, rows, expected
+
+
+def design(model: Learned, rows: Rows) -> Rows:
+    x = encode(model.study, Encoding.of(model.arrays), rows.x)
+    return Rows(x, rows.y, values=rows.x)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_comes_back_as_it_was(tmp_path: Path, kind: str) -> None:
+    made, rows, expected = learned(kind)
+    back = model_file.read(model_file.write(made, tmp_path))
+    assert back.study == made.study
+    assert back.about == made.about
+    found = back.model.predict(back.study, back.arrays, design(back, rows))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_onnx_says_the_same_from_raw_values(tmp_path: Path, kind: str) -> None:
+    made, rows, expected = learned(kind)
+    path = exporting.write(made, "onnx", tmp_path)
+    (found,) = onnxruntime.InferenceSession(path).run(None, {"values": rows.x})
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert np.isnan(rows.x).any()
+
+
+def test_scikit_learn_says_the_same(tmp_path: Path) -> None:
+    made, rows, expected = learned("logistic")
+    path = exporting.write(made, "sklearn-json", tmp_path)
+    said = json.loads(path.read_text())
+    theirs = LogisticRegression()
+    for name, value in said["attributes"].items():
+        setattr(theirs, name, np.array(value))
+    x = design(made, rows).x
+    np.testing.assert_allclose(theirs.predict_proba(x)[:, 1], expected, rtol=1e-12)
+    assert next(each["name"] for each in said["columns"]) == "age"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_columns_add_is_the_prediction(kind: str) -> None:
+    made, rows, expected = learned(kind)
+    encoded = design(made, rows)
+    assert made.model.explain
+    parts = made.model.explain(made.study, made.arrays, encoded)
+    whole = parts.sum(axis=1)
+    link = {"logistic": lambda p: np.log(p / (1 - p)), "poisson": np.log}
+    wanted = link.get(kind, lambda p: p)(expected)
+    np.testing.assert_allclose(whole, wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_an_interval_holds_the_expectation_and_narrows_with_people() -> None:
+    widths = []
+    for people in (200, 2000):
+        study, whole = study_of("logistic"), table_of("logistic", people)
+        states = plain.run(study, [whole])
+        made = model_file.of(study, states, ABOUT)
+        rows = whole.rows("test")
+        expected = compare.fitted(study, states).predict(rows)
+        assert made.model.interval
+        ends = made.model.interval(study, made.arrays, design(made, rows))
+        assert ((ends[:, 0] < expected) & (expected < ends[:, 1])).all()
+        widths.append((ends[:, 1] - ends[:, 0]).mean())
+    assert widths[1] < widths[0] / 2
+
+
+def test_a_signature_is_the_aggregators_or_refused(tmp_path: Path) -> None:
+    key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    made, _, _ = learned("logistic")
+    signed = model_file.write(made, tmp_path / "signed", key)
+    plainly = model_file.write(made, tmp_path / "plain")
+    assert model_file.is_signed(signed)
+    assert not model_file.is_signed(plainly)
+    assert model_file.read(signed, key.public_key()).about == made.about
+    with pytest.raises(IdentityError, match="signature"):
+        model_file.read(signed, other.public_key())
+    with pytest.raises(IdentityError, match="signature"):
+        model_file.read(plainly, key.public_key())
+
+
+def test_a_flipped_byte_of_the_numbers_is_seen(tmp_path: Path) -> None:
+    made, _, _ = learned("logistic")
+    path = model_file.write(made, tmp_path)
+    arrays = tmp_path / model_file.ARRAYS
+    whole = arrays.read_bytes()
+    for place in np.linspace(0, len(whole) - 1, 25).astype(int):
+        broken = bytearray(whole)
+        broken[place] ^= 1
+        arrays.write_bytes(broken)
+        with pytest.raises(IntegrityError, match="is not what"):
+            model_file.read(path)
+
+
+def test_another_study_than_the_digest_says_is_seen(tmp_path: Path) -> None:
+    made, _, _ = learned("logistic")
+    path = model_file.write(made, tmp_path)
+    path.write_text(path.read_text().replace("A small study", "B small study"))
+    with pytest.raises(IntegrityError, match="another study"):
+        model_file.read(path)
+
+
+def test_a_card_says_for_whom_and_how_good(tmp_path: Path) -> None:
+    made, _, _ = learned("logistic")
+    text = exporting.write(made, "card", tmp_path).read_text()
+    for words in ("A small study", "auc", "0.8", "0 to 120 a", "not for use", "north"):
+        assert words in text
+
+
+def test_the_command_writes_every_form(tmp_path: Path) -> None:
+    made, _, _ = learned("logistic")
+    path = model_file.write(made, tmp_path)
+    for form, (name, _) in exporting.FORMS.items():
+        given = ["study", "export", str(path), "--to", form, "--out", str(tmp_path)]
+        ran = CliRunner().invoke(build(), given)
+        assert ran.exit_code == 0, ran.output
+        assert (tmp_path / name).stat().st_size > 100
+
+
+def test_what_is_no_model_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConsiliumError, match=r"model\.json cannot be read"):
+        model_file.read(tmp_path / "model.json")
+    made, _, _ = learned("random_forest")
+    path = model_file.write(made, tmp_path)
+    with pytest.raises(ConsiliumError, match="has no like in scikit-learn"):
+        exporting.sklearn_json(made)
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(IntegrityError):
+        model_file.read(path)
+
+
+def test_every_kind_is_written_and_read() -> None:
+    assert set(KINDS) <= set(MODELS)
+    assert clinics.MODELS.keys() >= set(KINDS)
