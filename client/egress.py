@@ -63,7 +63,7 @@ def leg(message: Message, who: Identity, opened: Opened, clock: Clock) -> Messag
     asked = legs.heard(content, *names)
     among = wire.read_among(content, asked.place)
     sites.admit(opened.site, opened.study, clock().date())
-    opened.memory.expects(asked.place)
+    opened.memory.expects(asked.place, gaps=opened.study.rounds.dropouts > 0)
     said = say(seated.Asked(asked, among, opened, who, clock))
     reply = wire.ready(asked.place, opened.site.name)
     return Message(legs.said(reply, asked.attempt, **said), reply_to=message)
@@ -107,7 +107,8 @@ def _contribution(question: wire.Ask, opened: Opened, clock: Clock) -> Array:
     sites.among(opened.site, study, question.sites)
     _floor(opened, task)
     turn = Turn(opened.step(place.task, place.round), place)
-    vector = opened.memory.recall(place.run, turn)
+    gaps = study.rounds.dropouts > 0
+    vector = opened.memory.recall(place.run, turn, gaps=gaps)
     if vector is None:
         vector = _computed(question, opened, turn, clock)
         opened.memory.keep(place.run, turn, vector)

@@ -34,6 +34,14 @@ def threshold(sites: int) -> int:
     return max(FEWEST, 2 * sites // 3 + 1)
 
 
+def colluders(fewest: int, most: int) -> int:
+    """Return with how many sites an aggregator may collude and learn no more.
+
+    c < 2t - n, for every number n of sites from *fewest* to *most*.
+    """
+    return min(2 * threshold(n) - n - 1 for n in range(fewest, most + 1))
+
+
 def check(rounds: Rounds, invited: int) -> None:
     """Raise ValueError for masks that so many *invited* sites cannot make."""
     if not masked(rounds, invited):

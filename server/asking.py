@@ -13,6 +13,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from flwr.app import Message, RecordDict
 
@@ -30,6 +31,8 @@ TRIES = 3
 """How often a site may say no to one round, by restarting or otherwise."""
 LOST_FIRST, LOST_LAST = 3.0, 60.0
 """Seconds without an answer after which a site is asked again: longer each time."""
+GRACE = 10.0
+"""Seconds without news after which those who may be missing are not waited for."""
 LOOK = 1.0
 """Seconds between two looks at who is still there."""
 
@@ -38,7 +41,8 @@ LOOK = 1.0
 class Question:
     """What is asked of which sites, as a message of which kind; words for a person.
 
-    ``spare`` of the sites may stay silent, when the others have answered.
+    ``spare`` of the sites may stay silent, when the others have answered; of those, the
+    ``unseated`` are not waited for.
     """
 
     kind: str
@@ -46,6 +50,7 @@ class Question:
     content: RecordDict
     sites: tuple[str, ...]
     spare: int = 0
+    unseated: bool = False
 
     @property
     def words(self) -> str:
@@ -59,6 +64,7 @@ class Asking:
     """One question on its way: who is still to answer, and who was asked when."""
 
     question: Question
+    begun: float
     until: float
     waiting: list[str]
     letters: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -66,11 +72,27 @@ class Asking:
     asked: Counter[str] = field(default_factory=Counter)
     refused: dict[str, list[str]] = field(default_factory=dict)
     arrived: dict[str, RecordDict] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    heard: float = 0.0
     look: float = 0.0
 
     def missing(self) -> frozenset[str]:
         """Return the sites whose answers are not here."""
         return frozenset(self.waiting) - set(self.arrived)
+
+    def here(self) -> list[str]:
+        """Return whose answers may be handed on now: by name, unless some may lack."""
+        if self.question.spare:
+            return [name for name in self.waiting if name in self.arrived]
+        return list(takewhile(self.arrived.__contains__, self.waiting))
+
+    def enough(self, now: float) -> bool:
+        """Say whether those who are missing are few, and were waited for."""
+        missing = self.missing()
+        if not 0 < len(missing) <= self.question.spare:
+            return False
+        patience = min(GRACE, (self.until - self.begun) / 2)
+        return missing <= self.lost or now >= self.heard + patience
 
 
 def answers(
@@ -94,7 +116,8 @@ def replies(
     Raises QuorumError as :func:`answers` does, and UnseatedError for a site that has
     no place in this attempt at a masked round.
     """
-    asking = Asking(question, line.until(), sorted(question.sites))
+    now = line.clock()
+    asking = Asking(question, now, line.until(), sorted(question.sites), heard=now)
     pauses, waiting = Pauses(line), Waiting(line)
     line.tell(question.words, tuple(asking.waiting), {})
     while asking.waiting:
@@ -103,9 +126,12 @@ def replies(
         news = bool(off) and roster.knock(open_, line, off)
         _ask(asking, line)
         news |= _hear(asking, line)
-        while asking.waiting and asking.waiting[0] in asking.arrived:
-            name = asking.waiting.pop(0)
+        for name in asking.here():
+            asking.waiting.remove(name)
             yield name, asking.arrived.pop(name)
+        if asking.enough(line.clock()):
+            LOG.warning("going on without %s", ", ".join(sorted(asking.missing())))
+            return
         if not news and line.clock() >= asking.until:
             raise waiting.absent(off) if off else _incomplete(asking, line)
         if late := off or _late(asking):
@@ -157,7 +183,8 @@ def _ask(asking: Asking, line: Line) -> None:
 
 def _hear(asking: Asking, line: Line) -> bool:
     """Fetch what has come of the next few; say whether anything has."""
-    window = set(asking.waiting[:WINDOW]) - set(asking.arrived)
+    few = WINDOW + asking.question.spare
+    window = set(asking.waiting[:few]) - set(asking.arrived)
     wanted = [number for number, (_, name) in asking.letters.items() if name in window]
     replies = lines.pull(line, wanted)
     for reply in replies:
@@ -167,7 +194,7 @@ def _hear(asking: Asking, line: Line) -> bool:
         if reply.has_error():
             _no(asking, line, who, reply)
         else:
-            asking.arrived[who[1]] = reply.content
+            asking.arrived[who[1]], asking.heard = reply.content, line.clock()
             line.heard(who[1], reply.content)
     return bool(replies)
 
@@ -179,16 +206,19 @@ def _no(asking: Asking, line: Line, who: tuple[int, str], reply: Message) -> Non
     one no. Raises QuorumError when it has said no too often.
     """
     node, name = who
+    if reply.error.code == legs.UNSEATED:
+        if not asking.question.unseated:
+            raise UnseatedError(f"{name} has no place in this attempt at the round")
+        asking.lost.add(name)
+        return
     line.nodes.pop(node, None)
     asking.due.pop(name, None)
     for number in [each for each, to in asking.letters.items() if to[1] == name]:
         del asking.letters[number]
-    if reply.error.code == legs.UNSEATED:
-        raise UnseatedError(f"{name} has no place in this attempt at the round")
     if reply.error.code == wire.REFUSED:
         said = asking.refused.setdefault(name, [])
         said.append(lines.refusal(reply))
-        if len(said) >= TRIES:
+        if len(said) >= TRIES and not asking.question.spare:
             raise _incomplete(asking, line)
 
 

@@ -9,7 +9,7 @@ The aggregator keeps nothing of an attempt on its disk: it has nothing that can 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from flwr.app import RecordDict
@@ -28,7 +28,7 @@ from common.study import Study
 from common.task import Task
 from common.unmasking import Gathered
 from common.wire import Answer, Ask
-from server import asking
+from server import asking, roster
 from server.asking import Question
 from server.line import Line
 from server.roster import Door
@@ -49,10 +49,19 @@ class Ready:
     keys: Documents
     boxes: Boxes
 
+    def of(self, circle: Circle, present: frozenset[str], fewest: int) -> bool:
+        """Say whether this is *circle*, with *fewest* sites and all *present*."""
+        sharers = set(self.boxes)
+        return self.circle == circle and present <= sharers and len(sharers) >= fewest
+
 
 @dataclass(slots=True)
 class Masks:
-    """What goes on from round to round: the attempt, and what is ready for the next."""
+    """What goes on from round to round: the attempt, and what is ready for the next.
+
+    ``after`` are the keys for the next round as they come, and ``fixed`` is who
+    survived the round of that sequence, once shares were asked for.
+    """
 
     study: Study
     line: Line
@@ -60,6 +69,7 @@ class Masks:
     attempt: int = 1
     ready: Ready | None = None
     after: dict[str, bytes] = field(default_factory=dict)
+    fixed: tuple[int, tuple[str, ...]] = (0, ())
 
     def pins(self) -> tuple[SigningKey, Pinned]:
         """Return the aggregator's key, and the keys that are pinned now.
@@ -76,6 +86,15 @@ class Masks:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """Which leg is asked of whom, and how many of them may stay silent."""
+
+    kind: str
+    sites: tuple[str, ...]
+    spare: int
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One masked round as it is asked: the question, and how numbers are encoded."""
 
@@ -85,9 +104,26 @@ class Turn:
     hear: Hear
 
     @property
-    def sites(self) -> int:
+    def count(self) -> int:
         """For how many sites the numbers are encoded: all that are invited."""
         return len(self.masks.study.study.sites)
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Who is asked: once shares were asked, the survivors, to the task's end.
+
+        Losses over more people are larger: a site that came back in the middle of a
+        task would look as if the model had become worse.
+        """
+        (sequence, survivors), place = self.masks.fixed, self.question.place
+        again = place.sequence == sequence
+        same_task = place.sequence == sequence + 1 and place.round > 1
+        return survivors if again or same_task else self.question.sites
+
+    def spare(self, asked: Collection[str]) -> int:
+        """Return how many of those who are *asked* may still drop out."""
+        gone = len(self.question.sites) - len(asked)
+        return max(0, self.masks.study.rounds.dropouts - gone)
 
 
 def total(masks: Masks, task: Task, question: Ask, hear: Hear) -> Summands:
@@ -104,7 +140,7 @@ def total(masks: Masks, task: Task, question: Ask, hear: Hear) -> Summands:
             LOG.info("%s: it begins again", reason.what)
             masks.ready, masks.attempt = None, masks.attempt + 1
             continue
-        numbers = fixed_point.decode(turn.parts, turn.sites, ring)
+        numbers = fixed_point.decode(turn.parts, turn.count, ring)
         release = task.release(masks.study)
         return {name: numbers[name].reshape(release[name].shape) for name in release}
     raise QuorumError(
@@ -119,14 +155,14 @@ def _gathered(turn: Turn) -> Gathered:
     masks, place = turn.masks, turn.question.place
     ready = _ready(turn)
     seen, sharers = circles.keys_hash(ready.keys), tuple(sorted(ready.boxes))
-    coded = fixed_point.digest(turn.parts, turn.sites)
+    coded = fixed_point.digest(turn.parts, turn.count)
     view = View(ready.circle, seen, sharers, place.state, coded)
     keys = circles.read_keys(ready.circle, ready.keys)
     masks.ready, masks.after = None, {}
     content = legs.said(
         wire.ask(turn.question), masks.attempt, boxes=legs.flat(ready.boxes)
     )
-    asked = Question(wire.ROUND, place, content, sharers)
+    asked = Question(wire.ROUND, place, content, sharers, turn.spare(sharers))
     uploads = _uploads(turn, asked)
     return unmasking.gathered(view, keys, uploads, fixed_point.length(turn.parts))
 
@@ -136,15 +172,19 @@ def _ready(turn: Turn) -> Ready:
     masks, place = turn.masks, turn.question.place
     _, pinned = masks.pins()
     circle = pinned.circle(place, masks.attempt, turn.question.sites)
-    if masks.ready and masks.ready.circle == circle:
+    fewest = len(turn.sites) - turn.spare(turn.sites)
+    if masks.ready and masks.ready.of(circle, _present(turn), fewest):
         return masks.ready
+    if masks.ready:  # whoever has a seat in it takes another one
+        masks.ready, masks.attempt = None, masks.attempt + 1
+        circle = pinned.circle(place, masks.attempt, turn.question.sites)
+    first = Asked(legs.KEYS, turn.sites, turn.spare(turn.sites))
     keys = {
-        site: _one(site, said["keys"])
-        for site, said in _asked(turn, legs.KEYS, ("keys",))
+        site: _one(site, said["keys"]) for site, said in _asked(turn, first, ("keys",))
     }
+    then = Asked(legs.SHARE, tuple(keys), turn.spare(keys))
     boxes = {
-        site: said["boxes"]
-        for site, said in _asked(turn, legs.SHARE, ("boxes",), keys=keys)
+        site: said["boxes"] for site, said in _asked(turn, then, ("boxes",), keys=keys)
     }
     unmasking.routed(circle, boxes)
     return Ready(circle, keys, boxes)
@@ -170,13 +210,16 @@ def _opened(turn: Turn, held: Gathered) -> fixed_point.Ring:
     survivors = {legs.ONE: document}
     confirmations = held.confirmations
     if not held.whole:
-        said = _asked(turn, legs.CONFIRM, ("confirmation",), survivors=survivors)
+        third = Asked(legs.CONFIRM, held.survivors, turn.spare(held.survivors))
+        said = _asked(turn, third, ("confirmation",), survivors=survivors)
         signed = {site: _one(site, each["confirmation"]) for site, each in said}
         confirmations = unmasking.confirmed(held, signed)
+    masks.fixed = place.sequence, held.survivors
+    needless = len(held.survivors) - held.view.circle.threshold
     openings, boxes = {}, {}
     for site, parts in _asked(
         turn,
-        legs.UNMASK,
+        Asked(legs.UNMASK, held.survivors, needless),
         ("seeds", "shares", "boxes"),
         survivors=survivors,
         confirmations=confirmations,
@@ -190,21 +233,30 @@ def _opened(turn: Turn, held: Gathered) -> fixed_point.Ring:
     return unmasking.unmasked(held, openings)
 
 
+def _present(turn: Turn) -> frozenset[str]:
+    """Return which of the sites are on the line; look for those who are not."""
+    masks = turn.masks
+    if off := frozenset(turn.question.sites) - set(masks.line.nodes.values()):
+        roster.knock(masks.door, masks.line, off)
+    return frozenset(turn.sites) & set(masks.line.nodes.values())
+
+
 def _asked(
-    turn: Turn, kind: str, names: tuple[str, ...], **parts: Documents
+    turn: Turn, leg: Asked, names: tuple[str, ...], **parts: Documents
 ) -> Iterator[tuple[str, Mapping[str, Documents]]]:
-    """Ask a leg that shows no state of every site; yield the documents it says."""
+    """Ask a leg that shows no state; yield the documents that each site says."""
     masks, place = turn.masks, turn.question.place
     content = legs.said(wire.asking(place, turn.question.sites), masks.attempt, **parts)
-    asked = Question(kind, place, content, turn.question.sites)
+    late = leg.kind == legs.UNMASK and leg.spare > 0
+    asked = Question(leg.kind, place, content, leg.sites, leg.spare, late)
     for site, said in asking.replies(asked, masks.door, masks.line):
-        masks.line.voice.check(site, said, kind)
+        masks.line.voice.check(site, said, leg.kind)
         if wire.read_ready(said) != (place, site):
             raise IntegrityError(f"{site} answered another question than was asked")
-        leg = legs.heard(said, *names)
-        if leg.attempt != masks.attempt:
+        found = legs.heard(said, *names)
+        if found.attempt != masks.attempt:
             raise IntegrityError(f"{site} answered at another attempt")
-        yield site, leg.parts
+        yield site, found.parts
 
 
 def _one(site: str, documents: Documents) -> bytes:

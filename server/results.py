@@ -149,7 +149,10 @@ def totals(found: Mapping[str, object]) -> dict[str, object]:
 def _presence(study: Study, outcome: Outcome) -> list[str]:
     """Say who took part and who did not: the result is about the former only."""
     absent = sorted(set(study.study.sites) - set(outcome.roster))
-    said = [f"Took part in every round: {', '.join(outcome.roster)}."]
+    spare, names = study.rounds.dropouts, ", ".join(outcome.roster)
+    said = [f"Took part in every round: {names}."]
+    if spare:
+        said = [f"Took part, where a round may lack {spare} of them: {names}."]
     if absent:
         missing = ", ".join(absent)
         said.append(f"Invited, and not in the result: {missing}.")

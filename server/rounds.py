@@ -81,6 +81,11 @@ class Heard:
     hashes: dict[str, str] = field(default_factory=dict)
     heads: dict[str, str] = field(default_factory=dict)
 
+    def of(self, sites: tuple[str, ...]) -> "Heard":
+        """Return what was heard of *sites*: in another attempt there may be more."""
+        kept = {name: each for name, each in self.hashes.items() if name in sites}
+        return Heard(kept, self.heads)
+
 
 def run(
     study: Study, grid: Grid, journal: Journal | None = None, terms: Terms | None = None
@@ -95,7 +100,8 @@ def run(
     begun = Line(grid, deadline, on.voice, on.tell, on.stopped)
     door = roster.door(study, Place(book.digest, book.run), on.voice.members)
     kept = on.heads or (book.folder / heads.NAME if book.folder else None)
-    work = Work(study, begun, door, book, kept, Masks(study, begun, door))
+    masks = Masks(study, begun, door, fixed=_survivors(book))
+    work = Work(study, begun, door, book, kept, masks)
     tasks = plan.tasks(study)
     begun.sent, begun.received = dict(book.traffic.sent), dict(book.traffic.received)
     try:
@@ -185,6 +191,7 @@ def _round(work: Work, task: Task, number: int, state: State) -> State:
     hear = _hearing(work, heard, heads.known(work.heads))
     if work.study.masked:
         total = masked_round.total(work.masks, task, question, hear)
+        heard = heard.of(work.masks.fixed[1])
     else:
         said = asking.answers(question, work.door, work.line)
         answers = (hear(*each) for each in said)
@@ -193,6 +200,13 @@ def _round(work: Work, task: Task, number: int, state: State) -> State:
     reached = rowwise(task.finish(work.study, state, total))
     book.add(Entry(task.name, number, reached, heard.hashes), _traffic(work.line))
     return reached
+
+
+def _survivors(book: Journal) -> tuple[int, tuple[str, ...]]:
+    """Return the last round's number in the run, and whose answers are in its sum."""
+    done = sum(entry.round for entry in book.last.values())
+    last = list(book.last.values())[-1:]
+    return done, tuple(sorted(name for each in last for name in each.answers))
 
 
 def _hearing(work: Work, heard: Heard, before: Mapping[str, str]) -> Hear:
