@@ -230,22 +230,10 @@ def _roster(study: Study) -> None:
 
 
 def _honest(study: Study) -> None:
-    if study.privacy == "none":
-        return
-    few, kept = study.needed - study.rounds.dropouts, study.privacy
-    if kept.noise == "shared" and not study.masked:
-        msg = 'noise = "shared" needs masked sums, of three sites and more; or "site"'
-        raise ValueError(msg)
-    if kept.colluders and kept.noise == "site":
-        msg = 'colluders change nothing with noise = "site": leave them out'
-        raise ValueError(msg)
-    if kept.colluders >= few:
-        msg = "a quorum in which all collude keeps nothing: fewer colluders"
-        raise ValueError(msg)
-    most = terms.colluders(study.needed, len(study.study.sites))
-    if kept.colluders > most:
-        msg = f"masks hold against {most} colluders of so many sites, not more"
-        raise ValueError(msg)
+    if study.privacy != "none":
+        kept = study.privacy
+        invited = len(study.study.sites)
+        terms.honest(study.rounds, invited, kept.noise, kept.colluders)
 
 
 def _prediction(study: Study) -> None:

@@ -34,14 +34,6 @@ def threshold(sites: int) -> int:
     return max(FEWEST, 2 * sites // 3 + 1)
 
 
-def colluders(fewest: int, most: int) -> int:
-    """Return with how many sites an aggregator may collude and learn no more.
-
-    c < 2t - n, for every number n of sites from *fewest* to *most*.
-    """
-    return min(2 * threshold(n) - n - 1 for n in range(fewest, most + 1))
-
-
 def check(rounds: Rounds, invited: int) -> None:
     """Raise ValueError for masks that so many *invited* sites cannot make."""
     if not masked(rounds, invited):
@@ -67,6 +59,26 @@ def masked(rounds: Rounds, invited: int) -> bool:
 def needed(rounds: Rounds, invited: int) -> int:
     """Return with how many sites a study may run."""
     return max(rounds.quorum, FEWEST) if masked(rounds, invited) else rounds.quorum
+
+
+def honest(rounds: Rounds, invited: int, noise: str, colluders: int) -> None:
+    """Raise ValueError for *noise* that so many *colluders* would undo.
+
+    Masks hold against an aggregator with c < 2t - n sites, however many n take part.
+    """
+    if noise == "site":
+        if colluders:
+            raise ValueError('colluders change nothing with noise = "site": none')
+        return
+    if not masked(rounds, invited):
+        told = "needs masked sums, of three sites and more"
+        raise ValueError(f'noise = "shared" {told}; or noise = "site"')
+    fewest = needed(rounds, invited)
+    if colluders >= fewest - rounds.dropouts:
+        raise ValueError("a quorum in which all collude keeps nothing: fewer colluders")
+    most = min(2 * threshold(n) - n - 1 for n in range(fewest, invited + 1))
+    if colluders > most:
+        raise ValueError(f"masks hold against {most} colluders of so many sites")
 
 
 def _wrong(key: str, told: str) -> ValueError:

@@ -21,11 +21,11 @@ NAMES = ["east", "north", "south", "west"]
 
 
 def study_of(kind: str, privacy: object = "none") -> Study:
-    model = {"kind": kind} if kind == "random_forest" else {"kind": kind, "ridge": 1.0}
+    model = {"random_forest": {"trees": 5, "depth": 3}}.get(kind, {"ridge": 1.0})
     return clinics.study(
         study={**clinics.ABOUT, "sites": NAMES},
         outcome=clinics.OUTCOMES[MODELS[kind].outcomes[0]],
-        model=model,
+        model={"kind": kind, **model},
         privacy=privacy,
         rounds={"quorum": 4},
     )

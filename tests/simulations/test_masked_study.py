@@ -101,7 +101,8 @@ BINARY = [kind for kind, entry in sorted(MODELS.items()) if "binary" in entry.ou
 
 @pytest.mark.parametrize("kind", BINARY)
 def test_every_model_is_the_same_as_without_masks(tmp_path: Path, kind: str) -> None:
-    model = {"kind": kind, "ridge": 1.0} if kind != "random_forest" else {"kind": kind}
+    model = {"random_forest": {"trees": 5, "depth": 3}}.get(kind, {"ridge": 1.0})
+    model = {"kind": kind, **model}
     study = study_of(model=model)
     paths = hospitals(tmp_path, study, list(NAMES))
     found = engine.run(study, paths)
