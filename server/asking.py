@@ -122,7 +122,7 @@ def replies(
     line.tell(question.words, tuple(asking.waiting), {})
     while asking.waiting:
         _drop_the_gone(asking, line)
-        off = asking.missing() - set(line.nodes.values())
+        off = asking.missing() - asking.lost - set(line.nodes.values())
         news = bool(off) and roster.knock(open_, line, off)
         _ask(asking, line)
         news |= _hear(asking, line)
@@ -159,7 +159,7 @@ def _drop_the_gone(asking: Asking, line: Line) -> None:
 
 def _ask(asking: Asking, line: Line) -> None:
     """Ask those on the line who were not asked yet, or so long ago that it is lost."""
-    now, missing = line.clock(), asking.missing()
+    now, missing = line.clock(), asking.missing() - asking.lost
     due = {
         node: name
         for node, name in line.nodes.items()
@@ -207,9 +207,10 @@ def _no(asking: Asking, line: Line, who: tuple[int, str], reply: Message) -> Non
     """
     node, name = who
     if reply.error.code == legs.UNSEATED:
-        if not asking.question.unseated:
-            raise UnseatedError(f"{name} has no place in this attempt at the round")
         asking.lost.add(name)
+        few = len(asking.lost) <= asking.question.spare
+        if not (asking.question.unseated and few):
+            raise UnseatedError(f"{name} has no place in this attempt at the round")
         return
     line.nodes.pop(node, None)
     asking.due.pop(name, None)
@@ -218,7 +219,9 @@ def _no(asking: Asking, line: Line, who: tuple[int, str], reply: Message) -> Non
     if reply.error.code == wire.REFUSED:
         said = asking.refused.setdefault(name, [])
         said.append(lines.refusal(reply))
-        if len(said) >= TRIES and not asking.question.spare:
+        if len(said) >= TRIES:
+            asking.lost.add(name)
+        if len(asking.lost) > asking.question.spare:
             raise _incomplete(asking, line)
 
 
