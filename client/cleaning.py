@@ -46,9 +46,11 @@ def clean(site: Site, study: Study, raw: pd.DataFrame) -> Table:
     Raises DataError, without a value in it, for whatever the mapping does not explain.
     """
     work = _columns(site, study, raw)
-    for step in (_identified, _distinct, _cohort, _complete):
+    for step in (_identified, _distinct):
         work = step(study, work)
-    return _table(site, study, work)
+    inside = _cohort(study, work)
+    left = set(work.keys["person"]) - set(inside.keys["person"])
+    return _table(site, study, _complete(study, inside), len(left))
 
 
 def _columns(site: Site, study: Study, raw: pd.DataFrame) -> Work:
@@ -144,7 +146,7 @@ def _complete(study: Study, work: Work) -> Work:
     return work
 
 
-def _table(site: Site, study: Study, work: Work) -> Table:
+def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     """Split by person and hand over plain arrays."""
     train = _split(site, study, work).to_numpy()
     person = work.keys["person"]
@@ -160,7 +162,15 @@ def _table(site: Site, study: Study, work: Work) -> Table:
         key=_keyed(person),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
+        site=_place(study, site.name),
+        outside=outside,
     )
+
+
+def _place(study: Study, name: str) -> int:
+    """Return the place of the site called *name* among the study's, or -1."""
+    sites = study.study.sites
+    return sites.index(name) if name in sites else -1
 
 
 def _keyed(person: pd.Series) -> Keys:

@@ -9,7 +9,7 @@ from datetime import date
 
 from client import cleaning, site
 from client.chain import Entry
-from client.memory import Memory
+from client.memory import NOT_OPEN, Memory
 from client.seats import Seats
 from client.site import Site
 from client.sources import csv
@@ -74,8 +74,9 @@ class Shelf:
         except KeyError:
             raise Refusal(
                 "a round was asked of a study that is not open here",
+                told=NOT_OPEN,
                 likely="this site restarted, or never admitted the study",
-                then="consilium client check",
+                fix="none is needed: the aggregator opens the study again and goes on",
             ) from None
 
     def drop(self, path: str, digest: str) -> None:

@@ -26,7 +26,9 @@ class Table:
     A category is the index of its level and a gap is NaN. Records of one person have
     one code in ``person``, which says nothing else, and one number in ``key``, which
     stays the same whoever else is here. ``people`` counts the people who
-    train and who test: a person's records are never on both sides.
+    train and who test: a person's records are never on both sides. ``site`` is the
+    place of this site among the study's, -1 where that is not told. ``outside`` counts
+    those whom only the cohort leaves out.
     """
 
     values: Array
@@ -36,6 +38,8 @@ class Table:
     key: Keys
     people: dict[Split, int]
     report: tuple[Count, ...]
+    site: int = -1
+    outside: int = 0
 
     def __repr__(self) -> str:
         """Return counts only: a table may end up in a log line."""
@@ -46,7 +50,8 @@ class Table:
         """Return the clean values and outcomes of the people who train, or who test."""
         chosen = self._side(split)
         values = self.values[chosen]
-        return Rows(values, self.outcome[chosen], self.key[chosen], values)
+        site = np.full(len(values), self.site)
+        return Rows(values, self.outcome[chosen], self.key[chosen], values, site)
 
     def persons(self, split: Split) -> NDArray[np.int64]:
         """Return the code of the person behind each of these records."""

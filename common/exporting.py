@@ -12,11 +12,13 @@ from common import manifest
 from common.encoding import columns
 from common.errors import StudyError
 from common.model_file import Learned
+from common.tasks import intercepts
 
 SKLEARN = {
     "logistic": "sklearn.linear_model.LogisticRegression",
     "poisson": "sklearn.linear_model.PoissonRegressor",
     "linear": "sklearn.linear_model.Ridge",
+    "svm": "sklearn.svm.LinearSVC",
 }
 
 
@@ -31,7 +33,7 @@ def sklearn_json(learned: Learned) -> bytes:
     if kind not in SKLEARN:
         able = ", ".join(SKLEARN)
         raise StudyError(f"{kind} has no like in scikit-learn; {able} have")
-    weights = arrays["weights"]
+    weights = intercepts.elsewhere(study, arrays["weights"])
     made = [
         {
             "name": column.name,
@@ -46,7 +48,7 @@ def sklearn_json(learned: Learned) -> bytes:
     ]
     attributes: dict[str, object] = {"coef_": weights[:-1].tolist()}
     attributes["intercept_"] = float(weights[-1])
-    if kind == "logistic":
+    if kind in {"logistic", "svm"}:
         attributes |= {"coef_": [weights[:-1].tolist()], "classes_": [0, 1]}
         attributes["intercept_"] = [float(weights[-1])]
     facts = {"class": SKLEARN[kind], "digest": study.digest(), "columns": made}

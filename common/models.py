@@ -2,6 +2,7 @@
 
 The kind decides which other keys there are, so a study cannot set what its model does
 not read. A new model is a document here, a line in ``common.registry`` and its formula.
+A key that is added later is None by default: then the digests of older studies stay.
 """
 
 from typing import Annotated, Literal
@@ -14,10 +15,35 @@ Ridge = Annotated[Finite, Field(ge=0.0)]
 """Lambda in loss + lambda/2 * |w|^2 over standardised coefficients, no intercept."""
 
 
+L1Share = Annotated[Finite, Field(ge=0.0, le=1.0)]
+"""The share of lambda on |w| in place of w^2/2: an elastic net; 1 is the lasso."""
+
+
 class Logistic(Document):
     """Logistic regression of a binary outcome; lambda = 1/C of scikit-learn."""
 
     kind: Literal["logistic"]
+    ridge: Ridge
+    l1_share: L1Share | None = None
+    site_intercepts: bool | None = None
+
+
+class Linear(Document):
+    """Linear regression of a number: ordinary least squares, or ridge.
+
+    Lambda is ``alpha`` of scikit-learn's Ridge over standardised columns.
+    """
+
+    kind: Literal["linear"]
+    ridge: Ridge
+    l1_share: L1Share | None = None
+    site_intercepts: bool | None = None
+
+
+class Multinomial(Document):
+    """Logistic regression of an outcome with several levels; lambda = 1/C."""
+
+    kind: Literal["multinomial"]
     ridge: Ridge
 
 
@@ -26,6 +52,26 @@ class Poisson(Document):
 
     kind: Literal["poisson"]
     ridge: Ridge
+
+
+class Svm(Document):
+    """A linear support vector machine of a binary outcome, with squared hinge."""
+
+    kind: Literal["svm"]
+    ridge: Ridge
+
+
+class RbfSvm(Document):
+    """The same over random Fourier features of a public seed: about an RBF kernel.
+
+    The kernel is exp(-gamma |x - z|^2) over standardised columns; 1/columns by default.
+    """
+
+    kind: Literal["rbf_svm"]
+    ridge: Ridge
+    features: int = Field(default=200, ge=1, le=2000)
+    gamma: Annotated[Finite, Field(gt=0.0)] | None = None
+    seed: int = Field(default=0, ge=0, le=2**31)
 
 
 class RandomForest(Document):
@@ -46,5 +92,8 @@ class RandomForest(Document):
     seed: int = Field(default=0, ge=0, le=2**31)
 
 
-ModelChoice = Annotated[Logistic | Poisson | RandomForest, Field(discriminator="kind")]
+ModelChoice = Annotated[
+    Linear | Logistic | Multinomial | Poisson | RandomForest | RbfSvm | Svm,
+    Field(discriminator="kind"),
+]
 """Which model is fitted."""

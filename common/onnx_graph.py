@@ -16,6 +16,7 @@ from common.errors import StudyError
 from common.model_file import Learned
 from common.release import Array
 from common.study import Study
+from common.tasks import intercepts
 
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 IR = 9
@@ -92,10 +93,8 @@ def _linear(
 ) -> list[NodeProto]:
     """Return the nodes of a linear predictor and of its inverse link."""
     kind = study.model.kind if study.model else ""
-    constants |= {
-        "weights": arrays["weights"][:-1],
-        "intercept": arrays["weights"][-1:],
-    }
+    weights = intercepts.elsewhere(study, arrays["weights"])
+    constants |= {"weights": weights[:-1], "intercept": weights[-1:]}
     return [
         helper.make_node("MatMul", ["design", "weights"], ["product"]),
         helper.make_node("Add", ["product", "intercept"], ["eta"]),
@@ -154,7 +153,12 @@ def _trees(study: Study, arrays: Mapping[str, Array]) -> dict[str, Any]:
     }
 
 
-LINKS = {"logistic": "Sigmoid", "poisson": "Exp", "linear": "Identity"}
+LINKS = {
+    "logistic": "Sigmoid",
+    "svm": "Sigmoid",
+    "poisson": "Exp",
+    "linear": "Identity",
+}
 Head = Callable[[Study, Mapping[str, Array], Constants], list[NodeProto]]
 HEADS: dict[str, Head] = {**dict.fromkeys(LINKS, _linear), "random_forest": _forest}
 """The last nodes of each kind of model."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal
 
-Kind = Literal["binary", "number"]
+Kind = Literal["binary", "category", "number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +36,31 @@ class Asked:
 
 
 MODELS = {
+    "linear": Entry("common.tasks.least_squares", "LINEAR", ("number",)),
     "logistic": Entry(
         "common.tasks.linear_models",
         "LOGISTIC",
         ("binary",),
         private=("common.tasks.noisy_descent", "PRIVATE_LOGISTIC"),
     ),
+    "multinomial": Entry("common.tasks.multinomial", "MULTINOMIAL", ("category",)),
     "poisson": Entry("common.tasks.linear_models", "POISSON", ("number",), 0.0),
     "random_forest": Entry(
         "common.tasks.random_forest", "RANDOM_FOREST", ("binary", "number")
     ),
+    "rbf_svm": Entry("common.tasks.svm", "RBF_SVM", ("binary",)),
+    "svm": Entry("common.tasks.svm", "SVM", ("binary",)),
 }
 
 ANALYSES = {
+    "quantiles": Asked("common.tasks.quantiles", "QUANTILES"),
     "chi_square": Asked("common.tasks.chi_square", "CHI_SQUARE"),
+    "correlation": Asked("common.tasks.correlation", "CORRELATION"),
+    "compare": Asked("common.tasks.compare", "COMPARE"),
+    "association": Asked("common.tasks.association", "ASSOCIATION"),
+    "pca": Asked("common.tasks.pca", "PCA"),
+    "clusters": Asked("common.tasks.clusters", "CLUSTERS"),
+    "treatment_effect": Asked("common.tasks.treatment_effect", "TREATMENT_EFFECT"),
 }
 
 

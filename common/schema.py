@@ -5,6 +5,7 @@ bound, histogram bins and encoder width. The declared levels do the same for a c
 The server therefore never asks a site which values it has.
 """
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -28,6 +29,8 @@ Conversion = Factor | tuple[Factor, Finite]
 
 WIDEST, HIGHEST = 1e6, 1e100
 """A range this narrow for its place, or this wide, leaves no digits for a sum."""
+FINEST = 1e6
+"""A range parted more finely than this is no declaration of how exact a value is."""
 
 
 class Document(BaseModel):
@@ -42,7 +45,8 @@ class Number(Document):
     ``units`` says how other units become the declared one: a factor, or a pair
     (factor, offset) for scales with another zero: ``{degF = [0.5556, -17.778]}``.
     ``typical`` is a mean and a deviation that were published: a study that promises
-    privacy standardises by them and spends nothing on learning its own.
+    privacy standardises by them and spends nothing on learning its own. ``resolution``
+    is how finely quantiles are told, and ``cuts`` part it for analyses of categories.
     """
 
     kind: Literal["number"]
@@ -53,6 +57,8 @@ class Number(Document):
     missing: Literal["median", "mean", "exclude"] = "median"
     indicator: bool = False
     typical: tuple[Finite, Factor] | None = None
+    resolution: Factor | None = None
+    cuts: tuple[Finite, ...] | None = Field(default=None, min_length=1, max_length=99)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -77,6 +83,33 @@ class Number(Document):
             msg = f"typical of {self.name} is a mean and a deviation within its range"
             raise ValueError(msg)
         return self
+
+    @model_validator(mode="after")
+    def _parted(self) -> Self:
+        low, high = self.range
+        if self.resolution and not 1 <= (high - low) / self.resolution <= FINEST:
+            msg = (
+                f"the resolution of {self.name} is its range, or finer, not {FINEST:g}"
+            )
+            raise ValueError(f"{msg} times finer")
+        edges = (low, *(self.cuts or ()), high)
+        if any(one >= other for one, other in pairwise(edges)):
+            msg = f"the cuts of {self.name} ascend, inside of its range"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def step(self) -> float:
+        """How finely quantiles of it are told: a thousandth of its range, or so."""
+        low, high = self.range
+        return self.resolution or (high - low) / 1000
+
+    @property
+    def coded(self) -> tuple[str, ...]:
+        """What its cuts part it into, in order; nothing without cuts."""
+        cuts = self.cuts or ()
+        inner = [f"{one:g} to {other:g}" for one, other in pairwise(cuts)]
+        return (f"< {cuts[0]:g}", *inner, f"≥ {cuts[-1]:g}") if cuts else ()
 
     def conversion(self, unit: str) -> tuple[float, float]:
         """Return (factor, offset) from *unit* to the declared unit.
@@ -133,4 +166,4 @@ class Binary(Document):
 
 
 Variable = Annotated[Number | Category, Field(discriminator="kind")]
-Outcome = Annotated[Number | Binary, Field(discriminator="kind")]
+Outcome = Annotated[Number | Binary | Category, Field(discriminator="kind")]

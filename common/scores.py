@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from common import intervals
 from common.release import Array
@@ -15,6 +16,20 @@ from common.task import Findings
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.5)
 """Chances of the outcome at which somebody may act: for the net benefit."""
+
+LOG_ODDS = 8.0
+"""Scores beyond these log-odds (0.9997 and above) share a bin."""
+
+
+def edges(bins: int) -> Array:
+    """Return the inner edges of bins of equal log-odds: there a model tells apart.
+
+    The outermost bins are open and 0.5 opens the upper half. Equal bins of probability
+    would put most records of an easy or a rare outcome into the first and the last.
+    """
+    inner: Array = expit(np.linspace(-LOG_ODDS, LOG_ODDS, bins - 1))
+    inner[bins // 2 - 1] = 0.5
+    return inner
 
 
 @dataclass(frozen=True, slots=True)

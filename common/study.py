@@ -12,8 +12,9 @@ from typing import Annotated, Literal, Self
 import rfc8785
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from common import terms, toml_file
+from common import asked, terms, toml_file
 from common.analyses import Analysis
+from common.disclosure import Disclosure
 from common.models import ModelChoice
 from common.registry import ANALYSES, MODELS
 from common.schema import (
@@ -82,12 +83,6 @@ class Quality(Document):
 
     out_of_range: Share = 0.05
     unreadable: Share = 0.0
-
-
-class Disclosure(Document):
-    """How few people a sum may stand for; a site may ask for more, never for fewer."""
-
-    min_people: int = Field(default=10, ge=1, le=10**9)
 
 
 class Privacy(Document):
@@ -256,21 +251,10 @@ def _prediction(study: Study) -> None:
 
 
 def _asked(study: Study) -> None:
-    """Refuse an analysis of a variable that is not declared, or is of another kind."""
-    kinds = {each.name: each.kind for each in study.everything}
-    inputs = {each.name: each.kind for each in study.variables}
-    for name in study.evaluation.subgroups if study.evaluation else ():
-        if inputs.get(name) != "category":
-            refused = ValueError(f"subgroups are declared categories: {name} is none")
-            refused.add_note("evaluation.subgroups")
-            raise refused
-    for first, second in study.analysis.chi_square or ():
-        for name in (first, second):
-            if kinds.get(name, "number") == "number":
-                what = "a number" if name in kinds else "not declared"
-                refused = ValueError(f"chi_square takes categories: {name} is {what}")
-                refused.add_note("analysis.chi_square")
-                raise refused
+    """Refuse what is asked of a variable that is not declared, or of another kind."""
+    groups = study.evaluation.subgroups if study.evaluation else ()
+    asked.subgroups(groups, study.variables)
+    asked.check(study.analysis, study.everything)
 
 
 def _keeps(study: Study) -> None:
@@ -281,6 +265,9 @@ def _keeps(study: Study) -> None:
     if model and MODELS[model.kind].private is None:
         able = [kind for kind, entry in MODELS.items() if entry.private]
         raise _unable("model.kind", model.kind, able)
+    for key in ("l1_share", "site_intercepts"):
+        if getattr(model, key, None):
+            raise _unable(f"model.{key}", key, [])
     for name in study.analysis.named():
         if ANALYSES[name].private is None:
             able = [each for each, entry in ANALYSES.items() if entry.private]

@@ -1,13 +1,18 @@
 """``consilium study``: start a study file, check it, and print its schema."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from common import terminal
 from common.errors import UsageError
 from common.terminal import Terminal
+
+if TYPE_CHECKING:
+    from common.statement import Language
 
 TEMPLATE = """\
 # A study: the one file that the consortium agrees on. `consilium study check` reads it.
@@ -149,3 +154,23 @@ def export(terminal: Terminal, path: Path, form: str, out: Path) -> None:
     written = exporting.write(learned, form, out)
     facts = {"ok": True, "digest": learned.study.digest(), "written": str(written)}
     terminal.result(facts, f"wrote {written}")
+
+
+@study.command()
+@click.argument("path", metavar="STUDY.toml", type=click.Path(path_type=Path))
+@click.option(
+    "--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True
+)
+@terminal.options
+def privacy(terminal: Terminal, path: Path, lang: "Language") -> None:
+    """State what STUDY.toml promises each person, as NIST SP 800-226 asks."""
+    from common import statement, study  # noqa: PLC0415
+
+    stated = study.read(path)
+    facts = {
+        "ok": True,
+        "study": stated.study.name,
+        "digest": stated.digest(),
+        "statement": [asdict(each) for each in statement.answers(stated, lang)],
+    }
+    terminal.result(facts, statement.text(stated, lang))

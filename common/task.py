@@ -79,6 +79,7 @@ Found = Mapping[str, State]
 
 
 Keys = NDArray[np.uint64]
+Sites = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -88,13 +89,15 @@ class Rows:
     For an encoded task x is the standardised design matrix without gaps. Otherwise it
     is ``values``: the clean ones, a category as the index of its level, a gap as NaN.
     ``key`` [records] is one number for each person and says nothing else: for a draw
-    that must fall the same whenever it is made.
+    that must fall the same whenever it is made. ``site`` [records] is the place of the
+    record's site among the study's, -1 for a site that is not among them.
     """
 
     x: Array
     y: Array
     key: Keys = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
     values: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    site: Sites = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __repr__(self) -> str:
         """Return a count only: rows may end up in a log line."""
@@ -181,11 +184,12 @@ class Model:
 
     ``carries`` are the arrays of the learned state that a prediction needs.
     ``predict(study, arrays, rows)`` returns the expected outcome of each of *rows*, in
-    the form that the task saw them: a probability for a binary outcome. ``before`` are
-    the tasks that must come first. ``explain`` returns what each column of the design
-    adds for each row [records, columns + 1], the last being what everybody has: their
-    sum is the prediction on the model's own ``scale``. ``interval`` returns the ends of
-    a 95 % interval of the expected outcome [records, 2], where the model knows them.
+    the form that the task saw them: a probability for a binary outcome, one for each
+    level of a category. ``before`` are the tasks that must come first. ``explain``
+    returns what each column of the design adds for each row [records, columns + 1], the
+    last being what everybody has: their sum is the prediction on the model's own
+    ``scale``. ``interval`` returns the ends of a 95 % interval of the expected outcome
+    [records, 2], where the model knows them.
     """
 
     fit: Task
@@ -220,11 +224,18 @@ def analyses_of(study: Study) -> tuple[Task, ...]:
     Raises StudyError when it makes a promise that one of them cannot keep.
     """
     private = study.privacy != "none"
-    return tuple(_analysis(name, private=private) for name in study.analysis.named())
+    return tuple(
+        task
+        for name in study.analysis.named()
+        for task in _analysis(name, private=private)
+    )
 
 
-def _analysis(name: str, *, private: bool) -> Task:
+def _analysis(name: str, *, private: bool) -> tuple[Task, ...]:
+    """Return the task of an analysis, or its tasks one after the other."""
     found = load_analysis(name, private=private)
-    if not isinstance(found, Task):
+    steps = found if isinstance(found, tuple) else (found,)
+    tasks = tuple(step for step in steps if isinstance(step, Task))
+    if not tasks:
         raise StudyError(f"{name} has no private form yet")
-    return found
+    return tasks

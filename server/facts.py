@@ -104,6 +104,8 @@ class Coefficient(Part):
     coefficient: float
     standard_error: float | None = None
     interval: Interval | None = None
+    statistic: float | None = None
+    p: float | None = None
     per_unit: float | None = None
     pooled: float | None = None
 

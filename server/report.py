@@ -27,10 +27,11 @@ MEASURES = {"auc": "an AUC", "accuracy": "an accuracy", "r_squared": "an R²"}
 """How good a model is, the best measure first; in each of them more is better."""
 
 AXES = {"auc": "AUC", "accuracy": "accuracy", "r_squared": "R²"}
-SCALES = {"logistic": "log odds", "poisson": "log rate"}
+SCALES = {"logistic": "log odds", "poisson": "log rate", "linear": "outcome"}
 """What a coefficient changes, by model."""
 
-INTERCEPT = "(intercept)"
+INTERCEPT = "(intercept"
+"""How the name of an intercept begins, also where each site has its own."""
 MOST_DRAWN = 40
 """So many coefficients are drawn, the largest first; the table holds them all."""
 
@@ -184,7 +185,8 @@ def _marks(of: Site | Report, measure: str) -> tuple[Mark, ...]:
 
 def _coefficients(report: Report) -> Markup | None:
     """Return the plot of the largest coefficients, or None without a model."""
-    drawn = [each for each in report.coefficients if each.name != INTERCEPT]
+    every = report.coefficients
+    drawn = [each for each in every if not each.name.startswith(INTERCEPT)]
     drawn = sorted(drawn, key=lambda each: -abs(each.coefficient))[:MOST_DRAWN]
     if not drawn:
         return None

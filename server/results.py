@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
 
-from common import __version__, costs, manifest, model_file, plan
+from common import __version__, costs, manifest, model_file, plan, statement
 from common.model_file import Learned
 from common.study import Study
 from common.task import model_of
@@ -73,7 +73,8 @@ def known(study: Study, outcome: Outcome) -> dict[str, object]:
             asdict(sheet)
             for task in tasks
             for sheet in task.show(study, outcome.states[task.name])
-        ],
+        ]
+        + [asdict(statement.sheet(study))],
         **(_model(study, outcome) if study.model else {}),
     }
 

@@ -130,11 +130,16 @@ def _variable(line: Mapping[str, JsonValue]) -> str:
     start = f"  {line['name']:<24}{line['count']:>9,}{line['missing']:>9,}"
     levels, mean, spread = (line.get(name) for name in ("levels", "mean", "std"))
     if isinstance(levels, dict):
-        return f"{start}  " + ", ".join(f"{k} {figure(n)}" for k, n in levels.items())
+        return f"{start}  " + ", ".join(f"{k} {_told(n)}" for k, n in levels.items())
     if not isinstance(mean, float) or not isinstance(spread, float):
         return start
     unit = "" if line["unit"] == "1" else f" {line['unit']}"
     return f"{start}  {figure(mean, spread)} ({figure(spread, spread)}){unit}"
+
+
+def _told(count: JsonValue) -> str:
+    """Return a count, or that it is withheld."""
+    return "withheld" if count is None else figure(count)
 
 
 def _cleaning(made: Report) -> list[str]:

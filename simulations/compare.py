@@ -9,8 +9,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.linear_model import LogisticRegression, PoissonRegressor
+from sklearn.kernel_approximation import RBFSampler
+from sklearn.linear_model import (
+    LogisticRegression,
+    PoissonRegressor,
+    Ridge,
+)
 from sklearn.metrics import roc_auc_score
+from sklearn.svm import LinearSVC
 
 from client.table import Table
 from common import intervals
@@ -19,6 +25,7 @@ from common.errors import StudyError
 from common.release import Array
 from common.study import Study
 from common.task import Rows, State, model_of
+from common.tasks import svm
 from common.tasks.describe import DESCRIBE
 from common.tasks.evaluate import EVALUATE, counted
 from common.tasks.forest_bins import asked
@@ -126,6 +133,25 @@ def _logistic(study: Study, rows: Rows) -> Array:
     return weights
 
 
+def _multinomial(study: Study, rows: Rows) -> Array:
+    """Fit every level's weights, intercept last, one level after the other."""
+    ridge = ridge_of(study)
+    model = LogisticRegression(
+        C=1.0 / ridge if ridge else np.inf,
+        solver="newton-cholesky",
+        tol=1e-12,
+        max_iter=1000,
+    ).fit(rows.x, rows.y)
+    weights: Array = np.column_stack([model.coef_, model.intercept_]).ravel()
+    return weights
+
+
+def _linear(study: Study, rows: Rows) -> Array:
+    model = Ridge(alpha=ridge_of(study), solver="svd").fit(rows.x, rows.y)
+    weights: Array = np.r_[model.coef_, model.intercept_]
+    return weights
+
+
 def _poisson(study: Study, rows: Rows) -> Array:
     model = PoissonRegressor(
         alpha=ridge_of(study) / len(rows.y),
@@ -155,10 +181,35 @@ def _forest(study: Study, rows: Rows) -> Callable[[Array], Array]:
 Reference = Callable[[Study, Rows], Array | Callable[[Array], Array]]
 """Fits encoded rows; returns weights, or what predicts from another design matrix."""
 
+
+def _svm(study: Study, rows: Rows) -> Array:
+    return _machine(study, rows.x, rows.y)
+
+
+def _rbf_svm(study: Study, rows: Rows) -> Array:
+    """Fit over features of scikit-learn's own drawing."""
+    asked = svm.settings(study)
+    sampler = RBFSampler(
+        gamma=svm.gamma(study), n_components=asked.features, random_state=asked.seed
+    )
+    return _machine(study, sampler.fit_transform(rows.x), rows.y)
+
+
+def _machine(study: Study, x: Array, y: Array) -> Array:
+    model = LinearSVC(C=1.0 / ridge_of(study), dual=False, tol=1e-12, max_iter=100_000)
+    model.fit(x, y)
+    weights: Array = np.r_[model.coef_[0], model.intercept_]
+    return weights
+
+
 REFERENCES: dict[str, Reference] = {
+    "linear": _linear,
     "logistic": _logistic,
+    "multinomial": _multinomial,
     "poisson": _poisson,
     "random_forest": _forest,
+    "rbf_svm": _rbf_svm,
+    "svm": _svm,
 }
 """The same model elsewhere, by kind: what a new model is held to."""
 

@@ -38,7 +38,7 @@ def run(
     designs = [Design(table) for table in tables]
     states: dict[str, State] = {}
     for task in plan.tasks(study):
-        state = task.start(study, states)
+        state = plan.begin(study, task, states)
         for _ in range(study.rounds.maximum):
             answers = [training.run(task, study, state, each) for each in designs]
             if noise:

@@ -158,9 +158,11 @@ def _compared(
         "pooled": results.totals(compare.totals(study, pooled, tables))
     }
     gap = compare.gap(compare.fitted(study, done.outcome.states), pooled)
-    if gap is None or pooled.weights is None:
+    if gap is None or pooled.weights is None or "coefficients" not in known:
         return facts
     rows = cast("list[dict[str, Any]]", known["coefficients"])
+    if len(rows) != len(pooled.weights):
+        return facts | {"max_abs_coefficient_difference": gap}
     return facts | {
         "coefficients": [
             {**row, "pooled": float(weight)}

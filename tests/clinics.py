@@ -1,6 +1,7 @@
 """Small studies and hospitals that tests are made of: in memory, or as files."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,22 @@ BINARY = {
 }
 COUNT = {"kind": "number", "name": "visits", "unit": "1", "range": [0, 50]}
 MODELS: dict[str, dict[str, Any]] = {
+    "linear": {"ridge": 1.0},
     "logistic": {"ridge": 1.0},
     "poisson": {"ridge": 1.0},
+    "multinomial": {"ridge": 1.0},
+    "rbf_svm": {"ridge": 1.0, "features": 20},
+    "svm": {"ridge": 1.0},
     "random_forest": {"trees": 5, "depth": 3, "min_leaf": 5},
 }
 """What a small study says of each kind of model, beside its kind."""
 
-OUTCOMES: dict[str, Mapping[str, Any]] = {"binary": BINARY, "number": COUNT}
+STAGE = {"kind": "category", "name": "stage", "levels": ["none", "early", "late"]}
+OUTCOMES: dict[str, Mapping[str, Any]] = {
+    "binary": BINARY,
+    "category": STAGE,
+    "number": COUNT,
+}
 
 
 def study(**changes: Any) -> Study:
@@ -68,7 +78,7 @@ def study(**changes: Any) -> Study:
         "model": {"kind": "logistic", "ridge": 1.0},
         "rounds": {"quorum": 1, "deadline_seconds": 2},
         "evaluation": {"test": 0.3, "bins": 200},
-        "disclosure": {"min_people": 1},
+        "disclosure": {"min_people": 1, "min_sites": 1},
     }
     return Study.model_validate(document | changes)
 
@@ -94,13 +104,19 @@ def table(people: int = 120, seed: int = 0, outcome: str = "binary") -> Table:
     x = values(people, seed)
     known = np.nan_to_num((x - [55, 240, 1, 0.5]) / [20, 50, 1, 0.5])
     signal = known @ [0.8, 0.5, -0.4, 0.3]
-    y = (
-        (draw.random(people) < 1 / (1 + np.exp(-signal))).astype(float)
-        if outcome == "binary"
-        else draw.poisson(np.exp(0.4 * signal + 0.5)).clip(0, 50).astype(float)
-    )
+    y = _outcome(outcome, signal, draw)
     train = draw.random(people) < 0.7
     return rows(x, y, train)
+
+
+def _outcome(kind: str, signal: Array, draw: np.random.Generator) -> Array:
+    """Return outcomes of a kind that depend on *signal* [people]."""
+    if kind == "binary":
+        return (draw.random(len(signal)) < 1 / (1 + np.exp(-signal))).astype(float)
+    if kind == "category":
+        cuts = signal + draw.logistic(size=len(signal))
+        return np.searchsorted([-0.7, 0.7], cuts).astype(float)
+    return draw.poisson(np.exp(0.4 * signal + 0.5)).clip(0, 50).astype(float)
 
 
 def rows(x: Array, y: Array, train: Array, key: Keys | None = None) -> Table:
@@ -121,6 +137,12 @@ def split(whole: Table, places: Array) -> list[Table]:
         rows(whole.values[c], whole.outcome[c], whole.train[c], whole.key[c])
         for c in chosen
     ]
+
+
+def dealt(whole: Table, places: Array) -> list[Table]:
+    """Return :func:`split` as the tables of the study's sites, in their order."""
+    tables = split(whole, places)
+    return [replace(table, site=place) for place, table in enumerate(tables)]
 
 
 HEADER = "patient,visit,age,chol,pain,sex,ill"

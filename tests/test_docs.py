@@ -8,14 +8,22 @@ import pytest
 
 from client.site import Column, Mapping, Source
 from common import study as studies
-from common.analyses import Analysis
+from common.analyses import Analysis, Clusters, TreatmentEffect
 from common.cli import build
-from common.models import Logistic, Poisson, RandomForest
+from common.disclosure import Disclosure
+from common.models import (
+    Linear,
+    Logistic,
+    Multinomial,
+    Poisson,
+    RandomForest,
+    RbfSvm,
+    Svm,
+)
 from common.registry import ANALYSES, MODELS
 from common.schema import Binary, Category, Number
 from common.study import (
     About,
-    Disclosure,
     Evaluation,
     Privacy,
     Quality,
@@ -76,20 +84,26 @@ MODELS_OF_FILES = [
     Analysis,
     Binary,
     Category,
+    Clusters,
     Column,
     Disclosure,
     Evaluation,
+    Linear,
     Mapping,
     Logistic,
+    Multinomial,
     Poisson,
     Number,
     Privacy,
     Quality,
     RandomForest,
+    RbfSvm,
     Rounds,
     Rule,
     Source,
     Study,
+    TreatmentEffect,
+    Svm,
 ]
 
 

@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
 from common import exporting, model_file
@@ -22,7 +23,7 @@ from simulations import compare, plain
 from tests import clinics
 from tests.test_tasks import study_of, table_of
 
-KINDS = ["logistic", "poisson", "random_forest"]
+KINDS = ["linear", "logistic", "poisson", "random_forest", "svm"]
 ABOUT = {
     "created": "2026-11-23T00:00:00+00:00",
     "sites": ["north", "south"],
@@ -85,7 +86,7 @@ def test_what_the_columns_add_is_the_prediction(kind: str) -> None:
     assert made.model.explain
     parts = made.model.explain(made.study, made.arrays, encoded)
     whole = parts.sum(axis=1)
-    link = {"logistic": lambda p: np.log(p / (1 - p)), "poisson": np.log}
+    link = {"logistic": logit, "svm": logit, "poisson": np.log}
     wanted = link.get(kind, lambda p: p)(expected)
     np.testing.assert_allclose(whole, wanted, rtol=1e-9, atol=1e-9)
 

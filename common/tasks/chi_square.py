@@ -2,40 +2,72 @@
 
 Every site counts by the same declared levels, so the sum is the table of pooled records
 and the test is the pooled test. Levels that nobody has are dropped from a table first.
+Many pairs are many tests: each p-value also stands corrected for their number.
 """
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
 
+from common import suppression
+from common.multiplicity import benjamini_hochberg, holm
 from common.release import Array, Field, Release, Summands
-from common.schema import Number
-from common.sheet import Sheet
+from common.sheet import Cell, Sheet, probability
 from common.study import Study
 from common.task import Findings, Rows, State, Task
+from common.tasks import named
+from common.tasks.named import Pair
+
+RARE = 5.0
+"""Below so many expected records in a cell p is approximate (Cochran 1954)."""
+RARELY = "Fewer than 5 records are expected in a cell: p is approximate for {}."
+FINE = "Not told, for cuts part it into more bins than a tenth of the records: {}."
 
 
-def release(study: Study) -> Release:
+def declare(study: Study, pairs: Sequence[Pair]) -> Release:
     """Declare one table of counts for each pair, its levels by their codes."""
     return {
         _name(pair): Field(f"records by {pair[0]} and {pair[1]}", shape, "count")
-        for pair, shape in zip(pairs(study), _shapes(study), strict=True)
+        for pair, shape in zip(pairs, _shapes(study, pairs), strict=True)
     }
 
 
-def pairs(study: Study) -> tuple[tuple[str, str], ...]:
+def count(study: Study, pairs: Sequence[Pair], rows: Rows) -> Summands:
+    """Count this site's records in each table; a record with a gap is in none."""
+    return {
+        _name(pair): _table(
+            np.column_stack([named.codes(study, rows, name) for name in pair]), shape
+        )
+        for pair, shape in zip(pairs, _shapes(study, pairs), strict=True)
+    }
+
+
+def tested(study: Study, pair: Pair, sums: Summands) -> Findings:
+    """Return statistic, degrees, p-value and strength; None where unknown."""
+    counts = sums[_name(pair)]
+    records = int(counts.sum())
+    found: Findings = {"variables": list(pair), "records": records}
+    if not all(named.coarse(study, name, records) for name in pair):
+        return found | dict.fromkeys(KEYS) | {"withheld": True}
+    return found | _pearson(counts, records)
+
+
+def release(study: Study) -> Release:
+    """Declare the tables of the pairs that *study* asks for."""
+    return declare(study, pairs(study))
+
+
+def pairs(study: Study) -> tuple[Pair, ...]:
     """Return the pairs of variables that *study* asks for."""
     return study.analysis.chi_square or ()
 
 
 def local(study: Study, state: State, rows: Rows) -> Summands:
-    """Count this site's records in each table; a record with a gap is in none."""
+    """Count this site's records."""
     del state
-    values = np.column_stack([rows.x, rows.y])
-    places = {each.name: index for index, each in enumerate(study.everything)}
-    return {
-        _name(pair): _table(values[:, [places[name] for name in pair]], shape)
-        for pair, shape in zip(pairs(study), _shapes(study), strict=True)
-    }
+    return count(study, pairs(study), rows)
 
 
 def finish(study: Study, state: State, total: Summands) -> State:
@@ -45,34 +77,98 @@ def finish(study: Study, state: State, total: Summands) -> State:
 
 
 def read(study: Study, state: State) -> Findings:
-    """Return each pair's table, statistic, degrees of freedom and p-value."""
-    tests = [_test(state.arrays[_name(pair)]) for pair in pairs(study)]
-    named = zip(pairs(study), tests, strict=True)
-    return {"tests": [{"variables": list(pair), **test} for pair, test in named]}
+    """Return each pair's test, and its table without the cells that tell too much."""
+    tests = _tests(study, state)
+    for found, pair in zip(tests, pairs(study), strict=True):
+        if not found.get("withheld"):
+            levels = [list(named.declared(study, name).coded) for name in pair]
+            told = suppression.table(state.arrays[_name(pair)], study.disclosure.cell)
+            found["table"] = {"rows": levels[0], "columns": levels[1], "counts": told}
+    return {"tests": tests}
 
 
 def show(study: Study, state: State) -> tuple[Sheet, ...]:
-    """Return one table of all tests."""
-    tests = [_test(state.arrays[_name(pair)]) for pair in pairs(study)]
-    columns = ("variables", "records", "chi-square", "degrees", "p")
-    keys = ("records", "statistic", "degrees", "p")
+    """Return one table of all tests, then what was counted for each."""
+    tests = _tests(study, state)
+    columns = ("variables", "records", "chi-square", "degrees", "p", *CORRECTED)
     rows = tuple(
-        (" and ".join(pair), *(test[key] for key in keys))
-        for pair, test in zip(pairs(study), tests, strict=True)
+        (
+            " and ".join(pair),
+            *(_cell(found[key]) for key in ("records", "statistic", "degrees")),
+            *(_p(found[key]) for key in PS),
+            _cell(found["cramers_v"]),
+        )
+        for pair, found in zip(pairs(study), tests, strict=True)
     )
-    return (Sheet("Which categories go together", columns, rows),)
+    title, notes = "Which categories go together", _notes(tests)
+    first = Sheet(title, (*columns, "Cramér's V"), rows, notes)
+    shown = [
+        _counted(study, state, pair)
+        for pair, found in zip(pairs(study), tests, strict=True)
+        if not found.get("withheld")
+    ]
+    return (first, *shown)
 
 
-def _name(pair: tuple[str, str]) -> str:
+CORRECTED = ("p (Holm)", "q (BH)")
+"""What stands beside a p-value, corrected for the number of tests."""
+PS = ("p", "p_holm", "q")
+KEYS = ("statistic", "degrees", "p", "cramers_v", "least_expected")
+
+
+def _tests(study: Study, state: State) -> list[Findings]:
+    return corrected([tested(study, pair, state.arrays) for pair in pairs(study)])
+
+
+def corrected(tests: list[Findings]) -> list[Findings]:
+    """Return *tests* with their p-values corrected for how many they are."""
+    values = [p if isinstance(p := found["p"], float) else None for found in tests]
+    both = zip(tests, holm(values), benjamini_hochberg(values), strict=True)
+    return [found | {"p_holm": one, "q": other} for found, one, other in both]
+
+
+def _notes(tests: list[Findings]) -> tuple[str, ...]:
+    """Say which tests are approximate, and which were not told."""
+    rare = [
+        found
+        for found in tests
+        if isinstance(least := found["least_expected"], float) and least < RARE
+    ]
+    fine = [found for found in tests if found.get("withheld")]
+    said = ((RARELY, rare), (FINE, fine))
+    return tuple(text.format(_listed(which)) for text, which in said if which)
+
+
+def _listed(tests: list[Findings]) -> str:
+    return ", ".join(
+        " and ".join(map(str, pair))
+        for found in tests
+        if isinstance(pair := found["variables"], list)
+    )
+
+
+def _counted(study: Study, state: State, pair: Pair) -> Sheet:
+    """Return a table of counts; what is withheld is None."""
+    least = study.disclosure.cell
+    rows, columns = (named.declared(study, name).coded for name in pair)
+    told = suppression.table(state.arrays[_name(pair)], least)
+    hidden = any(cell is None for line in told for cell in line)
+    note = f"Withheld: fewer than {least} records, or what would tell such a count."
+    return Sheet(
+        f"Records by {pair[0]} and {pair[1]}",
+        (pair[0], *(f"{pair[1]} = {level}" for level in columns)),
+        tuple((level, *line) for level, line in zip(rows, told, strict=True)),
+        (note,) if hidden else (),
+    )
+
+
+def _name(pair: Pair) -> str:
     return f"{pair[0]} x {pair[1]}"
 
 
-def _shapes(study: Study) -> list[tuple[int, ...]]:
-    every = {each.name: each for each in study.everything}
-    kinds = [[every[name] for name in pair] for pair in pairs(study)]
+def _shapes(study: Study, pairs: Sequence[Pair]) -> list[tuple[int, ...]]:
     return [
-        tuple(len(each.coded) for each in two if not isinstance(each, Number))
-        for two in kinds
+        tuple(len(named.declared(study, name).coded) for name in pair) for pair in pairs
     ]
 
 
@@ -83,18 +179,28 @@ def _table(two: Array, shape: tuple[int, ...]) -> Array:
     return counts
 
 
-def _test(counts: Array) -> dict[str, float | int | None]:
+def _pearson(counts: Array, records: int) -> Findings:
     seen = counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0]
-    records = int(counts.sum())
-    if min(seen.shape) < 2:  # noqa: PLR2004 - a table of one line compares nothing
-        return {"records": records, "statistic": None, "degrees": None, "p": None}
+    smaller = min(seen.shape) - 1
+    if smaller < 1:
+        return dict.fromkeys(KEYS)
     found = stats.chi2_contingency(seen)
+    plain = stats.chi2_contingency(seen, correction=False).statistic
     return {
-        "records": records,
         "statistic": float(found.statistic),
         "degrees": int(found.dof),
         "p": float(found.pvalue),
+        "cramers_v": math.sqrt(float(plain) / records / smaller),
+        "least_expected": float(found.expected_freq.min()),
     }
+
+
+def _cell(found: object) -> Cell:
+    return found if isinstance(found, str | int | float) else None
+
+
+def _p(found: object) -> Cell:
+    return probability(found if isinstance(found, float) else None)
 
 
 CHI_SQUARE = Task(

@@ -6,6 +6,7 @@ preparation is one function of the whole consortium and never of one hospital.
 
 import numpy as np
 
+from common import suppression
 from common.encoding import Column, Encoding, columns
 from common.release import Array, Field, Release, Summands
 from common.schema import Binary, Category, Number
@@ -80,7 +81,7 @@ def read(study: Study, state: State) -> Findings:
         if isinstance(variable, Number):
             line |= {"unit": variable.unit, **_number(study, state, index, variable)}
         else:
-            line["levels"] = _frequencies(study, state, index, variable)
+            line |= _category(study, state, index, variable)
         rows.append(line)
     return {"records": records, "variables": rows}
 
@@ -178,12 +179,21 @@ def quantile(counts: Array, variable: Number, share: float) -> float | None:
     return float(np.interp(share * total, np.r_[0.0, np.cumsum(counts)], edges))
 
 
-def _frequencies(
+def _category(
     study: Study, state: State, index: int, variable: Category | Binary
-) -> dict[str, int]:
+) -> Findings:
+    """Return what pandas tells of a category, and how many records have each level.
+
+    A count that stands for too few, or gives one away that does, is None.
+    """
     counts = level_counts(study, state.arrays, index)
+    told = suppression.told(counts, study.disclosure.cell)
+    first = int(np.argmax(counts))
     return {
-        level: int(count) for level, count in zip(variable.coded, counts, strict=True)
+        "unique": int(np.count_nonzero(counts)),
+        "top": variable.coded[first] if counts[first] else None,
+        "freq": told[first],
+        "levels": dict(zip(variable.coded, told, strict=True)),
     }
 
 

@@ -11,24 +11,22 @@ from dataclasses import asdict
 from typing import Any, cast
 
 import numpy as np
-from scipy.special import expit
 
 from common import intervals, scores
 from common.release import Array, Field, Release, Summands
 from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, Found, Rows, Shapes, State, Task, model_of
-from common.tasks import subgroups
+from common.tasks import evaluate_levels, subgroups
 from common.tasks.subgroups import asked
-
-LOG_ODDS = 8.0
-"""Scores beyond these log-odds (0.9997 and above) share a bin."""
 
 WITHOUT, HAVING = "test records without the outcome", "test records with the outcome"
 
 
 def release(study: Study) -> Release:
     """Declare score histograms by class and group, or the sums of a squared error."""
+    if study.outcome.kind == "category":
+        return evaluate_levels.release(study)
     if study.outcome.kind == "binary":
         count, each = asked(study).bins, len(subgroups.groups(study))
         bins, by_group = (count,), (each, count)
@@ -69,6 +67,8 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
 def counted(study: Study, score: Array, rows: Rows) -> Summands:
     """Return what leaves of the test records *rows* with this *score* [records]."""
     outcome = rows.y
+    if study.outcome.kind == "category":
+        return evaluate_levels.counted(study, score, outcome)
     error = np.array([np.sum((score - outcome) ** 2)])
     if study.outcome.kind != "binary":
         return {
@@ -78,7 +78,7 @@ def counted(study: Study, score: Array, rows: Rows) -> Summands:
             "square": np.array([outcome @ outcome]),
         }
     bins = asked(study).bins
-    place = np.searchsorted(edges(bins), score, side="right")
+    place = np.searchsorted(scores.edges(bins), score, side="right")
     known = subgroups.groups(study)
     inside = [rows.values[:, index] == level for index, level, _ in known]
     every = [np.ones(len(score), dtype=bool), *inside]
@@ -108,6 +108,8 @@ def finish(study: Study, state: State, total: Summands) -> State:
 
 def read(study: Study, state: State) -> Findings:
     """Return discrimination, calibration error and counts, with 95 % intervals."""
+    if study.outcome.kind == "category":
+        return evaluate_levels.read(study, state)
     if study.outcome.kind == "binary":
         return {**_binary(study, state.arrays), **subgroups.read(study, state.arrays)}
     return _number(state.arrays)
@@ -115,21 +117,12 @@ def read(study: Study, state: State) -> Findings:
 
 def show(study: Study, state: State) -> tuple[Sheet, ...]:
     """Return what the model says of whom, how far its chances hold, and by group."""
+    if study.outcome.kind == "category":
+        return evaluate_levels.show(study, state)
     if study.outcome.kind != "binary":
         return ()
     found = cast("dict[str, Any]", read(study, state))
     return (*_told(found), *subgroups.show(found))
-
-
-def edges(bins: int) -> Array:
-    """Return the inner edges of bins of equal log-odds: there a model tells apart.
-
-    The outermost bins are open and 0.5 opens the upper half. Equal bins of probability
-    would put most records of an easy or a rare outcome into the first and the last.
-    """
-    inner: Array = expit(np.linspace(-LOG_ODDS, LOG_ODDS, bins - 1))
-    inner[bins // 2 - 1] = 0.5
-    return inner
 
 
 def _binary(study: Study, arrays: Mapping[str, Array]) -> Findings:
@@ -159,7 +152,7 @@ def _binary(study: Study, arrays: Mapping[str, Array]) -> Findings:
 
 def _benefits(study: Study, negatives: Array, positives: Array) -> list[Findings]:
     """Return the net benefit at some chances: of the model, and of a yes to all."""
-    inner = edges(asked(study).bins)
+    inner = scores.edges(asked(study).bins)
     found: list[Findings] = []
     for chance in scores.THRESHOLDS:
         first = int(np.searchsorted(inner, chance, side="left")) + 1

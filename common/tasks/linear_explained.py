@@ -8,6 +8,7 @@ from common.intervals import Z
 from common.release import Array
 from common.study import Study
 from common.task import Predict, Rows
+from common.tasks import intercepts, newton
 
 
 def explain(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
@@ -16,29 +17,26 @@ def explain(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
     Exact: the sum is the model's linear predictor, and a column at the mean of all
     training people adds nothing.
     """
-    del study
-    weights = arrays["weights"]
-    everybody = np.full((len(rows.x), 1), weights[-1])
-    return np.hstack([rows.x * weights[:-1], everybody])
+    weights, inside = arrays["weights"], rows.x.shape[1]
+    everybody = intercepts.of(study, rows) @ weights[inside:]
+    return np.column_stack([rows.x * weights[:inside], everybody])
 
 
 def interval(mean: Callable[[Array], Array]) -> Predict:
     """Return the function that gives the ends of the interval of each expectation.
 
     On the linear predictor by the covariance A^-1 H A^-1, A = H + penalty, of a ridge
-    estimate (le Cessie & van Houwelingen 1992, section 3), and then through *mean*.
+    estimate (le Cessie & van Houwelingen 1992, section 3), and then through *mean*. NaN
+    under an l1 penalty, which leaves no such errors.
     """
 
     def ends(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
-        del study
-        weights, penalty = arrays["weights"], arrays["penalty"]
-        upper = np.zeros((len(weights), len(weights)))
-        upper[np.triu_indices(len(weights))] = arrays["curvature"]
-        curvature = upper + np.triu(upper, 1).T
-        inverse = np.linalg.inv(curvature + np.diag(penalty))
-        design = np.hstack([rows.x, np.ones((len(rows.x), 1))])
-        spread = np.einsum("ij,ij->i", design @ (inverse @ curvature @ inverse), design)
-        eta, half = design @ weights, Z * np.sqrt(spread)
+        if arrays["l1"].any():
+            return np.full((len(rows.x), 2), np.nan)
+        design = np.hstack([rows.x, intercepts.of(study, rows)])
+        shared = newton.covariance(arrays)
+        spread = np.einsum("ij,ij->i", design @ shared, design)
+        eta, half = design @ arrays["weights"], Z * np.sqrt(np.maximum(spread, 0.0))
         return np.column_stack([mean(eta - half), mean(eta + half)])
 
     return ends

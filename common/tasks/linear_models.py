@@ -1,29 +1,27 @@
-"""Generalised linear models by Newton's method on sums: one driver, one loss a family.
+"""Generalised linear models by Newton's method on sums: one loss a family.
 
-A site sends the loss, gradient and curvature of its people at the weights it was shown.
-Their sum is what pooled rows would give, so each step is the pooled step (iteratively
-reweighted least squares; McCullagh & Nelder 1989, section 2.5). Ridge penalises every
-standardised coefficient and never the intercept: lambda/2 * |w|^2, lambda = 1/C of
-scikit-learn.
+Each step is the pooled step (iteratively reweighted least squares; McCullagh & Nelder
+1989, section 2.5). Ridge penalises every standardised coefficient and never the
+intercept: lambda/2 * |w|^2, lambda = 1/C of scikit-learn; an elastic net moves a share
+of lambda from w^2/2 to |w|. With an intercept for each site, these are shrunk towards
+their mean by the same lambda, and a site that never trained gets that mean.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, gammaln
 
-from common.encoding import Encoding, columns, shapes
+from common.encoding import columns
 from common.errors import StudyError
-from common.intervals import Z
-from common.models import Logistic, Poisson
-from common.release import Array, Field, Release, Summands
+from common.release import Array, Release
+from common.sheet import Sheet
 from common.study import Study
-from common.task import Findings, Found, Model, Rows, Shapes, State, Task
-from common.tasks import linear_explained
-
-TOLERANCE = 1e-8
-"""Stop when no weight moves by more than this, relative to the largest weight or 1."""
+from common.task import Findings, Found, Model, Rows, Shapes, State
+from common.tasks import coefficients, intercepts, linear_explained, newton
+from common.tasks.coefficients import Errors
+from common.tasks.newton import Arrays, Penalty, Problem, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +29,10 @@ class Family:
     """A loss per person as a function of eta = intercept + w.x, with two derivatives.
 
     ``mean`` is the expected outcome at eta; ``loss(eta, y)`` returns (loss, slope,
-    curvature), each [people]; ``link`` undoes ``mean`` for the first intercept, and
-    ``scale`` says what eta is.
+    curvature), each [people]; ``link`` undoes ``mean`` for the first intercept.
+    ``scale`` says what eta is, ``likelihood`` that the loss is
+    one: then errors and tests mean something.
+    ``shrunk`` says that the penalty is on the intercept too.
     """
 
     name: str
@@ -40,6 +40,8 @@ class Family:
     loss: Callable[[Array, Array], tuple[Array, Array, Array]]
     link: Callable[[float], float]
     scale: str
+    likelihood: bool = True
+    shrunk: bool = False
 
 
 def _logistic_loss(eta: Array, y: Array) -> tuple[Array, Array, Array]:
@@ -53,186 +55,11 @@ def _poisson_mean(eta: Array) -> Array:
 
 def _poisson_loss(eta: Array, y: Array) -> tuple[Array, Array, Array]:
     mean = _poisson_mean(eta)
-    return mean - y * eta, mean - y, mean
+    return mean - y * eta + gammaln(y + 1.0), mean - y, mean
 
 
 def _log(mean: float) -> float:
     return float(np.log(max(mean, 1e-3)))
-
-
-def shows(study: Study) -> Shapes:
-    """Show the sites the encoding and the weights, intercept last."""
-    constants = shapes(study)
-    (width,) = constants["centre"]
-    return {**constants, "weights": (width + 1,)}
-
-
-def release(study: Study) -> Release:
-    """Declare loss, gradient and upper triangle of the curvature, intercept last."""
-    width = len(columns(study)) + 1
-    return {
-        "loss": Field("sum of the losses", (1,), "sum"),
-        "gradient": Field("sum of the slopes", (width,), "sum"),
-        "curvature": Field("sum of the curvatures", (width * (width + 1) // 2,), "sum"),
-    }
-
-
-def _local(family: Family, state: State, rows: Rows) -> Summands:
-    """Add up loss, gradient and curvature at ``weights`` over *rows*."""
-    weights = state.arrays["weights"]
-    loss, slope, curve = family.loss(rows.x @ weights[:-1] + weights[-1], rows.y)
-    weighted = rows.x * curve[:, None]
-    curvature = np.empty((len(weights), len(weights)))
-    curvature[:-1, :-1] = rows.x.T @ weighted
-    curvature[:-1, -1] = curvature[-1, :-1] = weighted.sum(axis=0)
-    curvature[-1, -1] = curve.sum()
-    return {
-        "loss": np.array([loss.sum()]),
-        "gradient": np.r_[slope @ rows.x, slope.sum()],
-        "curvature": curvature[np.triu_indices(len(weights))],
-    }
-
-
-def _start(family: Family, study: Study, found: Found) -> State:
-    """Begin at no effect, with the intercept that fits the overall mean."""
-    described = found["describe"]
-    _varied(study, described)
-    weights = np.zeros(len(columns(study)) + 1)
-    weights[-1] = family.link(_outcome_mean(study, described))
-    return State(
-        {**Encoding.of(described.arrays).arrays(), "weights": weights},
-        kept={"best": weights, "objective": np.array([np.inf])},
-    )
-
-
-def _finish(family: Family, study: Study, state: State, total: Summands) -> State:
-    """Take the Newton step from the weights that the sum was taken at, or halve it."""
-    arrays, ridge = state.arrays, ridge_of(study)
-    weights = arrays["weights"]
-    penalty = np.where(np.r_[arrays["scale"], 1.0] > 0.0, ridge, 1.0)
-    penalty[-1] = 0.0
-    objective = total["loss"][0] + penalty @ weights**2 / 2
-    slack = 1e-10 * (1.0 + abs(objective))
-    if objective > state.kept["objective"][0] + slack:
-        halfway = (state.kept["best"] + weights) / 2
-        return State({**arrays, "weights": halfway}, kept=state.kept)
-    matrix = _symmetric(total["curvature"], len(weights)) + np.diag(penalty)
-    step = _solve(family, matrix, total["gradient"] + penalty * weights)
-    moved = {**arrays, "weights": weights - step}
-    if np.abs(step).max() <= TOLERANCE * max(1.0, np.abs(weights).max()):
-        moved |= {"curvature": total["curvature"], "penalty": penalty}
-        return State(moved, done=True)
-    return State(moved, kept={"best": weights, "objective": np.array([objective])})
-
-
-def read(study: Study, state: State) -> Findings:
-    """Return the coefficients: standardised, with errors, and per unit."""
-    return {
-        "coefficients": listed(study, state, _standard_errors(state)),
-        "ridge": ridge_of(study),
-    }
-
-
-def listed(study: Study, state: State, errors: Array | None) -> list[Findings]:
-    """Return one line per coefficient, with an interval where *errors* are known."""
-    weights = state.arrays["weights"]
-    names = [*(column.name for column in columns(study)), "(intercept)"]
-    scale = np.r_[state.arrays["scale"], 1.0]
-    rows: list[Findings] = []
-    around = np.full(len(weights), np.nan) if errors is None else errors
-    for name, weight, error, spread in zip(names, weights, around, scale, strict=True):
-        known, told = bool(spread > 0.0), bool(spread > 0.0 and np.isfinite(error))
-        half = Z * error
-        rows.append(
-            {
-                "name": name,
-                "coefficient": float(weight),
-                "standard_error": float(error) if told else None,
-                "interval": [float(weight - half), float(weight + half)]
-                if told
-                else None,
-                "per_unit": float(weight / spread) if known else None,
-            }
-        )
-    rows[-1]["per_unit"] = float(weights[-1] - _shift(state))
-    return rows
-
-
-def predictor(family: Family) -> Callable[[Study, Mapping[str, Array], Rows], Array]:
-    """Return the function that says the expected outcome of each encoded row."""
-
-    def predict(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
-        del study
-        weights = arrays["weights"]
-        return family.mean(rows.x @ weights[:-1] + weights[-1])
-
-    return predict
-
-
-def _varied(study: Study, described: State) -> None:
-    """Raise StudyError when all training people of all sites have one outcome."""
-    mean, present = _outcome_mean(study, described), described.arrays["present"][-1]
-    if present < 1.0 or (study.outcome.kind == "binary" and mean in {0.0, 1.0}):
-        raise StudyError(
-            f"every training person of every site has the same {study.outcome.name}",
-            likely="the cohort, or a mapping of levels, leaves one outcome only",
-            fix="consilium client check   at each site shows what is left out, and why",
-        )
-
-
-def _outcome_mean(study: Study, described: State) -> float:
-    """Return the mean outcome over all training people, from the sums of describe."""
-    arrays = described.arrays
-    present = max(arrays["present"][-1], 1.0)
-    if study.outcome.kind == "binary":
-        return float(arrays["levels"][-1] / present)
-    low, high = study.outcome.range
-    return float((low + high) / 2 + arrays["total"][-1] / present)
-
-
-def ridge_of(study: Study) -> float:
-    """Return the study's ridge; raise StudyError when its model has none."""
-    if not isinstance(study.model, Logistic | Poisson):
-        raise StudyError("a linear model was asked of a study without [model]")
-    return study.model.ridge
-
-
-def _symmetric(upper: Array, width: int) -> Array:
-    matrix: Array = np.zeros((width, width))
-    matrix[np.triu_indices(width)] = upper
-    return matrix + np.triu(matrix, 1).T
-
-
-def _solve(family: Family, matrix: Array, gradient: Array) -> Array:
-    try:
-        return np.asarray(np.linalg.solve(matrix, gradient), dtype=np.float64)
-    except np.linalg.LinAlgError:
-        raise StudyError(
-            f"the {family.name} regression has no unique solution",
-            likely="a variable repeats others or separates the outcome; ridge is 0",
-            fix="in [model]:   ridge = 1.0",
-        ) from None
-
-
-def _standard_errors(state: State) -> Array:
-    """Return the square roots of the diagonal of A^-1 H A^-1, A = H + penalty.
-
-    The covariance of a ridge estimate (le Cessie & van Houwelingen 1992, section 3);
-    without ridge it is the usual inverse information.
-    """
-    arrays = state.arrays
-    curvature = _symmetric(arrays["curvature"], len(arrays["weights"]))
-    inverse = np.linalg.inv(curvature + np.diag(arrays["penalty"]))
-    variances: Array = np.diag(inverse @ curvature @ inverse)
-    return np.sqrt(variances)
-
-
-def _shift(state: State) -> float:
-    """Return what the intercept gains by measuring from zero, not from the mean."""
-    arrays = state.arrays
-    used = arrays["scale"] > 0.0
-    slopes = arrays["weights"][:-1][used] / arrays["scale"][used]
-    return float(slopes @ arrays["centre"][used])
 
 
 def _logit(share: float) -> float:
@@ -240,26 +67,194 @@ def _logit(share: float) -> float:
     return float(np.log(inside / (1.0 - inside)))
 
 
+def shows(study: Study) -> Shapes:
+    """Show the sites the encoding and the weights, intercepts last."""
+    return newton.shown(intercepts.width(study), study)
+
+
+def release(study: Study) -> Release:
+    """Declare loss, gradient and upper triangle of the curvature, intercepts last."""
+    return newton.declared(intercepts.width(study), intercepts.note(study))
+
+
+def combine(x: Array, ones: Array, loss: tuple[Array, Array, Array]) -> Terms:
+    """Return the terms of people with *x*, intercepts *ones*, and *loss* [people].
+
+    In blocks: to put the two side by side would copy every record in every round.
+    """
+    value, slope, curve = loss
+    weighted, inside = x * curve[:, None], x.shape[1]
+    size = inside + ones.shape[1]
+    curvature = np.empty((size, size))
+    curvature[:inside, :inside] = x.T @ weighted
+    curvature[:inside, inside:] = weighted.T @ ones
+    curvature[inside:, :inside] = curvature[:inside, inside:].T
+    curvature[inside:, inside:] = ones.T @ (ones * curve[:, None])
+    return Terms(float(value.sum()), np.r_[slope @ x, slope @ ones], curvature)
+
+
+def penalty(study: Study, arrays: Arrays) -> Penalty:
+    """Return the study's penalty; a column that never varies is held at 0."""
+    count, ridge = len(intercepts.names(study)), ridge_of(study)
+    share = getattr(study.model, "l1_share", None) or 0.0
+    varies = arrays["scale"] > 0.0
+    apart = np.eye(count) - 1.0 / count
+    square = np.zeros((intercepts.width(study), intercepts.width(study)))
+    square[: len(varies), : len(varies)] = np.diag(
+        np.where(varies, ridge * (1.0 - share), 1.0)
+    )
+    square[len(varies) :, len(varies) :] = ridge * apart
+    return Penalty(square, np.r_[ridge * share * varies, np.zeros(count)])
+
+
+def begin(family: Family, study: Study, found: Found) -> Array:
+    """Return no effect, with the intercept that fits the overall mean."""
+    described = found["describe"]
+    varied(study, described)
+    weights = np.zeros(intercepts.width(study))
+    start = family.link(outcome_mean(study, described))
+    weights[len(columns(study)) :] = start
+    return weights
+
+
+def read(study: Study, state: State) -> Findings:
+    """Return the coefficients: standardised, with errors, and per unit; and the fit."""
+    weights = state.arrays["weights"]
+    errors = Errors.unknown(len(weights))
+    if not state.arrays["l1"].any():
+        variances = np.diag(newton.covariance(state.arrays))
+        errors = Errors(np.sqrt(np.maximum(variances, 0.0)))
+    return {
+        "coefficients": _lines(study, state, errors),
+        "ridge": ridge_of(study),
+        "fit": coefficients.likelihood(state),
+    }
+
+
+def _unlikely(study: Study, state: State) -> Findings:
+    """Return the coefficients of a loss that is no likelihood: nothing to test."""
+    return {
+        "coefficients": listed(study, state, None),
+        "ridge": ridge_of(study),
+    }
+
+
+def listed(study: Study, state: State, errors: Array | None) -> list[Findings]:
+    """Return one line per coefficient, with an interval where *errors* are known."""
+    count = len(state.arrays["weights"])
+    known = Errors.unknown(count) if errors is None else Errors(errors)
+    return _lines(study, state, known)
+
+
+def _lines(study: Study, state: State, errors: Errors) -> list[Findings]:
+    return lines(study, state.arrays, errors, intercepts.names(study))
+
+
+def lines(
+    study: Study, arrays: Arrays, errors: Errors, ends: tuple[str, ...]
+) -> list[Findings]:
+    """Return one line per weight, the intercepts called *ends* last.
+
+    Per unit an intercept is measured where every variable is 0, not at its mean.
+    """
+    weights, scale = arrays["weights"], arrays["scale"]
+    names = [*(column.name for column in columns(study)), *ends]
+    spread = np.r_[scale, np.full(len(ends), np.nan)]
+    found = coefficients.listed(names, weights, spread, errors)
+    used = scale > 0.0
+    slopes = weights[: len(scale)][used] / scale[used]
+    shift = float(slopes @ arrays["centre"][used])
+    for line, weight in zip(found[len(scale) :], weights[len(scale) :], strict=True):
+        line["per_unit"] = float(weight - shift)
+    return found
+
+
+def predictor(family: Family) -> Callable[[Study, Mapping[str, Array], Rows], Array]:
+    """Return the function that says the expected outcome of each encoded row."""
+
+    def predict(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
+        return family.mean(
+            intercepts.eta(rows.x, intercepts.of(study, rows), arrays["weights"])
+        )
+
+    return predict
+
+
+def varied(study: Study, described: State) -> None:
+    """Raise StudyError when all training people of all sites have one outcome."""
+    mean, present = outcome_mean(study, described), described.arrays["present"][-1]
+    if present < 1.0 or (study.outcome.kind == "binary" and mean in {0.0, 1.0}):
+        raise alike(study)
+
+
+def alike(study: Study) -> StudyError:
+    """Return the error that there is nothing to tell apart."""
+    return StudyError(
+        f"every training person of every site has the same {study.outcome.name}",
+        likely="the cohort, or a mapping of levels, leaves one outcome only",
+        fix="consilium client check   at each site shows what is left out, and why",
+    )
+
+
+def outcome_mean(study: Study, described: State) -> float:
+    """Return the mean outcome over all training people, from the sums of describe."""
+    arrays = described.arrays
+    present = max(arrays["present"][-1], 1.0)
+    if study.outcome.kind == "number":
+        low, high = study.outcome.range
+        return float((low + high) / 2 + arrays["total"][-1] / present)
+    return float(arrays["levels"][-1] / present)
+
+
+def ridge_of(study: Study) -> float:
+    """Return the study's ridge; raise StudyError when its model has none."""
+    ridge = getattr(study.model, "ridge", None)
+    if ridge is None:
+        raise StudyError("a linear model was asked of a study without a ridge")
+    return float(ridge)
+
+
 def model(family: Family) -> Model:
     """Return the task and the prediction of a family."""
+
+    def terms(study: Study, arrays: Arrays, rows: Rows) -> Terms:
+        ones = intercepts.of(study, rows)
+        at = intercepts.eta(rows.x, ones, arrays["weights"])
+        return combine(rows.x, ones, family.loss(at, rows.y))
+
+    def held(study: Study, arrays: Arrays) -> Penalty:
+        found = penalty(study, arrays)
+        if family.shrunk:
+            found.square[-1, -1] = ridge_of(study)
+        return found
+
+    problem = Problem(
+        name=family.name,
+        width=intercepts.width,
+        terms=terms,
+        penalty=held,
+        begin=lambda study, found: begin(family, study, found),
+        release=release,
+    )
+    fit = (
+        newton.task(problem, read, _fitted)
+        if family.likelihood
+        else newton.task(problem, _unlikely)
+    )
     return Model(
-        fit=Task(
-            name=family.name,
-            rows="train",
-            encoded=True,
-            shows=shows,
-            release=release,
-            start=lambda study, found: _start(family, study, found),
-            local=lambda _study, state, rows: _local(family, state, rows),
-            finish=lambda study, state, total: _finish(family, study, state, total),
-            read=read,
-        ),
+        fit=fit,
         carries=shows,
         predict=predictor(family),
         explain=linear_explained.explain,
         scale=family.scale,
-        interval=linear_explained.interval(family.mean),
+        interval=linear_explained.interval(family.mean) if family.likelihood else None,
     )
+
+
+def _fitted(study: Study, state: State) -> tuple[Sheet, ...]:
+    """Show how well the likelihood fits."""
+    del study
+    return (coefficients.sheet(coefficients.likelihood(state)),)
 
 
 LOGISTIC = model(Family("logistic", expit, _logistic_loss, _logit, "log odds"))

@@ -1,0 +1,123 @@
+"""How good a model of several levels is: who was said to be what, and each against all.
+
+A record is said to have its likeliest level. The area under the ROC curve of a level is
+that of telling it from all others (Provost & Domingos 2003), from a histogram of its
+probability as for two levels.
+"""
+
+from typing import Any, cast
+
+import numpy as np
+
+from common import intervals, scores
+from common.release import Array, Field, Release, Summands
+from common.sheet import Sheet
+from common.study import Study
+from common.task import Findings, State
+from common.tasks.subgroups import asked
+
+SMALLEST = 1e-15
+"""A probability below this counts as this: nobody's loss is infinite."""
+
+
+def levels(study: Study) -> tuple[str, ...]:
+    """Return the levels of the outcome by their codes."""
+    outcome = study.outcome
+    return () if outcome.kind == "number" else outcome.coded
+
+
+def release(study: Study) -> Release:
+    """Declare the confusion matrix, two histograms a level, and two sums."""
+    size, bins = len(levels(study)), asked(study).bins
+    return {
+        "confusion": Field(
+            "test records by level and by likeliest level", (size, size), "count"
+        ),
+        "having": Field(
+            "test records of a level, by its probability", (size, bins), "count"
+        ),
+        "without": Field(
+            "test records of other levels, by its probability", (size, bins), "count"
+        ),
+        "brier": Field("sum of squared errors of the probabilities", (1,), "sum"),
+        "log_loss": Field("sum of the log losses", (1,), "sum"),
+    }
+
+
+def counted(study: Study, chance: Array, outcome: Array) -> Summands:
+    """Return what leaves of test records with *chance* [records, levels]."""
+    size, bins = len(levels(study)), asked(study).bins
+    own, said = outcome.astype(np.int64), chance.argmax(axis=1)
+    confusion, true = np.zeros((size, size)), np.eye(size)[own]
+    np.add.at(confusion, (own, said), 1.0)
+    place = np.searchsorted(scores.edges(bins), chance, side="right")
+    having, without = np.zeros((size, bins)), np.zeros((size, bins))
+    for level in range(size):
+        inside = own == level
+        having[level] = np.bincount(place[inside, level], minlength=bins)
+        without[level] = np.bincount(place[~inside, level], minlength=bins)
+    hit = chance[np.arange(len(own)), own]
+    return {
+        "confusion": confusion,
+        "having": having,
+        "without": without,
+        "brier": np.array([np.sum((chance - true) ** 2)]),
+        "log_loss": np.array([-np.log(np.maximum(hit, SMALLEST)).sum()]),
+    }
+
+
+def read(study: Study, state: State) -> Findings:
+    """Return accuracy, the mean area over the levels, and each level by itself."""
+    arrays, names = state.arrays, levels(study)
+    confusion = arrays["confusion"]
+    records, right = float(confusion.sum()), float(np.trace(confusion))
+    each = [_level(arrays, place, name) for place, name in enumerate(names)]
+    known = [cast("float", one["auc"]) for one in each if one["auc"] is not None]
+    return {
+        "records": int(records),
+        "accuracy": right / records if records else None,
+        "accuracy_interval": intervals.share(right, records),
+        "auc": float(np.mean(known)) if known else None,
+        "brier": float(arrays["brier"][0] / records) if records else None,
+        "log_loss": float(arrays["log_loss"][0] / records) if records else None,
+        "levels": each,
+        "confusion": confusion.astype(int).tolist(),
+    }
+
+
+def show(study: Study, state: State) -> tuple[Sheet, ...]:
+    """Show who was said to be what, and how well each level is told from the rest."""
+    found = cast("dict[str, Any]", read(study, state))
+    names = levels(study)
+    table = tuple(
+        (name, *row) for name, row in zip(names, found["confusion"], strict=True)
+    )
+    keys = ("auc", "sensitivity", "ppv", "f1")
+    each = tuple((one["name"], *(one[key] for key in keys)) for one in found["levels"])
+    note = "A row is what is so, a column the likeliest by the model."
+    area = "AUC: this level against all others."
+    return (
+        Sheet("Who is said to be what", ("is", *names), table, (note,)),
+        Sheet("Each level by itself", ("level", *keys), each, (area,)),
+    )
+
+
+def _level(arrays: Summands, place: int, name: str) -> Findings:
+    confusion = arrays["confusion"]
+    hits = float(confusion[place, place])
+    missed = float(confusion[place].sum()) - hits
+    wrong = float(confusion[:, place].sum()) - hits
+    others = float(confusion.sum()) - hits - missed - wrong
+    at = scores.Table(hits, missed, wrong, others)
+    area = scores.area(arrays["without"][place], arrays["having"][place])
+    having = hits + at.misses
+    return {
+        "name": name,
+        "records": int(having),
+        "auc": area[0] if area else None,
+        "auc_error_bound": area[1] if area else None,
+        "auc_interval": intervals.auc(area[0], having, at.records - having)
+        if area
+        else None,
+        **scores.rates(at),
+    }

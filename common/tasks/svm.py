@@ -1,0 +1,128 @@
+"""Support vector machines as sums: no support vector, which is a person, is ever sent.
+
+The squared hinge has slopes and curvatures, so Newton's method on sums solves it (a
+generalised one: Mangasarian 2002). The penalty is on the intercept too, as liblinear's:
+lambda = 1/C of scikit-learn's LinearSVC. An RBF kernel becomes the same problem over
+random Fourier features (Rahimi & Recht 2007) that everybody draws from a public seed.
+
+A margin is no probability. What a model predicts is 1/(1 + e^-margin): at least 0.5
+where the margin says so, in the order of the margins, and not calibrated.
+"""
+
+import math
+
+import numpy as np
+from scipy.special import expit
+
+from common.encoding import columns
+from common.errors import StudyError
+from common.models import RbfSvm
+from common.release import Array
+from common.study import Study
+from common.task import Findings, Found, Model, Rows, State
+from common.tasks import intercepts, linear_models, newton
+from common.tasks.linear_models import Family
+from common.tasks.newton import Arrays, Penalty, Problem, Terms
+
+
+def _squared_hinge(eta: Array, y: Array) -> tuple[Array, Array, Array]:
+    side = 2.0 * y - 1.0
+    short = np.maximum(1.0 - side * eta, 0.0)
+    active = (short > 0.0).astype(np.float64)
+    return short * short, -2.0 * side * short, 2.0 * active
+
+
+HINGE = Family(
+    name="svm",
+    mean=expit,
+    loss=_squared_hinge,
+    link=lambda _share: 0.0,
+    scale="margin",
+    likelihood=False,
+    shrunk=True,
+)
+
+
+def settings(study: Study) -> RbfSvm:
+    """Return the study's settings; raise StudyError where it asks for another model."""
+    if not isinstance(study.model, RbfSvm):
+        raise StudyError("random features were asked of a study without rbf_svm")
+    return study.model
+
+
+def gamma(study: Study) -> float:
+    """Return gamma of exp(-gamma |x - z|^2): 1/columns where none is declared."""
+    declared = settings(study).gamma
+    return 1.0 / len(columns(study)) if declared is None else declared
+
+
+def features(study: Study, x: Array) -> Array:
+    """Return cos(x.W + b) * sqrt(2/features): scikit-learn's RBFSampler of that seed.
+
+    The product of two such rows is about the kernel of their records.
+    """
+    asked = settings(study)
+    # The old generator is the one whose draws numpy promises never to change.
+    draw = np.random.RandomState(asked.seed)
+    spread = math.sqrt(2.0 * gamma(study))
+    weights = spread * draw.normal(size=(x.shape[1], asked.features))
+    offset = draw.uniform(0.0, 2.0 * math.pi, size=asked.features)
+    found: Array = np.cos(x @ weights + offset)
+    found *= math.sqrt(2.0 / asked.features)
+    return found
+
+
+def _terms(study: Study, arrays: Arrays, rows: Rows) -> Terms:
+    design, ones = features(study, rows.x), np.ones((len(rows.y), 1))
+    at = intercepts.eta(design, ones, arrays["weights"])
+    return linear_models.combine(design, ones, _squared_hinge(at, rows.y))
+
+
+def _begin(study: Study, found: Found) -> Array:
+    linear_models.varied(study, found["describe"])
+    return np.zeros(_width(study))
+
+
+def _width(study: Study) -> int:
+    return settings(study).features + 1
+
+
+def _penalty(study: Study, _arrays: Arrays) -> Penalty:
+    width = _width(study)
+    return Penalty(settings(study).ridge * np.eye(width), np.zeros(width))
+
+
+def _read(study: Study, state: State) -> Findings:
+    """Return by what the model was made: the weights of random features say nothing."""
+    del state
+    asked = settings(study)
+    return {
+        "ridge": asked.ridge,
+        "features": asked.features,
+        "gamma": gamma(study),
+        "seed": asked.seed,
+    }
+
+
+def _predict(study: Study, arrays: Arrays, rows: Rows) -> Array:
+    weights = arrays["weights"]
+    margin = features(study, rows.x) @ weights[:-1] + weights[-1]
+    return np.asarray(expit(margin), dtype=np.float64)
+
+
+SVM = linear_models.model(HINGE)
+RBF_SVM = Model(
+    fit=newton.task(
+        Problem(
+            name="rbf_svm",
+            width=_width,
+            terms=_terms,
+            penalty=_penalty,
+            begin=_begin,
+            release=lambda study: newton.declared(_width(study)),
+        ),
+        _read,
+    ),
+    carries=lambda study: newton.shown(_width(study), study),
+    predict=_predict,
+)
