@@ -67,7 +67,7 @@ def close(message: Message, context: Context) -> Message:
 def _open(message: Message, config: UserConfig) -> Message:
     path = _path(config)
     study, run = wire.read_opening(message.content)
-    held = SHELF.held.get((path, study.digest()))
+    held = SHELF.get(path, study.digest())
     local = held.site if held and not held.site.home else site.read(Path(path))
     home.request(local.home, study, run, _now)
     site.admit(local, study, _now().date())

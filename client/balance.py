@@ -85,7 +85,7 @@ class Balance:
     def lines(self) -> list[str]:
         """Return the balance for a terminal."""
         spent, reserved, left = self._shares()
-        under, data = self.under, self.site.mapping.data.file
+        under, data = self.under, self.site.asset
         rows = [
             f"{self.site.name}: what all studies together may spend on {data}",
             f"  budget    epsilon {under.epsilon:g}, delta {under.delta:g}",
@@ -200,7 +200,7 @@ def grant(
 
 
 def _before_yes(at: desk.Desk, before: Ceiling, epsilon: float, reason: str) -> str:
-    data = at.site.mapping.data.file
+    data = at.site.asset
     after = before.epsilon + epsilon
     lines = [
         f"{at.site.name} would let studies spend more on {data}, for good",

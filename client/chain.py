@@ -25,6 +25,7 @@ from common.errors import IntegrityError
 KINDS = (
     *("requested", "refused", "admitted", "released", "opened", "closed"),
     *("approved", "denied", "paused", "resumed", "revoked", "granted"),
+    "withdrawn",
 )
 GENESIS = "0" * 64
 """What the first entry names as the hash before it."""

@@ -22,7 +22,7 @@ from client import credentials, ledger, presence, site
 from client import home as homes
 from client.credentials import Credentials
 from client.site import Site
-from client.sources import csv
+from client.sources import opening
 from common import certificates, handshake, private_files, tls
 from common.errors import IdentityError, MachineError, NetworkError, StudyError
 
@@ -220,9 +220,8 @@ def book(who: Patient) -> Seen:
 
 
 def data(who: Patient) -> Seen:
-    """Is the export there, with every column that is mapped?"""
-    found = csv.columns(who.site)
-    return Seen(f"{who.site.data_file.name} has the {len(found)} mapped columns")
+    """Is every source there, with all that is mapped to it?"""
+    return Seen("\n".join(opening.probe(who.site)))
 
 
 def versions(_: Patient) -> Seen:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from client import joining, node_commands, steward_commands
+from client import data_commands, joining, node_commands, steward_commands
 from common import terminal
 from common.terminal import Terminal
 
@@ -32,5 +32,6 @@ def check(terminal: Terminal, study_path: Path, site_path: Path) -> None:
 
 
 JOINING = (joining.join, joining.admitted, joining.renew)
-for command in (*JOINING, *node_commands.COMMANDS, *steward_commands.COMMANDS):
+STEWARD = (*steward_commands.COMMANDS, *data_commands.COMMANDS)
+for command in (*JOINING, *node_commands.COMMANDS, *STEWARD):
     client.add_command(command)

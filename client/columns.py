@@ -1,240 +1,224 @@
-"""One column's way from text to numbers: codes, numbers, units, spellings, range."""
+"""One column's way from text to numbers: codes, numbers, units, spellings, range.
+
+numbers, tally = columns.part(way, raw)         # for every part of the source
+counts = tally.judge(way, total)                # refuses what is too wrong
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from client.lines import line_of
-from client.site import CHECK, Column, Site
-from client.table import Count
-from common.errors import DataError, StudyError
+from client.mapping import Csv
+from client.raw import Raw, unit_of
+from client.tally import Tally
+from client.ways import Way, conversion
 from common.release import Array
 from common.schema import Binary, Category, Number
-from common.study import Study
+
+Flags = NDArray[np.bool_]
+DAY = 86_400.0
+YEAR = 365.25
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Clean:
-    """Numbers [records], NaN where there is none; and what was changed, as counts."""
+class Said:
+    """What some records say of one variable: their places, and NaN for a gap.
 
-    numbers: Array
-    report: tuple[Count, ...]
-
-
-def clean(
-    site: Site, study: Study, variable: Number | Category | Binary, raw: pd.DataFrame
-) -> Clean:
-    """Return one declared variable of *raw*, cleaned as the site's mapping says.
-
-    Raises StudyError when the mapping lacks it, DataError when its cells do not fit.
+    ``rows`` is None where every record says something.
     """
-    mapped = _mapped(site, variable)
-    if mapped.absent or mapped.column is None:
-        never = "records: never measured here"
-        count = Count("columns", variable.name, never, len(raw))
-        return Clean(np.full(len(raw), np.nan), (count,))
-    _require_fitting(site, variable, mapped)
-    text = raw[mapped.column].str.strip()
-    if isinstance(variable, Number):
-        cleaned = _number(site, study, variable, text)
-    else:
-        cleaned = _category(site, study, variable, text)
-    counted = tuple(line for line in cleaned.report if line.count)
-    return Clean(cleaned.numbers, counted)
+
+    rows: NDArray[np.int64] | None
+    numbers: Array
 
 
-def _missing_codes(site: Site, variable: Number | Category | Binary) -> tuple[str, ...]:
-    return (*site.mapping.data.missing, *site.mapping.columns[variable.name].missing)
+def part(way: Way, raw: Raw) -> tuple[Said, Tally]:
+    """Return the numbers in some records, and what was changed.
+
+    A cell that is not text says nothing: it is no gap, and is not counted. Where what
+    counts is that something happened, or when, the number is 1, or a day.
+    """
+    cells = raw.cells[way.name]
+    said = cells.notna().to_numpy()
+    whole = bool(said.all())
+    text = (cells if whole else cells[said]).str.strip()
+    numbers, tally = _read(way, raw, text)
+    return Said(None if whole else np.flatnonzero(said), numbers), tally
 
 
-def _mapped(site: Site, variable: Number | Category | Binary) -> Column:
-    name = variable.name
-    mapped = site.mapping.columns.get(name)
-    if mapped is None or (mapped.column is None and not mapped.absent):
-        raise StudyError(
-            f"{site.name}: nothing is mapped to the declared variable {name}",
-            where=site.where("columns", name),
-            fix=f'[columns.{name}]\ncolumn = "…"        # or:  absent = true',
-            then=f"{CHECK}{site.path}",
-        )
-    return mapped
+def _read(way: Way, raw: Raw, text: "pd.Series[str]") -> tuple[Array, Tally]:
+    if way.column.pick in ("any", "count"):
+        return _events(way, text)
+    if way.column.elapsed:
+        return _days(way, text, raw.counted)
+    if isinstance(way.variable, Number):
+        return _numbers(way, raw, text)
+    return _levels(way, way.variable, text, raw.counted)
 
 
-def _require_fitting(
-    site: Site, variable: Number | Category | Binary, mapped: Column
-) -> None:
-    """Raise StudyError for a mapping that would do nothing, or turn a level around."""
-    number = isinstance(variable, Number)
-    levels = () if isinstance(variable, Number) else variable.coded
-    turned = [
-        said
-        for said, level in mapped.levels.items()
-        if said in levels and level != said
-    ]
-    if number and mapped.levels:
-        what, key = "is a number, and has no levels", "levels"
-    elif not number and mapped.unit:
-        what, key = "is a category, and has no unit", "unit"
-    elif turned:
-        what, key = f"has a level {turned[0]!r} that is mapped to another", "levels"
-    elif set(levels) & {*site.mapping.data.missing, *mapped.missing}:
-        what, key = "has a declared level among its missing codes", "missing"
-    else:
-        return
-    raise StudyError(
-        f"{site.name}: {variable.name} {what}",
-        where=site.where("columns", variable.name, key),
-        fix=f"correct `{key}` of [columns.{variable.name}]",
-        then=f"{CHECK}{site.path}",
-    )
-
-
-def _number(site: Site, study: Study, variable: Number, text: pd.Series) -> Clean:
-    """Read numbers, convert the unit, and turn what is outside the range into gaps."""
-    gaps = text.isin(["", *_missing_codes(site, variable)])
-    parsed = _parse(site, text.mask(gaps))
-    unreadable = parsed.isna() & ~gaps
-    _refuse_unreadable(site, study, variable.name, unreadable, "not numbers")
-    coded = parsed.isin(_numeric_codes(site, variable))
-    missing = int(gaps.sum() + coded.sum())
-    given = parsed.mask(coded).to_numpy(dtype=np.float64)
-    factor, offset = _conversion(site, variable)
-    values = given * factor + offset
-    low, high = variable.range
-    outside = ~np.isnan(values) & ~((values >= low) & (values <= high))
+def bounded(way: Way, values: Array) -> tuple[Array, Tally]:
+    """Return *values* with gaps outside the range, and the oldest people as one."""
+    if not isinstance(way.variable, Number):
+        return values, Tally()
+    low, high = way.variable.range
+    below, above = values < low, values > high
+    oldest = way.site.mapping.oldest
+    old = (values > oldest) & ~above & (way.variable.unit == "a")
+    inside = np.where(below | above, np.nan, values)
+    kept = np.where(old, float(min(oldest + 1, high)), inside) if old.any() else inside
     known = int((~np.isnan(values)).sum())
-    if outside.sum() > study.quality.out_of_range * known:
-        raise _outside(site, study, variable, given)
-    unit = site.mapping.columns[variable.name].unit or variable.unit
-    converted = known if unit != variable.unit else 0
-    counts = (
-        Count("missing", variable.name, "cells with a missing code", missing),
-        Count("codes", variable.name, "cells not readable", int(unreadable.sum())),
-        Count(
-            "units", variable.name, f"cells from {unit} to {variable.unit}", converted
-        ),
-        Count("ranges", variable.name, "cells outside the range", int(outside.sum())),
+    sums = int(below.sum()), int(above.sum()), int(old.sum())
+    return kept, Tally(known=known, below=sums[0], above=sums[1], old=sums[2])
+
+
+def since(way: Way, days: Array, index: Array) -> tuple[Array, Tally]:
+    """Return the time from *days* to the day of the index event, both in days."""
+    passed = index - days
+    values = passed / YEAR if way.column.elapsed == "years" else passed
+    return bounded(way, np.floor(values) if way.column.elapsed == "years" else values)
+
+
+def days_of(text: "pd.Series[str]", written: str) -> Array:
+    """Return the days since 1970 that *text* means, NaN where it is no date."""
+    times = pd.to_datetime(text, format=written, errors="coerce", utc=True)
+    seconds = times.to_numpy(dtype="datetime64[s]")
+    days = seconds.astype(np.int64) / DAY
+    return np.where(np.isnat(seconds), np.nan, days)
+
+
+def _events(way: Way, text: "pd.Series[str]") -> tuple[Array, Tally]:
+    """Return 1 for every cell that says something: that it happened is what counts."""
+    gaps = _gaps(way, text)
+    values = np.where(gaps, np.nan, 1.0)
+    return values, Tally(cells=len(text), missing=int(gaps.sum()))
+
+
+def _days(way: Way, text: "pd.Series[str]", counted: str) -> tuple[Array, Tally]:
+    """Return dates as days since 1970."""
+    gaps = _gaps(way, text)
+    days = days_of(text.mask(gaps), way.source.dates)
+    unreadable = np.isnan(days) & ~gaps
+    first = _first(text, unreadable, counted)
+    odd, lost = int(unreadable.sum()), int(gaps.sum())
+    return days, Tally(cells=len(text), missing=lost, unreadable=odd, first=first)
+
+
+def _numbers(way: Way, raw: Raw, text: "pd.Series[str]") -> tuple[Array, Tally]:
+    """Read numbers, convert the unit, and turn what is outside the range into gaps."""
+    gaps = _gaps(way, text)
+    parsed = _parse(way, text.mask(gaps) if gaps.any() else text)
+    units = _units(way, raw)
+    unreadable = np.isnan(parsed) & ~gaps
+    coded = np.isin(parsed, _numeric_codes(way))
+    given = np.where(coded, np.nan, parsed)
+    converted, used, foreign = _converted(way, given, units)
+    values, tally = bounded(way, converted)
+    odd = unreadable | foreign
+    return values, tally + Tally(
+        cells=len(text),
+        missing=int(gaps.sum() + coded.sum()),
+        unreadable=int(odd.sum()),
+        foreign=int(foreign.sum()),
+        first=_first(text, odd, raw.counted),
+        units=used,
+        fits=_fits(way, given) if units is None else {},
     )
-    values[outside] = np.nan
-    return Clean(np.asarray(values, dtype=np.float64), counts)
 
 
-def _parse(site: Site, text: pd.Series) -> pd.Series:
+def _gaps(way: Way, text: "pd.Series[str]") -> Flags:
+    """Return where *text* is empty, or a code that means missing."""
+    return text.isin(["", *way.codes]).to_numpy(dtype=np.bool_)
+
+
+def _parse(way: Way, text: "pd.Series[str]") -> Array:
     """Return the numbers in *text*, NaN where there is none.
 
     With a decimal comma a point could only separate thousands: 1.234 would be read as
     a thousandth of what was meant, so it is no number at all.
     """
-    if site.mapping.data.decimal == ",":
+    source = way.source
+    if isinstance(source, Csv) and source.decimal == ",":
         pointed = text.str.contains(".", regex=False, na=False)
-        text = text.mask(pointed).str.replace(",", ".")
-    numbers = pd.to_numeric(text, errors="coerce")
-    return numbers.mask(numbers.isin([np.inf, -np.inf]))
+        text = text.mask(pointed).str.replace(",", ".", regex=False)
+    numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
+    return np.where(np.isinf(numbers), np.nan, numbers)
 
 
-def _numeric_codes(site: Site, variable: Number) -> list[float]:
+def _numeric_codes(way: Way) -> list[float]:
     """Return the missing codes that are numbers: -9 also means -9.0."""
-    codes = pd.Series(_missing_codes(site, variable), dtype=str)
-    return [float(number) for number in _parse(site, codes).dropna()]
+    codes = _parse(way, pd.Series(way.codes, dtype="str"))
+    return [float(number) for number in codes if not np.isnan(number)]
 
 
-def _conversion(site: Site, variable: Number) -> tuple[float, float]:
-    unit = site.mapping.columns[variable.name].unit or variable.unit
-    try:
-        return variable.conversion(unit)
-    except KeyError:
-        known = ", ".join([variable.unit, *variable.units])
-        raise StudyError(
-            f"{site.name}: no conversion of {variable.name} from {unit!r} is declared",
-            where=site.where("columns", variable.name, "unit"),
-            fix=f"use one of: {known}; or ask for a conversion in the study",
-            then=f"{CHECK}{site.path}",
-        ) from None
+def _units(way: Way, raw: Raw) -> "pd.Series[str] | None":
+    """Return the declared name of each cell's unit, if cells say their own."""
+    own = unit_of(way.name)
+    if own not in raw.cells:
+        return None
+    units = raw.cells[own][raw.cells[way.name].notna()].fillna("").str.strip()
+    names = {"": way.unit, **way.column.unit_names}
+    return units.map(lambda unit: names.get(unit, unit))
 
 
-def _category(
-    site: Site, study: Study, variable: Category | Binary, text: pd.Series
-) -> Clean:
-    """Turn spellings into the index of the declared level."""
-    spellings = site.mapping.columns[variable.name].levels
-    unknown = sorted(set(spellings.values()) - set(variable.coded))
-    if unknown:
-        raise StudyError(
-            f"{site.name}: {unknown[0]!r} is not a declared level of {variable.name}",
-            where=site.where("columns", variable.name, "levels"),
-            fix=f"use: {', '.join(variable.coded)}",
-            then=f"{CHECK}{site.path}",
-        )
-    codes = {level: float(code) for code, level in enumerate(variable.coded)}
-    known = codes | {said: codes[level] for said, level in spellings.items()}
-    gaps = text.isin(["", *_missing_codes(site, variable)])
-    values = text.mask(gaps).map(known)
-    unreadable = values.isna() & ~gaps
-    _refuse_unreadable(site, study, variable.name, unreadable, "no declared level")
-    coded, odd = int(gaps.sum()), int(unreadable.sum())
-    counts = (
-        Count("missing", variable.name, "cells with a missing code", coded),
-        Count("codes", variable.name, "cells not readable", odd),
-    )
-    numbers = np.asarray(values.to_numpy(dtype=np.float64), dtype=np.float64)
-    return Clean(numbers, counts)
+def _converted(
+    way: Way, given: Array, units: "pd.Series[str] | None"
+) -> tuple[Array, dict[str, int], Flags]:
+    """Return values in the declared unit, how many were converted, and from none."""
+    nothing = np.zeros(len(given), dtype=bool)
+    if units is None:
+        factor, offset = conversion(way, way.unit)
+        foreign = int((~np.isnan(given)).sum()) if way.unit != way.declared else 0
+        return given * factor + offset, {way.unit: foreign} if foreign else {}, nothing
+    values, used, known = given.copy(), {}, nothing.copy()
+    for unit in (way.declared, *way.others):
+        here = (units == unit).to_numpy(dtype=bool)
+        factor, offset = conversion(way, unit)
+        values[here] = given[here] * factor + offset
+        known |= here
+        if unit != way.declared and (count := int((~np.isnan(given[here])).sum())):
+            used[unit] = count
+    foreign_unit = ~known & ~np.isnan(given)
+    values[foreign_unit] = np.nan
+    return values, used, foreign_unit
 
 
-def _refuse_unreadable(
-    site: Site, study: Study, name: str, unreadable: pd.Series, problem: str
-) -> None:
-    count = int(unreadable.sum())
-    if count <= study.quality.unreadable * len(unreadable):
-        return
-    line = line_of(unreadable)
-    word = "levels" if problem == "no declared level" else "missing"
-    raise DataError(
-        f"{site.name}: {count} of {len(unreadable)} cells of {name} are {problem}",
-        where=f"{site.data_file.name} line {line} is the first; "
-        f"mapped in {site.where('columns', name)}",
-        likely="a spelling or a code for missing that site.toml does not list",
-        fix=f"correct the cell, or list its text under `{word}` of [columns.{name}]",
-        then=f"{CHECK}{site.path}",
-    )
+def _fits(way: Way, given: Array) -> dict[str, int]:
+    """Return how many cells each other declared unit would bring into the range."""
+    units = [unit for unit in (way.declared, *way.others) if unit != way.unit]
+    return {unit: _inside(way, unit, given) for unit in units}
 
 
-def _outside(site: Site, study: Study, variable: Number, given: Array) -> DataError:
-    """Say that the unit is probably wrong, and which one would fit."""
-    low, high = variable.range
-    unit = site.mapping.columns[variable.name].unit or variable.unit
-    known = given[~np.isnan(given)]
-    fitting = [
-        other
-        for other in (variable.unit, *variable.units)
-        if other != unit
-        and _share_inside(variable, other, known) >= 1 - study.quality.out_of_range
-    ]
-    factor, offset = variable.conversion(unit)
-    share = 1 - _share_inside(variable, unit, known)
-    likely = (
-        f"the values are in {fitting[0]}: then they fit"
-        if fitting
-        else ("another unit, an undeclared missing code, or a shifted column")
-    )
-    fix = (
-        f'unit = "{fitting[0]}"'
-        if fitting
-        else "correct `unit`, or list the code under `missing`"
-    )
-    side = "above" if np.median(known * factor + offset) > (low + high) / 2 else "below"
-    return DataError(
-        f"{site.name}: {share:.0%} of {variable.name} lie outside {low:g} to {high:g} "
-        f"{variable.unit}, most of them {side}",
-        where=site.where("columns", variable.name),
-        likely=likely,
-        fix=f"in [columns.{variable.name}]:   {fix}",
-        then=f"{CHECK}{site.path}",
-    )
-
-
-def _share_inside(variable: Number, unit: str, given: Array) -> float:
-    factor, offset = variable.conversion(unit)
+def _inside(way: Way, unit: str, given: Array) -> int:
+    if not isinstance(way.variable, Number):
+        return 0
+    factor, offset = way.variable.conversion(unit)
+    low, high = way.variable.range
     values = given * factor + offset
-    low, high = variable.range
-    return float(((values >= low) & (values <= high)).mean()) if len(values) else 1.0
+    return int(((values >= low) & (values <= high)).sum())
+
+
+def _levels(
+    way: Way, variable: Category | Binary, text: "pd.Series[str]", counted: str
+) -> tuple[Array, Tally]:
+    """Turn spellings into the index of the declared level."""
+    codes = {level: float(code) for code, level in enumerate(variable.coded)}
+    spelled = way.column.levels.items()
+    known = codes | {said: codes[level] for said, level in spelled}
+    places, spellings = pd.factorize(text)  # a level is looked up once, not per cell
+    numbers = np.array([*(known.get(each, np.nan) for each in spellings), np.nan])
+    values = np.asarray(numbers[places], dtype=np.float64)
+    gaps = _gaps(way, text)
+    values[gaps] = np.nan
+    unreadable = np.isnan(values) & ~gaps
+    first = _first(text, unreadable, counted)
+    odd, lost = int(unreadable.sum()), int(gaps.sum())
+    return values, Tally(cells=len(text), missing=lost, unreadable=odd, first=first)
+
+
+def _first(text: "pd.Series[str]", found: Flags, counted: str) -> str:
+    """Return where the first record stands that is *found*, or nothing."""
+    if not found.any():
+        return ""
+    return f"{counted} {line_of(pd.Series(found, index=text.index))}"

@@ -7,12 +7,11 @@ that was not admitted first.
 from dataclasses import dataclass, field
 from datetime import date
 
-from client import cleaning, site
+from client import approvals, cache, site, withdrawals
 from client.chain import Entry
 from client.memory import NOT_OPEN, Memory
 from client.seats import Seats
 from client.site import Site
-from client.sources import csv
 from client.table import Table
 from client.training import Design
 from common import plan
@@ -25,7 +24,8 @@ class Opened:
     """One site's side of one study, ready to answer rounds.
 
     ``seats`` are its places in masked rounds. ``book`` holds the charges of a site
-    without a home; another has its ledger.
+    without a home; another has its ledger. ``withdrawn`` is how many people had left
+    when the records were read.
     """
 
     site: Site
@@ -36,6 +36,7 @@ class Opened:
     memory: Memory = field(default_factory=Memory)
     seats: Seats = field(default_factory=Seats)
     book: list[Entry] = field(default_factory=list)
+    withdrawn: int = 0
 
     def step(self, task: str, number: int) -> tuple[int, int]:
         """Return where a round stands in the study; raise Refusal outside of it."""
@@ -53,8 +54,12 @@ def open_study(local: Site, study: Study, today: date) -> Opened:
     fit.
     """
     site.admit(local, study, today)
-    table = cleaning.clean(local, study, csv.read(local))
-    return Opened(local, study, study.digest(), table, Design(table))
+    gone = len(withdrawals.read(local.home))
+    standing = approvals.standings(local.entries(), today)
+    granted = [d for d, each in standing.items() if each.state == "approved"]
+    cache.sweep(local.home, {*granted, study.digest()})
+    table = cache.table(local, study)
+    return Opened(local, study, study.digest(), table, Design(table), withdrawn=gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +74,27 @@ class Shelf:
 
     def find(self, path: str, digest: str) -> Opened:
         """Return the open study; raise Refusal when this site has not opened it."""
-        try:
-            return self.held[path, digest]
-        except KeyError:
+        found = self.get(path, digest)
+        if found is None:
             raise Refusal(
                 "a round was asked of a study that is not open here",
                 told=NOT_OPEN,
-                likely="this site restarted, or never admitted the study",
+                likely="this site restarted, never admitted the study, or somebody "
+                "withdrew",
                 fix="none is needed: the aggregator opens the study again and goes on",
-            ) from None
+            )
+        return found
+
+    def get(self, path: str, digest: str) -> Opened | None:
+        """Return the study if it is open, and nobody withdrew since it was opened."""
+        found = self.held.get((path, digest))
+        if found and len(withdrawals.read(found.site.home)) != found.withdrawn:
+            self.drop(path, digest)
+            return None
+        return found
 
     def drop(self, path: str, digest: str) -> None:
-        """Forget the study and its table."""
-        self.held.pop((path, digest), None)
+        """Forget the study and its table, the one on the disk too."""
+        found = self.held.pop((path, digest), None)
+        if found:
+            cache.erase(found.site.home, digest)

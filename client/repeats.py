@@ -3,22 +3,26 @@
 Two answers to one question tell more than one: asked without one of the sites, the
 difference is that site's own sum; asked after a person was added, that person. So the
 ledger holds of each release over which sites it was, from which state, and a hash of
-what left. Under a promise of privacy each answer has noise of its own and is paid for.
+what left. Who withdraws is left out from then on: what was answered with them is no
+measure any more, and a study that the steward approves once more tells of them what its
+new answers lack. Under a promise of privacy each answer has its own noise and is paid
+for.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from client.chain import Entry, Note
 from common.errors import Refusal
 
 
-def check(entries: Iterable[Entry], note: Note) -> None:
+def check(entries: Sequence[Entry], note: Note) -> None:
     """Raise Refusal where the release in *note* would differ from one in *entries*.
 
     A note without ``answer`` is looked at before anything is computed. Within one run
     the answer may be computed again: a site that restarted repeats what it sent.
     """
-    for entry in entries:
+    left = [place for place, each in enumerate(entries) if each.kind == "withdrawn"]
+    for entry in entries[max(left, default=0) :]:
         if (entry.kind, entry.digest) != ("released", note.digest):
             continue
         before, now = entry.facts, note.facts

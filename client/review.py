@@ -3,11 +3,10 @@
 from dataclasses import asdict, dataclass
 from datetime import date
 
-from client import cleaning
+from client import integration
 from client import site as sites
 from client.egress import few_outside, floor_of, short
 from client.site import Site
-from client.sources import csv
 from client.table import Count, Table
 from common import manifest, plan
 from common.errors import Refusal
@@ -84,7 +83,7 @@ def check(site: Site, study: Study, today: date = date.min) -> Review:
     Whether it is approved is said as of *today*; by default an approval has not ended.
     """
     sites.invited(site, study, today)
-    table = cleaning.clean(site, study, csv.read(site))
+    table = integration.table(site, study)
     return Review(site, study, table, _is_approved(site, study, today))
 
 

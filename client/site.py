@@ -4,79 +4,15 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal, Self
-
-from pydantic import Field, model_validator
 
 from client import approvals, home, ledger
 from client.chain import Entry
+from client.mapping import Mapping
 from common import toml_file
 from common.errors import Refusal
-from common.privacy import LARGEST
-from common.schema import Document, Name, Text
-from common.study import SiteName, Study
+from common.study import Study
 
 CHECK = "consilium client check --study STUDY.toml --site "
-
-
-class Source(Document):
-    """Where the records are and how this hospital writes them.
-
-    ``person`` is the column that tells people apart; ``event_time`` the one that tells
-    two visits of one person apart; ``split`` names a column that says train or test.
-    """
-
-    file: Text
-    person: Text
-    event_time: Text | None = None
-    split: Text | None = None
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    decimal: Annotated[str, Field(pattern=r"^[.,]$")] = "."
-    encoding: Text = "utf-8"
-    missing: tuple[str, ...] = ()
-
-
-class Column(Document):
-    """How one declared variable is found: column, unit, missing codes, spellings."""
-
-    column: Text | None = None
-    absent: bool = False
-    unit: Text | None = None
-    missing: tuple[str, ...] = ()
-    levels: dict[str, Text] = Field(default={})
-
-    @model_validator(mode="after")
-    def _one_thing(self) -> Self:
-        if self.absent and self.column is not None:
-            msg = "absent = true, and yet a column is named: keep one of them"
-            raise ValueError(msg)
-        return self
-
-
-class Budget(Document):
-    """What all studies together may spend of the privacy of the people in the export.
-
-    With ``require`` a study must promise privacy. Unless ``noise = "any"`` its promise
-    must hold by this site's own noise, whatever the other sites and the masks do: were
-    they broken, an aggregator would see what a share of the noise leaves open.
-    """
-
-    epsilon: float = Field(default=0.0, ge=0.0, lt=LARGEST)
-    delta: float = Field(default=1e-5, gt=0.0, le=1e-3)
-    require: bool = False
-    noise: Literal["any", "site"] = "site"
-
-
-class Mapping(Document):
-    """The whole of ``site.toml``."""
-
-    site: SiteName
-    data: Source
-    columns: dict[Name, Column]
-    approved: tuple[str, ...] | None = None
-    home: Text | None = None
-    min_people: int = Field(default=10, ge=1)
-    budget: Budget = Budget()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +28,14 @@ class Site:
         return self.mapping.site
 
     @property
+    def asset(self) -> str:
+        """What the records are called: files, folders and databases."""
+        return ", ".join(each.called for each in self.mapping.named.values())
+
+    @property
     def data_file(self) -> Path:
-        """The export, looked up beside ``site.toml``."""
-        return self.path.parent / self.mapping.data.file
+        """The one export, looked up beside ``site.toml``."""
+        return self.path.parent / self.asset
 
     @property
     def home(self) -> Path | None:

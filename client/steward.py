@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from client import approvals, balance, changes, desk, dossier, home, ledger, site
+from client import approvals, balance, cache, changes, desk, dossier, home, ledger, site
 from client.approvals import HEX, Standing
 from client.desk import Desk
 from common import terminal as prompts
@@ -82,6 +82,7 @@ def decide(
     at = desk.sit(path)
     study = desk.find(at, word, SENSIBLE[decision])
     _write(at, study, decision, **({"reason": reason} if reason else {}))
+    cache.erase(at.home, study.digest())
     _tell(terminal, study, decision, EFFECT[decision])
 
 

@@ -1,12 +1,12 @@
 """A hospital's clean records in memory, in a form that will not print itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.release import Array
-from common.task import Keys, Rows, Split
+from common.task import Keys, Rows, Sites, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Table:
     one code in ``person``, which says nothing else, and one number in ``key``, which
     stays the same whoever else is here. ``people`` counts the people who
     train and who test: a person's records are never on both sides. ``site`` is the
-    place of this site among the study's, -1 where that is not told. ``outside`` counts
-    those whom only the cohort leaves out.
+    place of the record's site among the study's, empty where that is not told.
+    ``outside`` counts those whom only the cohort leaves out.
     """
 
     values: Array
@@ -38,7 +38,7 @@ class Table:
     key: Keys
     people: dict[Split, int]
     report: tuple[Count, ...]
-    site: int = -1
+    site: Sites = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     outside: int = 0
 
     def __repr__(self) -> str:
@@ -50,8 +50,10 @@ class Table:
         """Return the clean values and outcomes of the people who train, or who test."""
         chosen = self._side(split)
         values = self.values[chosen]
-        site = np.full(len(values), self.site)
-        return Rows(values, self.outcome[chosen], self.key[chosen], values, site)
+        site = self.site if len(self.site) else np.full(len(self.train), -1)
+        return Rows(
+            values, self.outcome[chosen], self.key[chosen], values, site[chosen]
+        )
 
     def persons(self, split: Split) -> NDArray[np.int64]:
         """Return the code of the person behind each of these records."""

@@ -45,6 +45,7 @@ class Analysis(Document):
     numbers that have cuts; ``compare`` pairs of a number and such a category.
     ``correlation`` names numbers, of which every pair is looked at. ``association``
     tests each variable with the outcome. ``pca`` is how many components to tell.
+    ``survival`` names categories by which the time until the outcome is compared.
     """
 
     quantiles: Parts | None = None
@@ -54,6 +55,7 @@ class Analysis(Document):
     association: Literal[True] | None = None
     pca: int | None = Field(default=None, ge=1)
     clusters: Clusters | None = None
+    survival: tuple[Name, ...] | None = None
     treatment_effect: TreatmentEffect | None = None
 
     def named(self) -> tuple[str, ...]:

@@ -28,6 +28,13 @@ class Logistic(Document):
     site_intercepts: bool | None = None
 
 
+class Cox(Document):
+    """Proportional hazards of a time until an event, stratified by hospital."""
+
+    kind: Literal["cox"]
+    ridge: Ridge
+
+
 class Linear(Document):
     """Linear regression of a number: ordinary least squares, or ridge.
 
@@ -93,7 +100,7 @@ class RandomForest(Document):
 
 
 ModelChoice = Annotated[
-    Linear | Logistic | Multinomial | Poisson | RandomForest | RbfSvm | Svm,
+    Cox | Linear | Logistic | Multinomial | Poisson | RandomForest | RbfSvm | Svm,
     Field(discriminator="kind"),
 ]
 """Which model is fitted."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal
 
-Kind = Literal["binary", "category", "number"]
+Kind = Literal["binary", "category", "number", "survival"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Asked:
 
 
 MODELS = {
+    "cox": Entry("common.tasks.cox", "COX", ("survival",)),
     "linear": Entry("common.tasks.least_squares", "LINEAR", ("number",)),
     "logistic": Entry(
         "common.tasks.linear_models",
@@ -53,6 +54,7 @@ MODELS = {
 }
 
 ANALYSES = {
+    "survival": Asked("common.tasks.survival", "SURVIVAL"),
     "quantiles": Asked("common.tasks.quantiles", "QUANTILES"),
     "chi_square": Asked("common.tasks.chi_square", "CHI_SQUARE"),
     "correlation": Asked("common.tasks.correlation", "CORRELATION"),

@@ -14,25 +14,26 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from common import asked, terms, toml_file
 from common.analyses import Analysis
+from common.cleaning import Cleaning, Quality, require_declared
 from common.disclosure import Disclosure
 from common.models import ModelChoice
-from common.registry import ANALYSES, MODELS
+from common.registry import MODELS
 from common.schema import (
-    Binary,
     Category,
+    Declared,
     Document,
     Finite,
     Line,
     Name,
     Number,
     Outcome,
+    Survival,
     Text,
     Variable,
 )
 from common.terms import Rounds
 
 SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
 CHECK = "consilium study check "
 UNTOLD = 1e-5
 """The largest delta of a study that does not say how many people it expects."""
@@ -76,13 +77,6 @@ class Evaluation(Document):
     seed: int = Field(default=0, ge=0, le=2**31)
     bins: int = Field(default=50, ge=2, le=10_000, multiple_of=2)
     subgroups: tuple[Name, ...] = ()
-
-
-class Quality(Document):
-    """How much of a column may be wrong before the site refuses to take part."""
-
-    out_of_range: Share = 0.05
-    unreadable: Share = 0.0
 
 
 class Privacy(Document):
@@ -136,6 +130,7 @@ class Study(Document):
     analysis: Analysis = Analysis()
     rounds: Rounds
     evaluation: Evaluation | None = None
+    cleaning: Cleaning = Cleaning()
     quality: Quality = Quality()
     disclosure: Disclosure = Disclosure()
 
@@ -143,12 +138,21 @@ class Study(Document):
     def _consistent(self) -> Self:
         for check in (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps):
             check(self)
+        names = [each.name for each in self.everything]
+        require_declared(self.cleaning, self.quality, names)
         return self
 
     @property
-    def everything(self) -> tuple[Number | Category | Binary, ...]:
+    def everything(self) -> tuple[Declared | Survival, ...]:
         """The variables and, last, the outcome."""
         return (*self.variables, self.outcome)
+
+    @property
+    def measured(self) -> tuple[Declared, ...]:
+        """What a site maps: the variables and, last, the outcome or its parts."""
+        outcome = self.outcome
+        parts = outcome.parts if isinstance(outcome, Survival) else (outcome,)
+        return (*self.variables, *parts)
 
     @property
     def masked(self) -> bool:
@@ -186,7 +190,7 @@ def read(path: Path) -> Study:
 
 
 def _names(study: Study) -> None:
-    names = [each.name for each in study.everything]
+    names = [each.name for each in study.measured]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         msg = f"{', '.join(twice)} is declared twice"
@@ -259,23 +263,5 @@ def _asked(study: Study) -> None:
 
 def _keeps(study: Study) -> None:
     """Refuse a promise that no form of a task keeps, before anybody is asked."""
-    if study.privacy == "none":
-        return
-    model = study.model
-    if model and MODELS[model.kind].private is None:
-        able = [kind for kind, entry in MODELS.items() if entry.private]
-        raise _unable("model.kind", model.kind, able)
-    for key in ("l1_share", "site_intercepts"):
-        if getattr(model, key, None):
-            raise _unable(f"model.{key}", key, [])
-    for name in study.analysis.named():
-        if ANALYSES[name].private is None:
-            able = [each for each, entry in ANALYSES.items() if entry.private]
-            raise _unable(f"analysis.{name}", name, able)
-
-
-def _unable(where: str, kind: str, able: list[str]) -> ValueError:
-    others = f"choose {', '.join(able)}, or" if able else "leave it out, or say"
-    refused = ValueError(f'{kind} has no private form yet: {others} privacy = "none"')
-    refused.add_note(where)
-    return refused
+    if study.privacy != "none":
+        asked.keeps(study.model, study.analysis)

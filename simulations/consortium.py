@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from client import enrolment as hospital
+from client import persons
 from client import site as sites
 from client.site import Site
 from common import private_files
@@ -22,7 +23,7 @@ from server.consortium import Consortium
 
 NAME, HOME = "simulated", "state"
 HOME_LINE = re.compile(r"home\s*=")
-LEFT = ("ledger.jsonl", "inbox", "studies")
+LEFT = ("ledger.jsonl", "inbox", "studies", "person.key")
 """What a steward decided at a hospital; its simulated double begins with the same."""
 
 
@@ -51,14 +52,22 @@ def double(folder: Path, study: Study, real: Site) -> Path:
     if real.home is None and real.mapping.approved is None:
         head.append(f'approved = ["{study.digest()}"]')
     (place / "site.toml").write_text("\n".join([*head, *lines]) + "\n", "utf-8")
-    linked = place / real.mapping.data.file
-    if not linked.exists():  # as one that is named by its whole path does
-        linked.parent.mkdir(parents=True, exist_ok=True)
-        linked.symlink_to(real.data_file.resolve())
+    for source in real.mapping.named.values():
+        _link(place, real, source.called)
     if real.home:
         for name in LEFT:
             _copy(real.home / name, place / HOME / name)
+    else:  # the same people as where they are simulated in one process
+        private_files.write(persons.file(place / HOME), persons.SIMULATED)
     return place / "site.toml"
+
+
+def _link(place: Path, real: Site, called: str) -> None:
+    """Let the double find what *real* finds under this name, unless it is no file."""
+    linked, there = place / called, real.path.parent / called
+    if there.exists() and not linked.exists():  # one named by its whole path is there
+        linked.parent.mkdir(parents=True, exist_ok=True)
+        linked.symlink_to(there.resolve())
 
 
 def _copy(old: Path, new: Path) -> None:

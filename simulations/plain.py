@@ -84,4 +84,5 @@ def pooled(tables: Sequence[Table]) -> Table:
             "test": sum(table.people["test"] for table in tables),
         },
         report=(),
+        site=np.concatenate([table.site for table in tables]),
     )

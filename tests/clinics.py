@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from client.table import Table
+from common import follow_up
 from common.release import Array
+from common.schema import Survival
 from common.study import Study
 from common.task import Keys, Split
 
@@ -49,6 +51,7 @@ BINARY = {
 }
 COUNT = {"kind": "number", "name": "visits", "unit": "1", "range": [0, 50]}
 MODELS: dict[str, dict[str, Any]] = {
+    "cox": {"ridge": 1.0},
     "linear": {"ridge": 1.0},
     "logistic": {"ridge": 1.0},
     "poisson": {"ridge": 1.0},
@@ -59,11 +62,19 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 """What a small study says of each kind of model, beside its kind."""
 
+DEATH = {
+    "kind": "survival",
+    "name": "death",
+    "unit": "d",
+    "range": [0, 4000],
+    "grid": [90, 180, 365, 730, 1095, 1460, 1825],
+}
 STAGE = {"kind": "category", "name": "stage", "levels": ["none", "early", "late"]}
 OUTCOMES: dict[str, Mapping[str, Any]] = {
     "binary": BINARY,
     "category": STAGE,
     "number": COUNT,
+    "survival": DEATH,
 }
 
 
@@ -116,6 +127,15 @@ def _outcome(kind: str, signal: Array, draw: np.random.Generator) -> Array:
     if kind == "category":
         cuts = signal + draw.logistic(size=len(signal))
         return np.searchsorted([-0.7, 0.7], cuts).astype(float)
+    if kind == "survival":
+        time = draw.exponential(900 * np.exp(-signal))
+        last = draw.uniform(100, 2500, len(signal))
+        code = follow_up.coded(
+            Survival.model_validate(DEATH),
+            np.minimum(time, last),
+            (time <= last).astype(float),
+        )
+        return np.asarray(code)
     return draw.poisson(np.exp(0.4 * signal + 0.5)).clip(0, 50).astype(float)
 
 
@@ -142,7 +162,10 @@ def split(whole: Table, places: Array) -> list[Table]:
 def dealt(whole: Table, places: Array) -> list[Table]:
     """Return :func:`split` as the tables of the study's sites, in their order."""
     tables = split(whole, places)
-    return [replace(table, site=place) for place, table in enumerate(tables)]
+    return [
+        replace(table, site=np.full(len(table.outcome), place))
+        for place, table in enumerate(tables)
+    ]
 
 
 HEADER = "patient,visit,age,chol,pain,sex,ill"

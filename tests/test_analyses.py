@@ -36,15 +36,23 @@ ASKED: dict[str, object] = {
     "association": True,
     "pca": 3,
     "clusters": {"groups": 3},
+    "survival": ["sex", "pain"],
     "treatment_effect": {"treatment": "sex", "subgroups": ["pain"], "ridge": 1.0},
 }
 NAMES = ["age", "chol", "pain", "sex"]
 
 
 def study(**asked: object) -> Study:
+    if not asked:
+        asked = {name: each for name, each in ASKED.items() if name != "survival"}
+    told = {"outcome": clinics.DEATH} if "survival" in asked else {}
     return clinics.study(
-        model=None, evaluation=None, variables=VARIABLES, analysis=asked or ASKED
+        model=None, evaluation=None, variables=VARIABLES, analysis=asked, **told
     )
+
+
+def table_of(name: str, people: int, seed: int = 0) -> Table:
+    return clinics.table(people, seed, "survival" if name == "survival" else "binary")
 
 
 def found(asked: Study, tables: list[Table], name: str) -> Findings:
@@ -61,7 +69,7 @@ def frame(whole: Table, names: list[str] = NAMES) -> pd.DataFrame:
 @settings(max_examples=8)
 @given(seed=st.integers(0, 10_000), sites=st.integers(1, 7))
 def test_any_split_equals_pooled(name: str, seed: int, sites: int) -> None:
-    asked, whole = study(**{name: ASKED[name]}), clinics.table(200, seed)
+    asked, whole = study(**{name: ASKED[name]}), table_of(name, 200, seed)
     places = np.random.default_rng(seed).integers(0, sites, len(whole.outcome))
     dealt = plain.run(asked, clinics.split(whole, places))[name]
     pooled = plain.run(asked, [whole])[name]
@@ -108,7 +116,7 @@ def test_nothing_is_told_of_a_group_below_the_floor(name: str) -> None:
     asked = asked.model_copy(
         update={"disclosure": asked.disclosure.model_copy(update={"min_cell": 1000})}
     )
-    said = found(asked, [clinics.table(300)], name)
+    said = found(asked, [table_of(name, 300)], name)
     told = [cell for line in _cells(said) for cell in line]
     assert all(cell in {None, 0} for cell in told)
 

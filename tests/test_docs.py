@@ -6,12 +6,24 @@ from pathlib import Path
 import click
 import pytest
 
-from client.site import Column, Mapping, Source
+from client.mapping import (
+    Column,
+    Csv,
+    Fhir,
+    Index,
+    InFhir,
+    InOmop,
+    Mapping,
+    Parquet,
+    Sql,
+)
 from common import study as studies
 from common.analyses import Analysis, Clusters, TreatmentEffect
+from common.cleaning import Cleaning, Quality
 from common.cli import build
 from common.disclosure import Disclosure
 from common.models import (
+    Cox,
     Linear,
     Logistic,
     Multinomial,
@@ -21,12 +33,11 @@ from common.models import (
     Svm,
 )
 from common.registry import ANALYSES, MODELS
-from common.schema import Binary, Category, Number
+from common.schema import Binary, Category, Number, Survival
 from common.study import (
     About,
     Evaluation,
     Privacy,
-    Quality,
     Rounds,
     Rule,
     Study,
@@ -84,7 +95,9 @@ MODELS_OF_FILES = [
     Analysis,
     Binary,
     Category,
+    Cox,
     Clusters,
+    Cleaning,
     Column,
     Disclosure,
     Evaluation,
@@ -100,8 +113,15 @@ MODELS_OF_FILES = [
     RbfSvm,
     Rounds,
     Rule,
-    Source,
+    Csv,
+    Fhir,
+    Index,
+    InFhir,
+    InOmop,
+    Parquet,
+    Sql,
     Study,
+    Survival,
     TreatmentEffect,
     Svm,
 ]

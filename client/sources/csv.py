@@ -1,111 +1,132 @@
 """Reads the declared columns of a hospital's CSV export, as text and nothing else.
 
 Direct identifiers that the study does not declare never pass this function: columns
-outside the mapping are not read into memory. Every cell stays the text that the
-hospital wrote, until cleaning decides what it means.
+outside the mapping are not kept in memory. Every cell stays the text that the hospital
+wrote, until cleaning decides what it means.
 """
 
 import codecs
 import csv
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, TextIO
 
-import pandas as pd
-
-from client.site import CHECK, Site
+from client.mapping import Csv
+from client.raw import PART, Key, Named, Parts, Place, Raw, Wanted, columns_of, frame
 from common.errors import DataError
 
 if TYPE_CHECKING:
     from _csv import Reader
 
 
-def read(site: Site) -> pd.DataFrame:
-    """Return the mapped columns as text, under the hospital's own names, by line.
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One CSV file, what is wanted of it, and where it stands."""
 
-    The index is the line on which each record ends. Raises DataError when the file is
-    absent, empty, not text, lacks a column, or holds a record of more or fewer cells
-    than the header: its values would stand in the wrong columns.
+    source: Csv
+    named: Named
+    place: Place
+
+
+def read(source: Csv, wanted: Wanted, place: Place) -> Parts:
+    """Yield the wanted columns as text, by the line on which each record ends.
+
+    Raises DataError when the file is absent, empty, not text, lacks a column, or holds
+    a record of more or fewer cells than the header: its values would stand in the wrong
+    columns.
     """
-    with _explained(site), _opened(site) as file:
-        lines = _lines(site, file)
-        header = _header(site, lines)
-        names = sorted(set(_wanted(site).values()))
-        places = [header.index(name) for name in names]
-        found = {
-            number: [cells[place] for place in places]
-            for number, cells in _records(site, lines, len(header))
-        }
-    columns = zip(*found.values(), strict=True) if found else [()] * len(names)
-    cells = dict(zip(names, map(list, columns), strict=True))
-    return pd.DataFrame(cells, index=list(found), dtype=str)
+    export = Export(source, columns_of(source, wanted), place)
+    with _explained(export), _opened(export) as file:
+        lines = _lines(source, file)
+        header = _header(export, lines)
+        places = [header.index(column) for _, column in export.named.values()]
+        records = _records(export, lines, len(header), places)
+        yield _part(export, [*islice(records, PART)])
+        while rows := [*islice(records, PART)]:
+            yield _part(export, rows)
 
 
-def columns(site: Site) -> tuple[str, ...]:
-    """Return the mapped columns, once the export's header has each; read no record."""
-    with _explained(site), _opened(site) as file:
-        _header(site, _lines(site, file))
-    return tuple(sorted(set(_wanted(site).values())))
+def probe(source: Csv, wanted: Wanted, place: Place) -> int:
+    """Return how many columns are mapped, once the header has each; read no record."""
+    export = Export(source, columns_of(source, wanted), place)
+    with _explained(export), _opened(export) as file:
+        _header(export, _lines(source, file))
+    return len({column for _, column in export.named.values()})
 
 
-def _lines(site: Site, file: TextIO) -> "Reader":
-    mark = site.mapping.data.separator
-    return csv.reader(file, delimiter=mark, strict=True, skipinitialspace=True)
+def names(source: Csv, place: Place) -> list[str]:
+    """Return the header; read no record."""
+    export = Export(source, {}, place)
+    with _explained(export), _opened(export) as file:
+        return _header(export, _lines(source, file))
 
 
-def _header(site: Site, lines: "Reader") -> list[str]:
+def _part(export: Export, rows: list[tuple[int, tuple[str, ...]]]) -> Raw:
+    """Return *rows* as cells; the reader's tuples are gone when this returns."""
+    columns = [*zip(*(cells for _, cells in rows), strict=True)] if rows else []
+    cells = dict(zip(export.named, columns or [()] * len(export.named), strict=True))
+    numbers = [number for number, _ in rows]
+    return Raw(frame(cells, numbers), f"{_name(export)} line")
+
+
+def _name(export: Export) -> str:
+    return export.place.path(export.source.file).name
+
+
+def _lines(source: Csv, file: TextIO) -> "Reader":
+    return csv.reader(
+        file, delimiter=source.separator, strict=True, skipinitialspace=True
+    )
+
+
+def _header(export: Export, lines: "Reader") -> list[str]:
     """Return the cells of the first line; raise DataError when a column is lacking."""
     header = [cell.strip() for cell in next(lines, [])]
-    for keys, column in _wanted(site).items():
-        _exactly_once(site, keys, column, header)
+    for keys, column in export.named.values():
+        _exactly_once(export, keys, column, header)
     return header
 
 
 def _records(
-    site: Site, lines: "Reader", width: int
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line, cells) of every record; blank lines are none."""
+    export: Export, lines: "Reader", width: int, places: list[int]
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield (line, wanted cells) of every record; blank lines are none."""
+    chosen = (
+        itemgetter(*places) if len(places) > 1 else lambda cells: (cells[places[0]],)
+    )
     for cells in lines:
-        if cells and len(cells) != width:
+        if len(cells) == width:
+            yield lines.line_num, chosen(cells)
+        elif cells:
             where = f"line {lines.line_num}"
             problem = f"has {len(cells)} cells for {width} columns in {where}"
-            raise _unreadable(site, problem, "quote such cells, or correct `separator`")
-        if cells:
-            yield lines.line_num, cells
+            raise _unreadable(
+                export, problem, "quote such cells, or correct `separator`"
+            )
 
 
-def _wanted(site: Site) -> dict[tuple[str, ...], str]:
-    """Return every column the mapping names, by the place where it names it."""
-    data = site.mapping.data
-    keys = {"person": data.person, "event_time": data.event_time, "split": data.split}
-    wanted: dict[tuple[str, ...], str] = {
-        ("data", key): column for key, column in keys.items() if column
-    }
-    for name, column in site.mapping.columns.items():
-        if column.column:
-            wanted["columns", name, "column"] = column.column
-    return wanted
-
-
-def _opened(site: Site) -> TextIO:
-    encoding = codecs.lookup(site.mapping.data.encoding).name
+def _opened(export: Export) -> TextIO:
+    encoding = codecs.lookup(export.source.encoding).name
     mark = "utf-8-sig" if encoding == "utf-8" else encoding  # spreadsheets mark UTF-8
-    return site.data_file.open(encoding=mark, newline="")
+    return export.place.path(export.source.file).open(encoding=mark, newline="")
 
 
 @contextmanager
-def _explained(site: Site) -> Generator[None]:
+def _explained(export: Export) -> Generator[None]:
     """Turn what the reader raises into a DataError that quotes no cell."""
     try:
         yield
     except FileNotFoundError:
-        raise _unreadable(site, "does not exist", "correct `file`") from None
+        raise _unreadable(export, "does not exist", "correct `file`") from None
     except (UnicodeError, LookupError):
         hint = 'name its encoding, e.g.   encoding = "latin-1"'
-        raise _unreadable(site, f"is not {site.mapping.data.encoding}", hint) from None
+        raise _unreadable(export, f"is not {export.source.encoding}", hint) from None
     except (csv.Error, OSError) as broken:
         problem = f"cannot be read as a table ({_reason(broken)})"
-        raise _unreadable(site, problem, "check the quotes and `separator`") from None
+        raise _unreadable(export, problem, "check the quotes and `separator`") from None
 
 
 def _reason(broken: Exception) -> str:
@@ -115,50 +136,40 @@ def _reason(broken: Exception) -> str:
     return next((words for words in known if said.startswith(words)), "bad quotes")
 
 
-def _unreadable(site: Site, problem: str, fix: str) -> DataError:
-    return DataError(
-        f"{site.name}: {site.data_file.name} {problem}",
-        where=site.where("data", "file"),
-        fix=f"{fix}   in [data] of {site.path.name}",
-        then=f"{CHECK}{site.path}",
-    )
+def _unreadable(export: Export, problem: str, fix: str) -> DataError:
+    return export.place.unreadable(f"{_name(export)} {problem}", "file", fix)
 
 
-def _exactly_once(
-    site: Site, keys: tuple[str, ...], column: str, header: list[str]
-) -> None:
+def _exactly_once(export: Export, keys: Key, column: str, header: list[str]) -> None:
     if not header:
-        raise _unreadable(site, "is empty", "export it again, or correct `file`")
+        raise _unreadable(export, "is empty", "export it again, or correct `file`")
     if column not in header:
-        raise _lacks(site, keys, column, header)
+        raise lacks(export.place, keys, column, (header, export.source))
     if header.count(column) > 1:
-        raise DataError(
-            f"{site.name}: {site.data_file.name} has two columns called {column!r}",
-            where=site.where(*keys),
-            fix="rename one of them in the export",
-            then=f"{CHECK}{site.path}",
-        )
+        what = f"{_name(export)} has two columns called {column!r}"
+        raise export.place.told(what, keys, "rename one of them in the export")
 
 
-def _lacks(
-    site: Site, keys: tuple[str, ...], column: str, header: list[str]
+def lacks(
+    place: Place, keys: Key, column: str, there: tuple[list[str], Csv]
 ) -> DataError:
     """Say which column is not there; name another only if it is the same but for case.
 
     Without a header row the first line holds a patient's values, and a value may look
     much like a column: those must never be repeated.
     """
+    header, source = there
     near = [name for name in header if _letters(name) == _letters(column) != ""]
-    separator = site.mapping.data.separator
-    other = f"the file has {len(header)} columns; is its separator {separator!r}?"
+    other = (
+        f"the file has {len(header)} columns; is its separator {source.separator!r}?"
+    )
     measured = keys[0] == "columns"
     absent = ", or, if it was never measured:   absent = true" if measured else ""
-    return DataError(
-        f"{site.name}: column {column!r} is not in {site.data_file.name}",
-        where=site.where(*keys),
+    return place.told(
+        f"column {column!r} is not in {place.path(source.file).name}",
+        keys,
+        f'{keys[-1]} = "{near[0]}"' if near else f"correct `{keys[-1]}`{absent}",
         likely=f"the file spells it {near[0]!r}" if near else other,
-        fix=f'{keys[-1]} = "{near[0]}"' if near else f"correct `{keys[-1]}`{absent}",
-        then=f"{CHECK}{site.path}",
     )
 
 

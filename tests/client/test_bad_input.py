@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from client import cleaning, site
+from client import integration, site
 from client.opened import open_study
-from client.sources import csv
 from common.errors import ConsiliumError, DataError, Refusal, StudyError
 from common.study import Study
 from tests import clinics
@@ -37,7 +36,7 @@ def failure(
 
 def _read(local: Path, study: Study) -> None:
     read = site.read(local)
-    cleaning.clean(read, study, csv.read(read))
+    integration.table(read, study)
 
 
 def test_a_missing_column_is_named_with_the_line_that_asks_for_it(
@@ -112,7 +111,7 @@ def test_a_declared_share_of_unreadable_cells_is_counted_instead(
     local = site.read(
         clinics.folder(tmp_path, [clinics.lines()[0], f"p9,v9,{CANARY},250,mild,m,yes"])
     )
-    table = cleaning.clean(local, study, csv.read(local))
+    table = integration.table(local, study)
     assert ("codes", "age", 1) in [(c.step, c.variable, c.count) for c in table.report]
 
 
@@ -147,7 +146,7 @@ def test_a_broken_file_says_which_and_why(
     local = site.read(clinics.folder(tmp_path, []))
     local.data_file.write_text(content)
     with pytest.raises(DataError, match=says) as caught:
-        cleaning.clean(local, clinics.study(), csv.read(local))
+        integration.table(local, clinics.study())
     assert CANARY not in str(caught.value)
 
 
@@ -157,12 +156,12 @@ def test_other_encodings_are_refused_until_they_are_named(tmp_path: Path) -> Non
     record = f"{clinics.HEADER}\nMüller,v1,61,250,mild,m,yes\n"
     export.write_bytes(record.encode("latin-1"))
     with pytest.raises(DataError, match="is not utf-8") as caught:
-        csv.read(site.read(local))
+        integration.table(site.read(local), clinics.study())
     assert "ller" not in str(caught.value)
     local.write_text(
         local.read_text().replace("[data]", '[data]\nencoding = "latin-1"')
     )
-    assert csv.read(site.read(local))["patient"].tolist() == ["Müller"]
+    assert len(integration.table(site.read(local), clinics.study()).outcome) == 1
 
 
 def test_an_absent_file_and_an_unknown_encoding_are_explained(tmp_path: Path) -> None:

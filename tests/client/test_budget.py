@@ -41,17 +41,17 @@ def only_counting(request: pytest.FixtureRequest) -> Iterator[None]:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Write down each time that records are read, or a formula runs."""
     seen: list[str] = []
-    csv, run = opened.csv.read, egress.training.run
+    table, run = opened.cache.table, egress.training.run
 
     def reading(*rest: Any) -> Any:
         seen.append("read")
-        return csv(*rest)
+        return table(*rest)
 
     def running(*rest: Any) -> Any:
         seen.append("run")
         return run(*rest)
 
-    monkeypatch.setattr(opened.csv, "read", reading)
+    monkeypatch.setattr(opened.cache, "table", reading)
     monkeypatch.setattr(egress.training, "run", running)
     return seen
 

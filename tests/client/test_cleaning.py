@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import cleaning, site
-from client.sources import csv
+from client import integration, site
 from client.table import Table
 from common.errors import DataError
 from common.study import Study
@@ -15,7 +14,7 @@ from tests import clinics
 
 def clean(place: Path, records: list[str], study: Study | None = None) -> Table:
     local = site.read(clinics.folder(place, records))
-    return cleaning.clean(local, study or clinics.study(), csv.read(local))
+    return integration.table(local, study or clinics.study())
 
 
 def counts(table: Table) -> dict[tuple[str, str], int]:
@@ -43,7 +42,7 @@ def test_a_unit_is_converted_and_counted(tmp_path: Path) -> None:
     )
     local.write_text(text)
     read = site.read(local)
-    table = cleaning.clean(read, clinics.study(), csv.read(read))
+    table = integration.table(read, clinics.study())
     assert table.values[0, 1] == pytest.approx(193.35)
     assert counts(table)["units", "chol"] == 1
 
@@ -58,7 +57,7 @@ def test_decimal_commas_are_numbers(tmp_path: Path) -> None:
         local.read_text().replace("[data]", '[data]\nseparator = ";"\ndecimal = ","')
     )
     read = site.read(local)
-    table = cleaning.clean(read, clinics.study(), csv.read(read))
+    table = integration.table(read, clinics.study())
     assert table.values[0].tolist() == [61.5, 250.25, 1, 1]
 
 
@@ -67,7 +66,7 @@ def test_a_point_among_decimal_commas_is_no_number(tmp_path: Path) -> None:
     local.write_text(local.read_text().replace("[data]", '[data]\ndecimal = ","'))
     read = site.read(local)
     with pytest.raises(DataError, match="1 of 1 cells of chol are not numbers"):
-        cleaning.clean(read, clinics.study(), csv.read(read))
+        integration.table(read, clinics.study())
 
 
 def test_what_is_outside_the_range_is_missing_and_counted(tmp_path: Path) -> None:
@@ -168,7 +167,7 @@ def test_a_person_cannot_train_and_test(tmp_path: Path) -> None:
     local.write_text(local.read_text().replace("[data]", '[data]\nsplit = "side"'))
     read = site.read(local)
     with pytest.raises(DataError, match="1 people are split between train and test"):
-        cleaning.clean(read, study, csv.read(read))
+        integration.table(read, study)
 
 
 def test_person_keys_that_look_alike_are_counted(tmp_path: Path) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import cleaning, home, review
+from client import home, integration, review
 from client import site as sites
 from client.site import Site
-from client.sources import csv
 from common.errors import Refusal, StudyError
 from common.study import Study
 from simulations import plain
@@ -133,7 +132,7 @@ def test_a_cohort_that_leaves_out_a_few_is_refused(
     path = clinics.folder(tmp_path, records, approved=study.digest())
     path.write_text(path.read_text().replace("[data]", "min_people = 2\n[data]", 1))
     site: Site = sites.read(path)
-    table = cleaning.clean(site, study, csv.read(site))
+    table = integration.table(site, study)
     assert table.outside == left
     refused = 0 < left < 5
     assert review.check(site, study).enough is not refused

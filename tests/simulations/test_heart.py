@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
 from client import review, site
+from client.mapping import Column
 from client.site import Site
 from client.table import Table
 from common import encoding, study
@@ -370,7 +371,7 @@ def mapped(run: Run, name: str) -> Site:
     for each in SPARSE:
         levels = each.levels if isinstance(each, Category) else ()
         spelled = {f"{level}.0": level for level in levels}
-        columns[each.name] = site.Column(column=each.name, levels=spelled)
+        columns[each.name] = Column(column=each.name, levels=spelled)
     return replace(local, mapping=local.mapping.model_copy(update={"columns": columns}))
 
 
@@ -391,6 +392,53 @@ def test_people_who_look_alike_are_not_one_person(everyone: dict[str, Table]) ->
     alike = {name: int(published(name).duplicated().sum()) for name in SITES}
     assert sum(alike.values()) == 2
     assert {name: len(table.outcome) for name, table in everyone.items()} == RECORDS
+    told = {
+        name: line.count
+        for name, table in everyone.items()
+        for line in table.report
+        if line.step == "lookalikes"
+    }
+    assert told == {"hungary": 2, "va-long-beach": 2}, (
+        "the steward is told of both pairs"
+    )
+
+
+@needs_data
+def test_filling_forward_over_rows_would_copy_other_people(
+    everyone: dict[str, Table],
+) -> None:
+    """The naive step, on the very gaps that ours leaves."""
+    frames = [pd.DataFrame(table.values) for table in everyone.values()]
+    gaps = pd.concat(frames).isna()
+    filled = pd.concat(frames).ffill()[gaps].notna().sum().sum()
+    assert filled == 1759, "all 1,759 gaps; each person has one record"
+
+
+@needs_data
+def test_dropping_incomplete_records_would_lose_hospitals(
+    everyone: dict[str, Table],
+) -> None:
+    left = {
+        name: int((~np.isnan(table.values).any(axis=1)).sum())
+        for name, table in everyone.items()
+    }
+    assert left == {
+        "cleveland": 297,
+        "hungary": 1,
+        "switzerland": 0,
+        "va-long-beach": 1,
+    }
+
+
+@needs_data
+def test_a_column_that_is_hardly_measured_can_stop_its_hospital(run: Run) -> None:
+    everything = (*run.study.variables, *SPARSE)
+    quality = run.study.quality.model_copy(update={"missing_of": {"ca": 0.9}})
+    asked = run.study.model_copy(update={"variables": everything, "quality": quality})
+    review.check(mapped(run, "cleveland"), asked)
+    for name in ("hungary", "switzerland", "va-long-beach"):
+        with pytest.raises(DataError, match="of the records have no ca; the study"):
+            review.check(mapped(run, name), asked)
 
 
 @needs_data

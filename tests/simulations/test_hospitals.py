@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client import cleaning
+from client import integration
 from client import site as sites
-from client.sources import csv
+from client.raw import PERSON, TIME, Place
+from client.sources import opening
 from client.table import Table
 from common import study as studies
 from common.errors import UsageError
@@ -74,7 +75,7 @@ class World:
 def cleaned(study: Study, path: Path) -> Table:
     """Return the clean table of the hospital described by *path*."""
     local = sites.read(path)
-    return cleaning.clean(local, study, csv.read(local))
+    return integration.table(local, study)
 
 
 def load(place: Path, seed: int) -> World:
@@ -200,10 +201,11 @@ def identifiers(world: World) -> set[str]:
 def test_the_reader_never_passes_an_undeclared_column(world: World) -> None:
     """Names and notes are not even read."""
     for dialect in HOSPITALS:
-        raw = csv.read(sites.read(world.place / dialect.site / "site.toml"))
+        local = sites.read(world.place / dialect.site / "site.toml")
+        wanted = {n: c for n, c in local.mapping.columns.items() if c.found}
+        (raw,) = opening.read(Place(local, "data"), wanted)
         assert dialect.headers.full_name in world.export(dialect)[0]
-        assert dialect.headers.full_name not in raw.columns
-        assert dialect.headers.note not in raw.columns
+        assert {*raw.cells} - {PERSON, TIME} == {*wanted}
 
 
 def test_no_identifier_is_in_a_table(world: World) -> None:

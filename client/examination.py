@@ -1,0 +1,130 @@
+"""What a steward should know of the data before a study reads them; nothing is sent."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment
+
+from client import anonymity, quality, review
+from client.anonymity import Groups
+from client.review import Review
+from client.site import Site
+from client.sources import opening
+from common import private_files
+from common.schema import Number
+from common.study import Study
+
+PAGE = Environment(autoescape=True).from_string("""\
+<!doctype html><html lang="en"><meta charset="utf-8"><title>{{ title }}</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;
+padding:0 1rem}td,th{text-align:left;padding:.2rem .8rem;border-bottom:1px solid #bbb}
+td.n{text-align:right}</style><h1>{{ title }}</h1>
+<p>Counts only, for the steward of this hospital. Nothing of it was sent.</p>
+{% for name, head, rows in tables %}<h2>{{ name }}</h2><table><tr>
+{% for cell in head %}<th scope="col">{{ cell }}</th>{% endfor %}</tr>
+{% for row in rows %}<tr>{% for cell in row %}<td{% if cell is number %} class="n"
+{% endif %}>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</table>{% endfor %}</html>
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One variable at one site: the share that is missing, and how far its mean is."""
+
+    name: str
+    missing: float
+    drift: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """The dry run of a study, its sources, its variables, and the small groups."""
+
+    review: Review
+    sources: tuple[str, ...]
+    columns: tuple[Column, ...]
+    groups: Groups
+
+    def facts(self) -> dict[str, object]:
+        """Return the examination as plain data: counts and shares."""
+        return {
+            **self.review.facts(),
+            "sources": list(self.sources),
+            "variables": [asdict(each) for each in self.columns],
+            "groups": self.groups.facts(),
+        }
+
+    def text(self) -> str:
+        """Return the examination for a terminal."""
+        return "\n".join(
+            [
+                *self.review.lines(),
+                "",
+                "Sources:",
+                *(f"  {line}" for line in self.sources),
+                "",
+                "Variables:",
+                *(f"  {_said(each)}" for each in self.columns),
+                "",
+                "Small groups, for your eyes only:",
+                *(f"  {line}" for line in self.groups.lines()),
+            ]
+        )
+
+    def page(self) -> str:
+        """Return the examination as a page of its own."""
+        table = self.review.table
+        steps = [[c.step, c.variable, c.what, c.count] for c in table.report]
+        columns = [[c.name, f"{c.missing:.0%}", _drift(c)] for c in self.columns]
+        title = f"{self.review.site.name}: data of {self.review.study.study.name}"
+        tables: list[tuple[str, list[str], Sequence[Sequence[object]]]] = [
+            ("Sources", ["source"], [[line] for line in self.sources]),
+            ("What cleaning did", ["step", "variable", "what", "count"], steps),
+            ("Variables", ["variable", "missing", "drift"], columns),
+            ("Small groups", ["what"], [[line] for line in self.groups.lines()]),
+        ]
+        return PAGE.render(title=title, tables=tables)
+
+
+def examine(site: Site, study: Study, today: date) -> Examination:
+    """Read and clean as *study* would, and look at what came of it.
+
+    Raises what the study would meet.
+    """
+    sources = opening.probe(site)
+    found = review.check(site, study, today)
+    return Examination(
+        found, sources, _columns(found), anonymity.groups(study, found.table)
+    )
+
+
+def write(found: Examination, path: Path) -> None:
+    """Write the page, for its owner only."""
+    private_files.write(path, found.page().encode())
+
+
+def _columns(found: Review) -> tuple[Column, ...]:
+    values = found.table.values
+    return tuple(
+        Column(
+            variable.name,
+            float(np.isnan(column).mean()) if len(column) else 0.0,
+            quality.drift(variable, column)
+            if isinstance(variable, Number) and variable.typical
+            else None,
+        )
+        for variable, column in zip(found.study.variables, values.T, strict=True)
+    )
+
+
+def _said(column: Column) -> str:
+    return f"{column.name:<24}{column.missing:>5.0%} missing  {_drift(column)}".rstrip()
+
+
+def _drift(column: Column) -> str:
+    if column.drift is None:
+        return ""
+    return f"mean {column.drift:.1f} typical deviations from the typical mean"

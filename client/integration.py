@@ -1,0 +1,223 @@
+"""From a hospital's sources to one record for each row, event or person, all counted.
+
+Whatever was read, the result is the same: numbers under the names of the study. What
+did not map is counted by person, so that a steward sees where a mapping leaks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from client import (
+    cleaning,
+    columns,
+    persons,
+    picking,
+    reading,
+    tally,
+    ways,
+    withdrawals,
+)
+from client.raw import Arrays, Place
+from client.reading import Keys, Read, Task
+from client.records import Records, choose, frame, joins, looks, taken
+from client.site import CHECK, Site
+from client.table import Count, Table
+from client.tally import Tally
+from client.ways import Way
+from client.work import Work
+from common.errors import DataError
+from common.release import Array
+from common.schema import Number
+from common.study import Study
+
+
+def table(site: Site, study: Study) -> Table:
+    """Read, join and clean what *study* declares of the records at *site*.
+
+    Raises DataError, without a value in it, for whatever the mapping does not explain.
+    """
+    return cleaning.clean(site, study, gather(site, study))
+
+
+def gather(site: Site, study: Study) -> Work:
+    """Return the records at *site* as numbers under the names of *study*, uncleaned."""
+    every = tuple(ways.way(site, study, each) for each in study.measured)
+    wholes = _wholes(site, study, every)
+    records = choose(site, wholes, every)
+    if not len(records.keys):
+        raise _empty(site)
+    values: dict[str, Array] = {}
+    arrays: dict[str, NDArray[np.generic]] = {}
+    report = [*_read_counts(wholes), *_ignored(site, study)]
+    for way in every:
+        found = _found(way, records, wholes)
+        values[way.name] = found.numbers
+        arrays |= found.arrays
+        report.extend(found.report)
+    work = Work(pd.DataFrame(values), frame(records.keys), arrays, tuple(report))
+    return _willing(site, work)
+
+
+def _willing(site: Site, work: Work) -> Work:
+    """Leave out who withdrew, before anything else is done with the records."""
+    gone = withdrawals.read(site.home)
+    there = ~work.keys["person"].isin(gone).to_numpy()
+    return work.keep(there, "withdrawn", "", "records of people who withdrew")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Found:
+    """One variable of every record."""
+
+    numbers: Array
+    arrays: Arrays
+    report: tuple[Count, ...]
+
+
+def _wholes(site: Site, study: Study, every: tuple[Way, ...]) -> dict[str, Read]:
+    """Read every source that the study needs, each once."""
+    mapping = site.mapping
+    needed: dict[str, list[Way]] = {}
+    for way in every:
+        if not way.column.absent:
+            needed.setdefault(mapping.source_of(way.column), []).append(way)
+    events: dict[str, str] = {}
+    if mapping.index and mapping.index.event:
+        event = mapping.index.event
+        events[mapping.source_of(mapping.columns[event])] = event
+    first = mapping.index.source if mapping.index else None
+    names = dict.fromkeys([*([first] if first else []), *events, *needed])
+    timed = _timed(site, study, every)
+    secret = persons.key(site.home)
+    return {
+        name: reading.read(
+            Task(
+                Place(site, name),
+                study,
+                tuple(needed.get(name, ())),
+                events.get(name),
+                timed,
+            ),
+            secret,
+        )
+        for name in names or [next(iter(mapping.named))]
+    }
+
+
+def _timed(site: Site, study: Study, every: tuple[Way, ...]) -> bool:
+    """Tell whether the day of an event counts, or only whether two are the same."""
+    elapsed = any(way.column.elapsed for way in every)
+    return elapsed or bool(study.cleaning.carry) or joins(site, every)
+
+
+def _found(way: Way, records: Records, wholes: Mapping[str, Read]) -> Found:
+    """Return one variable of every record, from its own row or picked from events."""
+    count = len(records.keys)
+    if way.column.absent:
+        never = Count("columns", way.name, "records: never measured here", count)
+        return Found(np.full(count, np.nan), {}, (never,))
+    source = way.site.mapping.source_of(way.column)
+    whole = wholes[source]
+    change = whole.tallies.get(way.name, Tally())
+    if source == records.source and not looks(way):
+        values = _own(whole.every(way.name), records.rows)
+        arrays = _arrays(way, whole, records.rows)
+        joined: tuple[Count, ...] = ()
+    else:
+        values, arrays, joined = _picked(way, records, whole)
+    if way.column.elapsed:
+        values, more = columns.since(way, values, records.keys.when)
+        change += more
+    elif way.column.pick == "count":
+        values, more = columns.bounded(way, values)
+        change += more
+    return Found(values, arrays, (*tally.judge(way, change), *joined))
+
+
+def _picked(
+    way: Way, records: Records, whole: Read
+) -> tuple[Array, Arrays, tuple[Count, ...]]:
+    """Pick one value for each record from the events of its person."""
+    wish, count = picking.wish(way.column), len(records.keys)
+    places, given = whole.known(way.name)
+    events = taken(whole.keys, places)
+    pairs = picking.pairs(wish, records.keys, events)
+    values = picking.pick(wish, pairs, count, given)
+    if wish.pick == "any":
+        values = _said(way, values)
+    chosen = picking.places(pairs, count, first=wish.pick == "first")
+    rows = np.append(places, picking.NONE)[chosen]
+    return values, _arrays(way, whole, rows), _unjoined(way, records.keys, events)
+
+
+def _own(numbers: Array, rows: NDArray[np.int64]) -> Array:
+    """Return the numbers at *rows*, without a copy where these are all of them."""
+    return numbers if len(rows) == len(numbers) else numbers[rows]
+
+
+def _said(way: Way, happened: Array) -> Array:
+    """Return the levels that stand for something that happened, or did not."""
+    if isinstance(way.variable, Number):
+        return happened
+    codes = way.variable.coded
+    present, otherwise = way.column.present, way.column.otherwise
+    return np.where(happened > 0, codes.index(present), codes.index(otherwise)).astype(
+        np.float64
+    )
+
+
+def _arrays(way: Way, whole: Read, rows: NDArray[np.int64]) -> Arrays:
+    """Return the array of a variable that is no number, zeros where there is none."""
+    if way.name not in whole.arrays:
+        return {}
+    array = whole.arrays[way.name]
+    nothing = np.zeros((1, *array.shape[1:]), dtype=array.dtype)
+    return {way.name: np.concatenate([array, nothing])[rows]}
+
+
+def _unjoined(way: Way, records: Keys, events: Keys) -> tuple[Count, ...]:
+    """Count the people on either side of a join who have nobody on the other."""
+    people = np.unique(records.person[records.person != persons.NOBODY])
+    having = np.unique(events.person)
+    lacking = len(np.setdiff1d(people, having, assume_unique=True))
+    beyond = len(np.setdiff1d(having, people, assume_unique=True))
+    source = way.site.mapping.source_of(way.column)
+    lines = (
+        Count("join", way.name, f"people of whom {source} says nothing", lacking),
+        Count("join", way.name, f"people of {source} without a record", beyond),
+    )
+    return tuple(line for line in lines if line.count)
+
+
+def _read_counts(wholes: Mapping[str, Read]) -> list[Count]:
+    if len(wholes) == 1:
+        whole = next(iter(wholes.values()))
+        return [Count("read", "", "records read", len(whole.keys))]
+    return [
+        Count("read", "", f"records read of {name}", len(whole.keys))
+        for name, whole in wholes.items()
+    ]
+
+
+def _ignored(site: Site, study: Study) -> list[Count]:
+    mapping = site.mapping
+    used = {each.name for each in study.measured}
+    used |= {mapping.index.event} if mapping.index and mapping.index.event else set()
+    undeclared = sorted(set(mapping.columns) - used)
+    what = f"mapped but not declared by the study, ignored: {', '.join(undeclared)}"
+    return [Count("columns", "", what, len(undeclared))] if undeclared else []
+
+
+def _empty(site: Site) -> DataError:
+    header = "has a header and no records" if site.mapping.data else "holds no records"
+    key = ("data", "file") if site.mapping.data else ("sources",)
+    return DataError(
+        f"{site.name}: {site.asset} {header}",
+        where=site.where(*key),
+        fix="export it again, with its records",
+        then=f"{CHECK}{site.path}",
+    )

@@ -1,0 +1,98 @@
+"""Which reader reads which kind of source; a library loads only where it is used."""
+
+from collections.abc import Callable
+from types import ModuleType
+
+from client.mapping import Csv, Fhir, Parquet, Sql
+from client.raw import Parts, Place, Wanted
+from client.site import Site
+from common.errors import MachineError
+
+
+def read(place: Place, wanted: Wanted) -> Parts:
+    """Yield what the source at *place* says of the *wanted* variables, part by part.
+
+    Raises DataError, with file and line and never a value, for what cannot be read;
+    MachineError when the library for this kind of source is not installed.
+    """
+    found: Parts = _reader(place).read(_source(place), wanted, place)
+    return found
+
+
+def probe(site: Site) -> tuple[str, ...]:
+    """Return a line about every source, once all that is mapped to it is there.
+
+    No record is read. Raises what reading would.
+    """
+    return tuple(_probe(Place(site, name)) for name in site.mapping.named)
+
+
+def names(place: Place) -> list[str]:
+    """Return every column of a table, mapped or not; no record is read.
+
+    Only for a guess at a mapping, on the steward's own screen.
+    """
+    found: list[str] = _reader(place).names(_source(place), place)
+    return found
+
+
+def _probe(place: Place) -> str:
+    mapping = place.site.mapping
+    wanted = {
+        name: column
+        for name, column in mapping.columns.items()
+        if column.found and mapping.source_of(column) == place.name
+    }
+    source = _source(place)
+    found = _reader(place).probe(source, wanted, place)
+    word = "mapped columns" if isinstance(source, Csv | Parquet) else "mapped variables"
+    return f"{place.path(source.called).name} has the {found} {word}"
+
+
+def _source(place: Place) -> Csv | Parquet | Sql | Fhir:
+    return place.site.mapping.named[place.name]
+
+
+def _reader(place: Place) -> ModuleType:
+    """Return the module that reads this kind of source."""
+    kind = _source(place).kind
+    try:
+        return READERS[kind]()
+    except ModuleNotFoundError as lacking:
+        raise MachineError(
+            f"a source of kind {kind} needs the package {lacking.name}",
+            where=place.where("kind"),
+            fix=f"pip install 'consilium[{kind}]'",
+        ) from None
+
+
+def _csv() -> ModuleType:
+    from client.sources import csv  # noqa: PLC0415 - only what is used is loaded
+
+    return csv
+
+
+def _parquet() -> ModuleType:
+    from client.sources import parquet  # noqa: PLC0415
+
+    return parquet
+
+
+def _sql() -> ModuleType:
+    from client.sources import sql  # noqa: PLC0415
+
+    return sql
+
+
+def _fhir() -> ModuleType:
+    from client.sources import fhir  # noqa: PLC0415
+
+    return fhir
+
+
+READERS: dict[str, Callable[[], ModuleType]] = {
+    "csv": _csv,
+    "parquet": _parquet,
+    "sql": _sql,
+    "fhir": _fhir,
+}

@@ -1,0 +1,146 @@
+"""How one variable is found at one site, and that the mapping of it makes sense."""
+
+from dataclasses import dataclass
+
+from client.mapping import Column, Source
+from client.site import CHECK, Site
+from common.errors import StudyError
+from common.schema import Binary, Category, Number
+from common.study import Study
+
+Variable = Number | Category | Binary
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One variable at one site: what it is, and how it is written here."""
+
+    site: Site
+    study: Study
+    variable: Variable
+    column: Column
+
+    @property
+    def name(self) -> str:
+        """The variable's name."""
+        return self.variable.name
+
+    @property
+    def source(self) -> Source:
+        """The source in which the column is."""
+        mapping = self.site.mapping
+        return mapping.named[mapping.source_of(self.column)]
+
+    @property
+    def declared(self) -> str:
+        """The unit that the study declares; nothing for a category."""
+        return self.variable.unit if isinstance(self.variable, Number) else ""
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The units from which the study declares a conversion."""
+        return tuple(self.variable.units) if isinstance(self.variable, Number) else ()
+
+    @property
+    def unit(self) -> str:
+        """The unit of a cell that does not say its own."""
+        return self.column.unit or self.declared
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """What means that there is no value, besides the empty cell."""
+        return (*self.source.missing, *self.column.missing)
+
+
+def way(site: Site, study: Study, variable: Variable) -> Way:
+    """Return how *variable* is found at *site*.
+
+    Raises StudyError when the mapping lacks it, or says what would do nothing.
+    """
+    mapped = site.mapping.columns.get(variable.name)
+    if mapped is None or not (mapped.found or mapped.absent):
+        raise StudyError(
+            f"{site.name}: nothing is mapped to the declared variable {variable.name}",
+            where=site.where("columns", variable.name),
+            fix=f'[columns.{variable.name}]\ncolumn = "…"        # or:  absent = true',
+            then=f"{CHECK}{site.path}",
+        )
+    found = Way(site, study, variable, mapped)
+    if not mapped.absent:
+        _require_fitting(found)
+    return found
+
+
+def conversion(way: Way, unit: str) -> tuple[float, float]:
+    """Return (factor, offset) from *unit*; raise StudyError when none is declared."""
+    variable = way.variable
+    try:
+        return variable.conversion(unit) if isinstance(variable, Number) else (1.0, 0.0)
+    except KeyError:
+        known = ", ".join([way.declared, *way.others])
+        raise StudyError(
+            f"{way.site.name}: no conversion of {way.name} from {unit!r} is declared",
+            where=way.site.where("columns", way.name, "unit"),
+            fix=f"use one of: {known}; or ask for a conversion in the study",
+            then=f"{CHECK}{way.site.path}",
+        ) from None
+
+
+def _require_fitting(way: Way) -> None:
+    """Raise StudyError for a mapping that would do nothing, or turn a level around."""
+    variable, mapped = way.variable, way.column
+    number = isinstance(variable, Number)
+    levels = () if isinstance(variable, Number) else variable.coded
+    turned = [
+        said
+        for said, level in mapped.levels.items()
+        if said in levels and level != said
+    ]
+    unknown = sorted(set(mapped.levels.values()) - set(levels))
+    if number and mapped.levels:
+        what, key = "is a number, and has no levels", "levels"
+    elif not number and mapped.unit:
+        what, key = "is a category, and has no unit", "unit"
+    elif turned:
+        what, key = f"has a level {turned[0]!r} that is mapped to another", "levels"
+    elif unknown:
+        raise _no_level(way, unknown[0], "levels", levels)
+    elif set(levels) & set(way.codes):
+        what, key = "has a declared level among its missing codes", "missing"
+    elif not number and (
+        mapped.elapsed or mapped.pick in ("mean", "min", "max", "count")
+    ):
+        what, key = "is a category: pick first, last or any of its values", "pick"
+    else:
+        return _require_results(way, levels)
+    raise _misfit(way, what, key)
+
+
+def _require_results(way: Way, levels: tuple[str, ...]) -> None:
+    """Raise StudyError for a unit that is unknown, or a result that is no level."""
+    if isinstance(way.variable, Number):
+        for unit in (way.unit, *way.column.unit_names.values()):
+            conversion(way, unit)
+    elif way.column.pick == "any":
+        for key in ("present", "otherwise"):
+            said = getattr(way.column, key)
+            if said not in levels:
+                raise _no_level(way, said, key, levels)
+
+
+def _misfit(way: Way, what: str, key: str) -> StudyError:
+    return StudyError(
+        f"{way.site.name}: {way.name} {what}",
+        where=way.site.where("columns", way.name, key),
+        fix=f"correct `{key}` of [columns.{way.name}]",
+        then=f"{CHECK}{way.site.path}",
+    )
+
+
+def _no_level(way: Way, said: str, key: str, levels: tuple[str, ...]) -> StudyError:
+    return StudyError(
+        f"{way.site.name}: {said!r} is not a declared level of {way.name}",
+        where=way.site.where("columns", way.name, key),
+        fix=f"use: {', '.join(levels)}",
+        then=f"{CHECK}{way.site.path}",
+    )

@@ -1,0 +1,84 @@
+"""``consilium client withdraw``: a person leaves; what was made with them is named."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from client import desk, home, integration, ledger, persons, withdrawals
+from client.approvals import HEX
+from client.chain import Facts, Note
+from client.desk import Desk
+from common.errors import UsageError
+from common.study import Study
+from common.terminal import Terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A study whose sums held the person."""
+
+    study: Study
+    releases: int
+    exact: bool
+
+    def facts(self) -> dict[str, object]:
+        """Return it as plain data."""
+        return {
+            "study": self.study.study.name,
+            "digest": self.study.digest(),
+            "model": self.study.model.kind if self.study.model else None,
+            "releases": self.releases,
+            "refit": self.exact,
+        }
+
+    def line(self) -> str:
+        """Return it for a terminal: what is to be done."""
+        about = self.study.study
+        made = f"{about.name} ({self.study.digest()[:HEX]})"
+        todo = (
+            f"ask {about.contact} to run it again: its sums are then without the person"
+            if self.exact
+            else "its noise covers one person: nothing needs to be run again"
+        )
+        return f"  {made}, {self.releases} releases: {todo}"
+
+
+def withdraw(terminal: Terminal, path: Path, number: str) -> None:
+    """Leave the person of this *number* out of every table from now on."""
+    at = desk.sit(path)
+    secret = persons.key(at.home)
+    (who,) = persons.pseudonyms(secret, pd.Series([number.strip()], dtype="str"))
+    if who == persons.NOBODY:
+        raise UsageError("which person?", fix="the number as the records have it")
+    used = tuple(_used(at, number.strip()))
+    new = withdrawals.add(at.home, int(who))
+    if new:
+        facts: Facts = {"by": at.by, "studies": len(used)}
+        ledger.append(at.log, Note("withdrawn", "", "", facts), at.clock)
+    said = "withdrawn" if new else "withdrawn already"
+    lines = [f"{said}: no study that opens here from now on reads this person"]
+    lines += ["Studies whose sums held the person:"] if used else []
+    lines += [each.line() for each in used] or ["No study that left sums held them."]
+    facts_ = {"ok": True, "site": at.site.name, "new": new}
+    found = [each.facts() for each in used]
+    terminal.result({**facts_, "studies": found}, "\n".join(lines))
+
+
+def _used(at: Desk, number: str) -> list[Used]:
+    """Return the studies that left sums while the person was among their records."""
+    (who,) = persons.keys(pd.Series([number], dtype="str"))
+    left = [each.digest for each in at.entries() if each.kind == "released"]
+    found = []
+    known = [*home.stored(home.approved(at.home)), *home.stored(home.inbox(at.home))]
+    for study in {each.digest(): each for each in known}.values():
+        count = left.count(study.digest())
+        if count and int(who) in _people(at, study):
+            found.append(Used(study, count, study.privacy == "none"))
+    return found
+
+
+def _people(at: Desk, study: Study) -> set[int]:
+    table = integration.table(at.site, study)
+    return {int(each) for each in np.unique(table.key)}

@@ -1,0 +1,53 @@
+"""Records on their way through the steps of cleaning: clean columns, keys, counts."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from client.columns import Flags
+from client.raw import Arrays
+from client.table import Count
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Work:
+    """A table on its way through the steps: clean columns, keys and counts so far.
+
+    ``frame`` holds one float column per variable and outcome. ``keys`` holds person,
+    folded, event, when and trains of each record; ``arrays`` what is no number, by
+    record.
+    """
+
+    frame: pd.DataFrame
+    keys: pd.DataFrame
+    arrays: Arrays
+    report: tuple[Count, ...]
+
+    def keep(self, chosen: Flags, step: str, variable: str, what: str) -> "Work":
+        """Return the work without the records outside *chosen*, counted."""
+        lost = len(chosen) - int(np.count_nonzero(chosen))
+        if not lost:
+            return self
+        return Work(
+            self.frame[chosen],
+            self.keys[chosen],
+            {name: array[chosen] for name, array in self.arrays.items()},
+            (*self.report, Count(step, variable, what, lost)),
+        )
+
+    def note(self, step: str, variable: str, what: str, count: int) -> "Work":
+        """Return the work with one more line in its report, if it counts any."""
+        line = (Count(step, variable, what, count),) if count else ()
+        return replace(self, report=(*self.report, *line))
+
+    def changed(
+        self, name: str, values: "pd.Series[float]", marks: dict[str, "pd.Series[bool]"]
+    ) -> "Work":
+        """Return the work with other *values* of one variable, and *marks* of it."""
+        frame, keys = self.frame.assign(**{name: values}), self.keys.assign(**marks)
+        return replace(self, frame=frame, keys=keys)
+
+    def __repr__(self) -> str:
+        """Return a count only: a work may end up in a log line."""
+        return f"<Work of {len(self.frame)} records>"

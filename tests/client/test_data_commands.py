@@ -1,0 +1,194 @@
+"""What a steward does with records before and after a study."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client import anonymity, home, integration, ledger, opened, site, withdrawals
+from client.app import SHELF
+from common.cli import build
+from common.errors import IntegrityError, Refusal
+from common.study import Study
+from common.terminal import run
+from simulations import engine
+from tests import clinics, sources
+from tests.client.test_home import decide, entries, hospital
+from tests.tomls import toml
+
+CANARY = "Kanarienvogel"
+
+
+def consilium(*words: object) -> int:
+    return run(build(), [str(word) for word in words])
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def written(place: Path, study: Study) -> Path:
+    path = place / "study.toml"
+    path.write_text(toml(study), encoding="utf-8")
+    return path
+
+
+def test_a_source_is_added_once_it_can_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources.tables(tmp_path, sources.people(5), "csv").unlink()
+    path = tmp_path / "site.toml"
+    add = ("client", "data", "add", "stays", "--site", path, "--kind", "csv")
+    keys = ("--person", "mrn", "--event-time", "am", "--json")
+    assert consilium(*add, "--file", "stays.csv", *keys) == 0
+    assert said(capsys)["sources"] == ["stays.csv has the 2 mapped columns"]
+    before = path.read_bytes()
+    assert consilium(*add, "--file", "stays.csv", *keys) == 3
+    labs = ("client", "data", "add", "labs", "--site", path, "--kind", "csv")
+    assert consilium(*labs, "--file", "nothing.csv", *keys) == 9
+    assert path.read_bytes() == before
+    assert not [*tmp_path.glob(".*")]
+    assert consilium(*labs, "--file", "labs.csv", *keys) == 0
+    assert [*site.read(path).mapping.named] == ["stays", "labs"]
+
+
+def test_a_mapping_is_guessed_and_fits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From names, units and spellings; what is pasted gives the values."""
+    header = "Patient,visit,Alter,Cholesterin (Serum),pain,Geschlecht,ill"
+    records = [
+        f"p{i},2020-01-01,{40 + i},{4 + i / 10},mild,{'WM'[i % 2].lower()},yes"
+        for i in range(20)
+    ]
+    path = clinics.folder(tmp_path, records, header=header)
+    head = path.read_text().partition("[columns")[0].replace('"patient"', '"Patient"')
+    path.write_text(head)
+    study = written(tmp_path, clinics.study())
+    where = ("--study", study, "--site", path)
+    assert consilium("client", "data", "suggest", *where) == 0
+    text = capsys.readouterr().out
+    assert 'unit = "mmol/L"' in text
+    assert 'levels = { "m" = "male", "w" = "female" }' in text
+    path.write_text(head + text)
+    table = integration.table(site.read(path), clinics.study())
+    assert table.values[0].tolist() == pytest.approx([40, 4 * 38.67, 1, 0])
+
+
+def test_fhir_codes_are_found_and_what_is_not_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = sources.fhir(tmp_path, sources.people(5))
+    path.write_text(path.read_text().partition("[index]")[0])
+    study = written(tmp_path, sources.study())
+    where = ("--study", study, "--site", path, "--json")
+    assert consilium("client", "data", "suggest", *where) == 0
+    found = said(capsys)
+    assert '"2093-3"' in found["found"]["chol"]
+    assert 'elapsed = "years"' in found["found"]["age"]
+    assert found["lacking"] == ["tests", "diabetes", "ill"]
+
+
+def test_an_export_without_a_header_is_not_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = f"patient,visit,61,250,{CANARY},m,1950-04-01"
+    path = clinics.folder(tmp_path, clinics.lines(3), header=header)
+    path.write_text(path.read_text().partition("[columns")[0])
+    where = ("--study", written(tmp_path, clinics.study()), "--site", path)
+    assert consilium("client", "data", "suggest", *where) == 9
+    told = capsys.readouterr()
+    assert "seems to have no header" in told.err
+    assert CANARY not in told.err + told.out
+    assert "1950" not in told.err
+
+
+def test_the_check_tells_counts_and_no_cell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = [*clinics.lines(40), f"{CANARY},2020-01-01,99,,severe,f,no"]
+    path = clinics.folder(tmp_path / "north", records)
+    study = written(tmp_path, clinics.study())
+    page = tmp_path / "page.html"
+    where = ("--study", study, "--site", path, "--page", page, "--json")
+    assert consilium("client", "data", "check", *where) == 0
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    assert found["sources"] == ["export.csv has the 7 mapped columns"]
+    gaps = {each["name"]: each["missing"] for each in found["variables"]}
+    assert gaps["chol"] == pytest.approx(1 / 41)
+    assert found["groups"]["by"] == ["age", "pain", "sex"]
+    assert found["groups"]["smallest"] == 1
+    html = page.read_text()
+    assert "Small groups" in html
+    assert page.stat().st_mode & 0o077 == 0
+    for text in (told.out, told.err, html):
+        assert CANARY not in text
+    assert consilium("client", "data", "check", *where[:4]) == 0
+    assert "Small groups, for your eyes only" in capsys.readouterr().out
+
+
+def test_small_groups_are_counted_by_person(tmp_path: Path) -> None:
+    records = [f"p{i},v,{40 + i % 5},250,mild,m,yes" for i in range(12)]
+    records += [f"old,v{i},81,250,severe,f,no" for i in range(6)]
+    path = clinics.folder(tmp_path, records)
+    table = integration.table(site.read(path), clinics.study())
+    found = anonymity.groups(clinics.study(), table)
+    assert (found.groups, found.smallest, found.people_in_small) == (2, 1, 1)
+    few = {(each.variable, each.level): each.people for each in found.levels}
+    assert few == {("pain", "severe"): 1, ("sex", "female"): 1}
+
+
+def test_who_withdraws_is_left_out_and_the_studies_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, path = clinics.study(), hospital(tmp_path)
+    decide(path, study)
+    before = engine.run(study, [path]).states["logistic"].arrays
+    other = clinics.study(study={**clinics.ABOUT, "name": "unused"})
+    decide(path, other)
+    assert consilium("client", "withdraw", "p3", "--site", path, "--json") == 0
+    told = said(capsys)
+    assert [each["study"] for each in told["studies"]] == ["small"]
+    assert told["studies"][0]["refit"] is True
+    assert entries(path)[-1].kind == "withdrawn"
+    assert "p3" not in json.dumps(entries(path)[-1].facts)
+    state = path.parent / "state"
+    for file in (withdrawals.file(state), home.log(state)):
+        assert b"p3" not in file.read_bytes()
+    table = integration.table(site.read(path), study)
+    assert ("withdrawn", 1) in [(each.step, each.count) for each in table.report]
+    decide(path, study)
+    after = engine.run(study, [path]).states["logistic"].arrays
+    records = [each for each in clinics.lines(60) if not each.startswith("p3,")]
+    without = hospital(tmp_path / "without", records)
+    decide(without, study)
+    exact = engine.run(study, [without]).states["logistic"].arrays
+    assert all((after[name] == exact[name]).all() for name in after)
+    assert any((after[name] != before[name]).any() for name in after)
+    assert consilium("client", "withdraw", "p3", "--site", path) == 0
+    assert "withdrawn already" in capsys.readouterr().out
+
+
+def test_a_study_that_is_open_is_read_again_without_the_person(
+    tmp_path: Path,
+) -> None:
+    study, path = clinics.study(), hospital(tmp_path)
+    decide(path, study)
+    SHELF.hold(opened.open_study(site.read(path), study, clinics.TODAY))
+    SHELF.find(str(path), study.digest())
+    assert consilium("client", "withdraw", "p3", "--site", path, "-q") == 0
+    with pytest.raises(Refusal, match="not open here"):
+        SHELF.find(str(path), study.digest())
+
+
+def test_nobody_comes_back_when_the_list_is_damaged(tmp_path: Path) -> None:
+    study, path = clinics.study(), hospital(tmp_path)
+    assert consilium("client", "withdraw", "p3", "--site", path, "-q") == 0
+    file = withdrawals.file(path.parent / "state")
+    file.write_text(file.read_text()[:-3])
+    with pytest.raises(IntegrityError, match="the list of those who withdrew"):
+        integration.table(site.read(path), study)
+    ledger.verify(home.log(path.parent / "state"))

@@ -1,0 +1,131 @@
+"""Whatever a hospital's records are kept in, the clean table is the same."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy
+
+from client import integration, site
+from client.raw import PERSON, TIME, Place, unit_of
+from client.sources import opening
+from client.table import Table
+from common.errors import DataError
+from tests import postgres, sources
+from tests.sources import Person
+
+Write = Callable[[Path, list[Person]], Path]
+KINDS: dict[str, Write] = {
+    "csv": lambda place, people: sources.tables(place, people, "csv"),
+    "parquet": lambda place, people: sources.tables(place, people, "parquet"),
+    "omop": sources.omop,
+    "fhir": sources.fhir,
+}
+
+
+def clean(path: Path) -> Table:
+    return integration.table(site.read(path), sources.study())
+
+
+def holds_the_truth(table: Table, people: list[Person]) -> bool:
+    found = np.column_stack([table.values, table.outcome])
+    np.testing.assert_allclose(found, sources.truth(people), rtol=1e-12)
+    return len({*table.person.tolist()}) == len(people)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_source_gives_the_truth(tmp_path: Path, kind: str) -> None:
+    people = sources.people()
+    assert holds_the_truth(clean(KINDS[kind](tmp_path, people)), people)
+
+
+def test_the_same_people_train_whatever_the_source(tmp_path: Path) -> None:
+    people = sources.people(20)
+    tables = [clean(write(tmp_path / kind, people)) for kind, write in KINDS.items()]
+    for other in tables[1:]:
+        assert (other.train == tables[0].train).all()
+        assert (other.key == tables[0].key).all()
+    assert 0 < tables[0].train.sum() < len(people)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_what_is_mapped_passes_a_reader(tmp_path: Path, kind: str) -> None:
+    people = sources.people(6)
+    local = site.read(KINDS[kind](tmp_path, people))
+    for name in local.mapping.named:
+        columns = local.mapping.columns.items()
+        mapped = {n: c for n, c in columns if local.mapping.source_of(c) == name}
+        allowed = {PERSON, TIME, *mapped, *map(unit_of, mapped)}
+        for raw in opening.read(Place(local, name), mapped):
+            assert {*raw.cells} <= allowed
+            assert "Canary" not in raw.cells.to_csv()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_mapped_is_found_without_reading_a_record(
+    tmp_path: Path, kind: str
+) -> None:
+    local = site.read(KINDS[kind](tmp_path, sources.people(4)))
+    said = opening.probe(local)
+    assert len(said) == len(local.mapping.named)
+    assert not any("MRN" in line or "Canary" in line for line in said)
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    if not postgres.here():
+        pytest.skip("this machine has no PostgreSQL that could be started")
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.mark.slow
+def test_an_omop_cdm_in_postgresql_gives_the_truth(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = sources.people()
+    path = sources.omop(tmp_path, people)
+    fill(database, people)
+    text = path.read_text().replace('file = "cdm.sqlite"', 'url_env = "CDM_URL"')
+    path.write_text(text.replace("[index]", 'namespace = "cdm"\n[index]', 1))
+    monkeypatch.setenv("CDM_URL", database)
+    assert holds_the_truth(clean(path), people)
+    assert opening.probe(site.read(path)) == ("CDM_URL has the 7 mapped variables",)
+    text = path.read_text()
+    for bad, said in (
+        ("DELETE FROM cdm.person RETURNING 1 AS person, 2 AS value", "42601"),
+        ("SELECT nextval('cdm.s') AS person, 1 AS value", "25006"),
+        ("SELECT person_id AS person, Canary AS value FROM cdm.person", "42703"),
+        ("SELECT 'Canary'::int AS person, 1 AS value", "22P02"),
+    ):
+        query = f'[columns.age]\nquery = "{bad}"\n[columns.sex]'
+        path.write_text(
+            text[: text.index("[columns.age]")]
+            + query
+            + text.partition("[columns.sex]")[2]
+        )
+        with pytest.raises(
+            DataError, match=f"the query of age failed .*SQLSTATE {said}"
+        ) as no:
+            clean(path)
+        assert "Canary" not in str(no.value)
+    monkeypatch.setenv("CDM_URL", database.replace("54329", "1"))
+    with pytest.raises(DataError, match="CDM_URL cannot be opened") as caught:
+        clean(path)
+    assert "steward" not in str(caught.value)
+
+
+def fill(url: str, people: list[Person]) -> None:
+    """Write an OMOP CDM into the schema cdm."""
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE SCHEMA cdm CREATE SEQUENCE s")
+        connection.exec_driver_sql("SET search_path TO cdm")
+        for statement in sources.SCHEMA.split(";")[:-1]:
+            connection.exec_driver_sql(statement)
+        for name, rows in sources.omop_rows(people).items():
+            marks = ", ".join("%s" for _ in rows[0])
+            insert = f"INSERT INTO {name} VALUES ({marks})"  # noqa: S608 - our own names
+            connection.exec_driver_sql(insert, rows)
+    engine.dispose()
