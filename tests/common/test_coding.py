@@ -9,12 +9,12 @@ from client import noise as drawn
 from common import coding, costs, fixed_point
 from common.errors import IntegrityError
 from common.fixed_point import Part
-from common.registry import MODELS
+from common.registry import ANALYSES, MODELS
 from common.release import Field, Summands
 from common.study import Study
 from common.task import Task
 from simulations import plain
-from tests import clinics
+from tests import clinics, test_analyses
 
 KINDS = sorted(MODELS)
 NAMES = ["east", "north", "south", "west"]
@@ -53,6 +53,24 @@ def test_results_from_whole_numbers_are_the_same(
         for key, array in state.arrays.items():
             error = np.abs(found[name].arrays[key] - array)
             assert (error <= 1e-9 * np.maximum(1.0, np.abs(array))).all(), (name, key)
+
+
+@pytest.mark.parametrize("name", sorted(ANALYSES))
+def test_analyses_from_whole_numbers_are_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = test_analyses.study(**{name: test_analyses.ASKED[name]})
+    four = asked.study.model_copy(update={"sites": tuple(NAMES)})
+    study = asked.model_copy(update={"study": four})
+    tables = clinics.split(test_analyses.table_of(name, 400), np.arange(400) % 4)
+    expected = plain.run(study, tables)
+    monkeypatch.setattr(plain, "total", in_the_ring)
+    found = plain.run(study, tables)
+    assert name in found
+    for task, state in expected.items():
+        for key, array in state.arrays.items():
+            error = np.abs(found[task].arrays[key] - array)
+            assert (error <= 1e-9 * np.maximum(1.0, np.abs(array))).all(), (task, key)
 
 
 @pytest.mark.parametrize("noise", ["site", "shared"])
