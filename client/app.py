@@ -1,4 +1,4 @@
-"""Flower's way into a hospital: ``client.app:app``, three questions and no exceptions.
+"""Flower's way into a hospital: ``client.app:app``, some questions and no exceptions.
 
 Whatever goes wrong is caught here, once: an exception that travelled would carry its
 text, and its text may quote a record.
@@ -9,10 +9,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flwr.app import Context, Message
+from flwr.app import Context, Message, UserConfig
 from flwr.clientapp import ClientApp
 
-from client import budget, egress, home, site
+from client import budget, egress, home, seats, site
 from client.egress import Asked
 from client.opened import Opened, Shelf, open_study
 from common import wire
@@ -34,13 +34,38 @@ def round_(message: Message, context: Context) -> Message:
     return _guarded(_round, message, context)
 
 
+@app.query("keys")
+def keys(message: Message, context: Context) -> Message:
+    """Take a place in a masked round, and show its keys."""
+    return _guarded(_leg, message, context)
+
+
+@app.query("share")
+def share(message: Message, context: Context) -> Message:
+    """Seal this site's secrets of a masked round for the others."""
+    return _guarded(_leg, message, context)
+
+
+@app.query("confirm")
+def confirm(message: Message, context: Context) -> Message:
+    """Sign who has survived a masked round."""
+    return _guarded(_leg, message, context)
+
+
+@app.query("unmask")
+def unmask(message: Message, context: Context) -> Message:
+    """Give the shares that open the sum of a masked round."""
+    return _guarded(_leg, message, context)
+
+
 @app.query("close")
 def close(message: Message, context: Context) -> Message:
     """Forget the study and its records."""
     return _guarded(_close, message, context)
 
 
-def _open(message: Message, path: str) -> Message:
+def _open(message: Message, config: UserConfig) -> Message:
+    path = _path(config)
     study, run = wire.read_opening(message.content)
     held = SHELF.get(path, study.digest())
     local = held.site if held and not held.site.home else site.read(Path(path))
@@ -55,14 +80,24 @@ def _open(message: Message, path: str) -> Message:
     return reply
 
 
-def _round(message: Message, path: str) -> Message:
+def _round(message: Message, config: UserConfig) -> Message:
     question = wire.read_ask(message.content)
-    opened = SHELF.find(path, question.place.digest)
-    return egress.release(message, question, opened, _now)
+    opened = SHELF.find(_path(config), question.place.digest)
+    if not opened.study.masked:
+        return egress.release(message, question, opened, _now)
+    who = seats.of(opened.site, config)
+    return egress.masked(message, question, who, opened, _now)
 
 
-def _close(message: Message, path: str) -> Message:
+def _leg(message: Message, config: UserConfig) -> Message:
     place = wire.read_place(message.content)
+    opened = SHELF.find(_path(config), place.digest)
+    who = seats.of(opened.site, config)
+    return egress.leg(message, who, opened, _now)
+
+
+def _close(message: Message, config: UserConfig) -> Message:
+    path, place = _path(config), wire.read_place(message.content)
     opened: Opened = SHELF.find(path, place.digest)
     opened.memory.known(place.run)
     budget.close(opened, place.run, _now)
@@ -71,13 +106,17 @@ def _close(message: Message, path: str) -> Message:
 
 
 def _guarded(
-    answer: Callable[[Message, str], Message], message: Message, context: Context
+    answer: Callable[[Message, UserConfig], Message], message: Message, context: Context
 ) -> Message:
-    path = str(context.node_config["site"])
+    config = context.node_config
     try:
-        return answer(message, path)
+        return answer(message, config)
     except Exception as reason:  # noqa: BLE001 - the one place; see the docstring
-        return egress.refuse(message, _asked(message, path), reason, _now)
+        return egress.refuse(message, _asked(message, _path(config)), reason, _now)
+
+
+def _path(config: UserConfig) -> str:
+    return str(config["site"])
 
 
 def _asked(message: Message, path: str) -> Asked:

@@ -71,13 +71,13 @@ def admit(opened: Opened, run: str, clock: Clock) -> None:
     Raises BudgetError when it does not fit any more.
     """
     note, promised = _admission(opened.study, run), costs.promise(opened.study)
-    with _writing(opened) as log:
+    with writing(opened) as log:
         if promised:
             _fitting(opened.site, log.entries, note, clock)
         log.append(note, clock)
         entries = log.entries
     opened.memory.begin(run)
-    if promised and opened.site.home:
+    if (promised or opened.study.masked) and opened.site.home:
         _resume(opened, run, entries, clock().date())
 
 
@@ -102,7 +102,7 @@ def charge(opened: Opened, task: Task, turn: Turn, answer: Array, clock: Clock) 
     who said stop has been heard, and nothing is spent twice.
     """
     site, note = opened.site, _released(opened, task, turn, answer)
-    with _writing(opened) as log:
+    with writing(opened) as log:
         if site.home:
             sites.approval(site, opened.study, log.entries, clock().date())
         _chargeable(opened, log.entries, note, clock)
@@ -115,10 +115,10 @@ def close(opened: Opened, run: str, clock: Clock) -> None:
     """End *run* for good: free what it did not use, and forget its answer."""
     if opened.site.home:
         note = home.about("closed", opened.study, run=run)
-        with _writing(opened) as log:
+        with writing(opened) as log:
             log.append(note, clock)
-            left = spending.accounts(log.entries, clock().date())
-        _forget(opened, left)
+            entries = log.entries
+        _forget(opened, entries, clock().date())
 
 
 def granted(local: Site, entries: Sequence[Entry]) -> Ceiling:
@@ -128,7 +128,8 @@ def granted(local: Site, entries: Sequence[Entry]) -> Ceiling:
 
 
 @contextmanager
-def _writing(opened: Opened) -> Generator[Log | Loose]:
+def writing(opened: Opened) -> Generator[Log | Loose]:
+    """Let nobody else write into the ledger meanwhile, and yield it."""
     if opened.site.home is None:
         yield Loose(opened.book)
         return
@@ -235,7 +236,7 @@ def _cost(study: Study, task: Task) -> Facts:
 
 def _resume(opened: Opened, run: str, entries: Sequence[Entry], today: date) -> None:
     """Take up the last answer to *run*, when the ledger holds its charge."""
-    _forget(opened, spending.accounts(entries, today))
+    _forget(opened, entries, today)
     site = opened.site
     kept = answers.find(site.home, opened.digest) if site.home else None
     if kept and kept[0].place.run == run and _charged(entries, kept[0]):
@@ -254,7 +255,23 @@ def _charged(entries: Sequence[Entry], turn: Turn) -> bool:
     )
 
 
-def _forget(opened: Opened, left: Sequence[spending.Account]) -> None:
+def _forget(opened: Opened, entries: Sequence[Entry], today: date) -> None:
+    """Forget the answers of runs that are over, or that another run has followed."""
     if opened.site.home:
-        running = {each.digest for each in left if each.running}
-        answers.drop(opened.site.home, running)
+        runs = spending.accounts(entries, today)
+        running = {each.digest for each in runs if each.running}
+        answers.drop(opened.site.home, running | _masking(entries))
+
+
+def _masking(entries: Sequence[Entry]) -> set[str]:
+    """Return the digests of masked studies that promise nothing and are not over."""
+    running: dict[str, object] = {}
+    for each in entries:
+        run = each.facts.get("run")
+        if each.kind == "admitted" and run and "train" not in each.facts:
+            running[each.digest] = run
+        elif each.kind == "revoked" or (
+            each.kind == "closed" and running.get(each.digest) == run
+        ):
+            running.pop(each.digest, None)
+    return set(running)

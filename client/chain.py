@@ -23,7 +23,7 @@ import rfc8785
 from common.errors import IntegrityError
 
 KINDS = (
-    *("requested", "refused", "admitted", "released", "closed"),
+    *("requested", "refused", "admitted", "released", "opened", "closed"),
     *("approved", "denied", "paused", "resumed", "revoked", "granted"),
     "withdrawn",
 )

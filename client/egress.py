@@ -1,9 +1,10 @@
 """THE door: the only module that builds what leaves a hospital.
 
-Everything that leaves passes one of three functions, each building a Flower reply:
-``ready`` (the site's name), ``release`` (summands, exactly as the study declares them,
-from enough people) and ``refuse`` (an id, and whether the study is approved; the reason
-stays in the site's own log).
+Everything that leaves passes one of these functions, each building a Flower reply:
+``ready`` (the site's name), ``release`` and ``masked`` (summands, exactly as the study
+declares them, from enough people; those of a masked study leave under their masks and
+in no other way), ``leg`` (what a masked round needs besides) and ``refuse`` (an id, and
+whether the study is approved; the reason stays in the site's own log).
 At a site with a home, the ledger holds each of them before its reply is built. Where
 the study promises privacy, noise is added here, charged, and the answer is stored: a
 round that is asked again gets the noise that was paid for.
@@ -14,19 +15,22 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from flwr.app import Error, Message
+from flwr.app import Error, Message, RecordDict
 
 from client import answers, budget, chain, home, noise, training
+from client import legs as seated
 from client import site as sites
 from client.chain import Note
 from client.credentials import Credentials
 from client.ledger import Clock
 from client.memory import NOT_OPEN, Turn
 from client.opened import Opened
+from client.seats import Identity
 from client.site import CHECK, Site
 from client.table import Table
-from common import costs, plan, seal, wire
-from common.errors import NO, ConsiliumError, Refusal
+from common import costs, legs, plan, seal, wire
+from common.errors import NO, ConsiliumError, Refusal, UnseatedError
+from common.fixed_point import Ring
 from common.release import Array, flatten
 from common.study import Study
 from common.task import Task, check_state
@@ -51,12 +55,51 @@ def ready(message: Message, opened: Opened, run: str) -> Message:
     return Message(wire.ready(place, opened.site.name), reply_to=message)
 
 
+def leg(message: Message, who: Identity, opened: Opened, clock: Clock) -> Message:
+    """Let out what a masked round needs besides its vectors: keys, boxes and shares."""
+    seated.only_masked(opened)
+    kind, content = message.metadata.message_type, message.content
+    say, names = seated.LEGS[kind]
+    asked = legs.heard(content, *names)
+    among = wire.read_among(content, asked.place)
+    sites.admit(opened.site, opened.study, clock().date())
+    opened.memory.expects(asked.place, gaps=opened.study.rounds.dropouts > 0)
+    said = say(seated.Asked(asked, among, opened, who, clock))
+    reply = wire.ready(asked.place, opened.site.name)
+    return Message(legs.said(reply, asked.attempt, **said), reply_to=message)
+
+
+def masked(
+    message: Message, question: wire.Ask, who: Identity, opened: Opened, clock: Clock
+) -> Message:
+    """Let the sums of one round out under their masks."""
+    asked = legs.heard(message.content, "boxes")
+    opened.seats.stage(asked.place, asked.attempt)
+    vector = _contribution(question, opened, clock)
+    turn = seated.Asked(asked, question.sites, opened, who, clock)
+    upload, said = seated.masked(question, turn, vector)
+    reply = _answer(question, opened, upload.vector)
+    return Message(legs.said(reply, asked.attempt, **said), reply_to=message)
+
+
 def release(
     message: Message, question: wire.Ask, opened: Opened, clock: Clock
 ) -> Message:
-    """Let the sums of one round out; raise rather than let out more.
+    """Let the sums of one round out, of a study that masks nothing."""
+    if opened.study.masked:
+        raise Refusal(
+            "the sums of a masked study were asked in clear",
+            likely="an aggregator that looks for more than the sum",
+            fix="ask the aggregator's operator; nothing was computed",
+        )
+    vector = _contribution(question, opened, clock)
+    return Message(_answer(question, opened, vector), reply_to=message)
 
-    A round that was answered before is not computed again: the same answer leaves.
+
+def _contribution(question: wire.Ask, opened: Opened, clock: Clock) -> Array:
+    """Return this site's sums of one round; raise rather than let out more.
+
+    A round that was answered before is not computed again: it has the same answer.
     """
     place, study = question.place, opened.study
     task = plan.find(study, place.task)
@@ -64,15 +107,19 @@ def release(
     sites.among(opened.site, study, question.sites)
     _floor(opened, task)
     turn = Turn(opened.step(place.task, place.round), place)
-    vector = opened.memory.recall(place.run, turn)
+    gaps = study.rounds.dropouts > 0
+    vector = opened.memory.recall(place.run, turn, gaps=gaps)
     if vector is None:
         vector = _computed(question, opened, turn, clock)
         opened.memory.keep(place.run, turn, vector)
-    if opened.site.home and costs.promise(study):
+    if opened.site.home and (costs.promise(study) or study.masked):
         answers.keep(opened.site.home, turn, vector)
+    return vector
+
+
+def _answer(question: wire.Ask, opened: Opened, vector: Array | Ring) -> RecordDict:
     head = str(chain.head(opened.site.entries())) if opened.site.home else ""
-    reply = wire.Answer(place, opened.site.name, vector, head)
-    return Message(wire.answer(reply), reply_to=message)
+    return wire.answer(wire.Answer(question.place, opened.site.name, vector, head))
 
 
 def signed(message: Message, reply: Message, home: Credentials) -> Message:
@@ -100,7 +147,8 @@ def refuse(message: Message, asked: Asked, reason: Exception, clock: Clock) -> M
     number = again or number
     told = _told(reason, asked.site)
     LOG.log(_level(word, again), "%s refused (id %s): %s", asked.site, number, told)
-    return Message(Error(wire.REFUSED, f"{word}, id {number}"), reply_to=message)
+    code = legs.UNSEATED if isinstance(reason, UnseatedError) else wire.REFUSED
+    return Message(Error(code, f"{word}, id {number}"), reply_to=message)
 
 
 def enough(opened: Opened) -> None:

@@ -5,8 +5,18 @@ from dataclasses import dataclass
 from flwr.app import RecordDict
 
 from client.credentials import Credentials
-from common import identity, seal, wire
+from common import identity, legs, seal, wire
 from common.errors import Refusal
+
+KINDS = {
+    wire.ROUND: "round",
+    wire.CLOSE: "close",
+    legs.KEYS: "keys",
+    legs.SHARE: "share",
+    legs.CONFIRM: "confirm",
+    legs.UNMASK: "unmask",
+}
+"""How a question is called where people read of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +45,10 @@ def heed(content: RecordDict, kind: str, home: Credentials) -> Heard:
         home.accept_roster(wire.read_members(content).encode())
         study, _ = wire.read_opening(content)
         return Heard("open", study.digest())
-    place = wire.read_place(content)
-    if kind == wire.ROUND:
+    place, word = wire.read_place(content), KINDS.get(kind, "unknown")
+    if word not in {"unknown", "close"}:
         _require_members(wire.read_sites(content), home)
-        return Heard("round", place.digest, place.task, place.round)
-    return Heard("close" if kind == wire.CLOSE else "unknown", place.digest)
+    return Heard(word, place.digest, place.task, place.round)
 
 
 def _require_members(sites: tuple[str, ...], home: Credentials) -> None:

@@ -235,8 +235,8 @@ class Budget(Document):
     """What all studies together may spend of the privacy of the people in the export.
 
     With ``require`` a study must promise privacy. Unless ``noise = "any"`` its promise
-    must hold by this site's own noise, whatever the other sites and the sum do: as long
-    as nothing is masked, an aggregator sees what a share of the noise leaves open.
+    must hold by this site's own noise, whatever the other sites and the masks do: were
+    they broken, an aggregator would see what a share of the noise leaves open.
     """
 
     epsilon: float = Field(default=0.0, ge=0.0, lt=LARGEST)

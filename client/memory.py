@@ -63,10 +63,27 @@ class Memory:
                 fix="none is needed: the aggregator opens the study again and goes on",
             )
 
-    def recall(self, run: str, turn: Turn) -> Array | None:
+    def expects(self, place: Place, *, gaps: bool) -> None:
+        """Raise Refusal unless *place* is in the last round, or in the next.
+
+        A masked round has legs before its question, which bring no state. With *gaps*
+        this site may have missed some rounds.
+        """
+        self.known(place.run)
+        kept = self.last[place.run]
+        if kept is None:
+            return
+        before = kept[0].place
+        ahead = place.sequence - before.sequence
+        if not (ahead in {0, 1} or (gaps and ahead > 0)):
+            raise _refusal(f"round {place.sequence} of the run is not the next one")
+        if place.roster != before.roster:
+            raise _refusal(f"round {place.sequence} of the run is of another roster")
+
+    def recall(self, run: str, turn: Turn, *, gaps: bool = False) -> Array | None:
         """Return the answer given to *turn* before, None when it is the next one.
 
-        Raises Refusal when it is neither.
+        With *gaps* it may be a later one. Raises Refusal when it is neither.
         """
         self.known(run)
         kept = self.last[run]
@@ -78,7 +95,9 @@ class Memory:
                 raise _refusal(f"round {number} was asked before, from another state")
             return kept[1]
         follows = turn.step in {(task, number + 1), (task + 1, 1)}
-        if not follows or turn.place.sequence != before.sequence + 1:
+        ahead = turn.place.sequence - before.sequence
+        later = gaps and turn.step > (task, number) and ahead > 0
+        if not later and (not follows or ahead != 1):
             raise _refusal(f"round {turn.step[1]} does not follow round {number}")
         if turn.place.roster != before.roster:
             raise _refusal(f"round {turn.step[1]} is asked of another roster")

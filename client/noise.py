@@ -25,11 +25,10 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
 
+from common import promise
 from common.errors import IntegrityError
 from common.release import Array
 
-BITS: Final = 32
-"""A step of the grid is the deviation's power of two, divided by 2 so many times."""
 STEPS: Final = 2
 """Steps of each number by which a person may move a sum beyond the clip."""
 UNIFORM: Final = 53
@@ -58,7 +57,7 @@ def add(
 
 def step(deviation: float) -> float:
     """Return the step of the grid: public, and the same at every site."""
-    return math.ldexp(1.0, math.frexp(deviation)[1] - 1 - BITS)
+    return math.ldexp(1.0, -promise.grid(deviation))
 
 
 def normal(count: int, entropy: Entropy = os.urandom) -> Array:

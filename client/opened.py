@@ -10,6 +10,7 @@ from datetime import date
 from client import approvals, cache, site, withdrawals
 from client.chain import Entry
 from client.memory import NOT_OPEN, Memory
+from client.seats import Seats
 from client.site import Site
 from client.table import Table
 from client.training import Design
@@ -22,8 +23,9 @@ from common.study import Study
 class Opened:
     """One site's side of one study, ready to answer rounds.
 
-    ``book`` holds the charges of a site without a home; another has its ledger.
-    ``withdrawn`` is how many people had left when the records were read.
+    ``seats`` are its places in masked rounds. ``book`` holds the charges of a site
+    without a home; another has its ledger. ``withdrawn`` is how many people had left
+    when the records were read.
     """
 
     site: Site
@@ -32,6 +34,7 @@ class Opened:
     table: Table
     design: Design
     memory: Memory = field(default_factory=Memory)
+    seats: Seats = field(default_factory=Seats)
     book: list[Entry] = field(default_factory=list)
     withdrawn: int = 0
 

@@ -86,10 +86,11 @@ def invited(site: Site, study: Study, today: date) -> None:
             then=f"{CHECK}{site.path}",
         )
     fewest = study.disclosure.min_sites
-    if site.home and study.privacy == "none" and study.rounds.quorum < fewest:
+    few = study.needed - study.rounds.dropouts
+    if site.home and study.privacy == "none" and few < fewest:
         raise Refusal(
             f"{study.study.name} may run with fewer than {fewest} sites, and is exact",
-            likely=f"quorum {study.rounds.quorum}: each of two learns the other",
+            likely=f"a sum over {few} sites: each of two learns the other",
             fix=f"in the study:   [rounds]\nquorum = {fewest}        # or, for all to "
             "see, a smaller min_sites in [disclosure]",
             then=f"{CHECK}{site.path}",
@@ -99,7 +100,7 @@ def invited(site: Site, study: Study, today: date) -> None:
 def among(site: Site, study: Study, roster: Collection[str]) -> None:
     """Raise Refusal unless this site and enough others of *study* are in *roster*."""
     strangers = set(roster) - set(study.study.sites)
-    few = len(set(roster)) < study.rounds.quorum
+    few = len(set(roster)) < study.needed
     if strangers or few or site.name not in roster or len(set(roster)) < len(roster):
         raise Refusal(
             f"a round of {study.study.name} is asked of other sites than it may be",

@@ -13,13 +13,12 @@ from typing import Final
 
 from common import identity, masks, signed
 from common.errors import ConsiliumError, IdentityError, IntegrityError, QuorumError
+from common.terms import FEWEST, MOST, threshold
 
 PROTOCOL: Final = "consilium masking 1"
 KEYS: Final = "consilium/mask keys/1"
 SURVIVORS: Final = "consilium/survivors/1"
 CONFIRMATION: Final = "consilium/confirmation/1"
-FEWEST, MOST = 3, 50
-"""Sites of a circle. Of two, each would learn the other's part of the sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Circle:
     @property
     def threshold(self) -> int:
         """How many sites must survive, confirm and open: 2t > n + colluders."""
-        return max(FEWEST, 2 * len(self.sites) // 3 + 1, self.least)
+        return max(threshold(len(self.sites)), self.least)
 
     def place(self, site: str) -> int:
         """Return where *site* has its shares: 1 for the first by name."""

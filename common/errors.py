@@ -7,6 +7,7 @@
     ├── NetworkError          5   the other side cannot be reached
     ├── IdentityError         6   a key, certificate or signature is wrong
     ├── Refusal               7   a site's own rules say no
+    │   └── UnseatedError         ... or it restarted, and the round begins again
     ├── BudgetError           8   the privacy budget would be exceeded
     ├── DataError             9   the records or their mapping are wrong
     ├── QuorumError          10   too few sites, or waited too long
@@ -102,6 +103,10 @@ class Refusal(ConsiliumError):  # noqa: N818 - the field's word, see the glossar
         """Say *what* to this side, with the hints of any error."""
         super().__init__(what, **hints)
         self.told = told
+
+
+class UnseatedError(Refusal):
+    """A site has no place in this attempt at a masked round."""
 
 
 class BudgetError(ConsiliumError):

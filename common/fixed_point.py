@@ -6,6 +6,9 @@
 
 Each part declares how large a site's number may be. What is larger is refused, never
 clipped; and that *sites* such numbers stay below 2^63 is checked before any is encoded.
+
+A wide part takes two words a number: multiples of 2^48 and what is left, each added up
+for itself. It holds what one word cannot: large numbers with many fractional bits.
 """
 
 import hashlib
@@ -25,6 +28,10 @@ Ring = NDArray[np.uint64]
 """Whole numbers modulo 2^64; a negative one is its complement."""
 MOST_BITS = 52
 """Fractional bits: a float64 has no more."""
+LEAST_BITS = -900
+"""Fewer than none where a number may be huge: then steps are larger than 1."""
+LOW = 48
+"""Bits of the lower word of a wide number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +45,28 @@ class Part:
     size: int
     limit: float
     bits: int = 32
+    wide: bool = False
+
+    @property
+    def words(self) -> int:
+        """How many words the part takes."""
+        return 2 * self.size if self.wide else self.size
 
 
 Parts = tuple[Part, ...]
 
 
+def bits(limit: float, sites: int, *, wide: bool = False) -> int:
+    """Return the most fractional bits with which *sites* such numbers fit."""
+    if not 0 < limit < math.inf:
+        return 0  # :func:`check` refuses the part
+    room = LOW + 52 if wide else 61 - math.ceil(math.log2(sites))
+    return min(MOST_BITS, room - math.frexp(limit)[1])
+
+
 def length(parts: Parts) -> int:
-    """Return how many numbers *parts* are in all."""
-    return sum(part.size for part in parts)
+    """Return how many words *parts* are in all."""
+    return sum(part.words for part in parts)
 
 
 def digest(parts: Parts, sites: int) -> str:
@@ -57,9 +78,10 @@ def digest(parts: Parts, sites: int) -> str:
 def check(parts: Parts, sites: int) -> None:
     """Raise IntegrityError unless the sum of *sites* such numbers always fits."""
     for part in parts:
-        if not (0 < part.limit < math.inf and 0 <= part.bits <= MOST_BITS):
+        held = LEAST_BITS <= part.bits <= MOST_BITS
+        if not (0 < part.limit < math.inf and held):
             raise IntegrityError(f"{part.name} has no limit that can be held")
-        if _top(part) * sites >= 2**63:
+        if _top(part) * sites >= 2**63 or (part.wide and _top(part) > 2**53):
             raise IntegrityError(
                 f"a sum of {part.name} over {sites} sites could wrap around",
                 likely=f"a limit of {part.limit:g} with {part.bits} fractional bits",
@@ -88,14 +110,27 @@ def decode(parts: Parts, sites: int, total: Ring) -> dict[str, Array]:
         raise IntegrityError(f"a sum is not {length(parts)} numbers modulo 2^64")
     found, start = {}, 0
     for part in parts:
-        whole = total[start : start + part.size].view(np.int64)
-        start += part.size
-        most = sites * _top(part)
-        if ((whole > most) | (whole < -most)).any():
+        words = total[start : start + part.words].view(np.int64)
+        start += part.words
+        high, low = words[: part.size], words[part.size :]
+        most, rest = sites * _top(part), sites << LOW
+        if _beyond(high, -most, most) or _beyond(low, 0, rest):
             what = f"the sum of {part.name} is larger than {sites} sites can make it"
             raise IntegrityError(what, likely="a mask did not cancel")
-        found[part.name] = np.ldexp(whole.astype(np.float64), -part.bits)
+        found[part.name] = _number(part, high, low)
     return found
+
+
+def _beyond(whole: NDArray[np.int64], least: int, most: int) -> bool:
+    return bool(((whole > most) | (whole < least)).any())
+
+
+def _number(part: Part, high: NDArray[np.int64], low: NDArray[np.int64]) -> Array:
+    """Return what the words stand for, rounded once."""
+    if not part.wide:
+        return np.ldexp(high.astype(np.float64), -part.bits)
+    upper = np.ldexp(high.astype(np.float64), LOW - part.bits)
+    return upper + np.ldexp(low.astype(np.float64), -part.bits)
 
 
 def _encoded(part: Part, numbers: Array) -> Ring:
@@ -108,10 +143,18 @@ def _encoded(part: Part, numbers: Array) -> Ring:
             likely="a unit is mixed up here, or the study's limit is too small",
             fix="look at what would leave; the limit is the study's",
         )
-    whole = np.rint(np.ldexp(numbers.ravel(), part.bits)).astype(np.int64)
-    return whole.view(np.uint64)
+    scaled = np.ldexp(numbers.ravel(), part.bits)
+    if not part.wide:
+        return np.rint(scaled).astype(np.int64).view(np.uint64)
+    high = np.floor(np.ldexp(scaled, -LOW))
+    low = np.rint(scaled - np.ldexp(high, LOW))  # exact but for the last step
+    return np.concatenate([high, low]).astype(np.int64).view(np.uint64)
 
 
 def _top(part: Part) -> int:
-    """Return the largest whole number that a number within the limit becomes."""
-    return math.ceil(Fraction(part.limit) * (1 << part.bits))
+    """Return the largest whole number that a number within the limit becomes.
+
+    Of a wide part, the largest of its upper words.
+    """
+    shift = part.bits - LOW if part.wide else part.bits
+    return math.ceil(Fraction(part.limit) * Fraction(2) ** shift) + part.wide

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from common import plan
+from common import coding, plan
 from common.study import Study
 
 
@@ -24,7 +24,11 @@ class Leaving:
 
 
 def lines(study: Study) -> tuple[Leaving, ...]:
-    """Return every array that may leave a site of *study*, in order."""
+    """Return every array that may leave a site of *study*, in order.
+
+    Raises StudyError when one of them could not be masked.
+    """
+    coding.check(study)
     return tuple(
         Leaving(task.name, name, field.meaning, field.size, field.kind)
         for task in plan.tasks(study)
@@ -47,9 +51,10 @@ def text(study: Study, leaves: tuple[Leaving, ...]) -> str:
         f"purpose  {about.purpose}\n"
         f"contact  {about.contact}, until {about.expires}\n"
         f"size     {len(study.variables)} variables, {len(about.sites)} sites, "
-        f"quorum {study.rounds.quorum}\n"
+        f"quorum {study.needed}\n"
         f"digest   {study.digest()}\n"
-        f"privacy  {privacy(study)}\n\n"
+        f"privacy  {privacy(study)}\n"
+        f"sums     {sums(study)}\n\n"
         f"What leaves each site, per round of its task, and nothing else:\n{table}\n"
     )
 
@@ -64,6 +69,20 @@ def privacy(study: Study) -> str:
         f"epsilon {kept.epsilon:g}, delta {kept.delta:g} for each person at each site, "
         f'noise "{kept.noise}"{together}'
     )
+
+
+def sums(study: Study) -> str:
+    """Return who sees which sums, in words."""
+    if not study.masked:
+        told = "the aggregator sees each site's own (secure_aggregation = false)"
+        if study.rounds.secure_aggregation is None:
+            told = "the aggregator sees each site's own: fewer than three sites"
+        return click.style(told, fg="red")
+    rounds, spare = study.rounds, ""
+    if rounds.dropouts:
+        spare = f"; {rounds.dropouts} may be missing in a round"
+    few = study.needed - rounds.dropouts
+    return f"masked: the aggregator learns the total of {few} sites or more{spare}"
 
 
 def sentence(study: Study, rounds: dict[str, int]) -> str:

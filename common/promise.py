@@ -6,10 +6,14 @@ colluders makes up one whole together, each with the same part of the variance.
 """
 
 import math
+from typing import Final
 
 from common.errors import StudyError
 from common.privacy import mu_of
 from common.study import Privacy, Study
+
+GRID: Final = 32
+"""A step of the grid is the deviation's power of two, divided by 2 so many times."""
 
 
 def of(study: Study) -> Privacy:
@@ -28,7 +32,9 @@ def whole(study: Study, clip: float, share: float) -> float:
 def parts(study: Study) -> int:
     """Return how many sites make up one whole of the noise together."""
     kept = of(study)
-    return study.rounds.quorum - kept.colluders if kept.noise == "shared" else 1
+    if kept.noise == "site":
+        return 1
+    return study.needed - study.rounds.dropouts - kept.colluders
 
 
 def at_a_site(study: Study, deviation: float) -> float:
@@ -39,3 +45,11 @@ def at_a_site(study: Study, deviation: float) -> float:
 def in_total(study: Study, deviation: float) -> float:
     """Return what a total over all invited sites has, and over fewer at most."""
     return at_a_site(study, deviation) * math.sqrt(len(study.study.sites))
+
+
+def grid(deviation: float) -> int:
+    """Return how often 1 is halved to a step of the grid: the same at every site.
+
+    Sums and noise are whole steps of it (client/noise.py).
+    """
+    return GRID + 1 - math.frexp(deviation)[1]

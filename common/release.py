@@ -22,12 +22,15 @@ class Field:
     """One array that may leave: its meaning in words, its exact shape, and its kind.
 
     A ``count`` is a whole number of people, zero or more; a ``sum`` is any finite
-    number.
+    number. ``each`` is how far one record moves a number of a sum at most. Where sums
+    are masked it sets their limit, and a large array then takes half the bytes
+    (common/coding.py); a sum that does not say may be 1e18 and has 40 fractional bits.
     """
 
     meaning: str
     shape: tuple[int, ...]
     kind: Literal["count", "sum"]
+    each: float | None = None
 
     @property
     def size(self) -> int:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 import rfc8785
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from common import asked, toml_file
+from common import asked, terms, toml_file
 from common.analyses import Analysis
 from common.cleaning import Cleaning, Quality, require_declared
 from common.disclosure import Disclosure
@@ -33,6 +33,7 @@ from common.schema import (
     Variable,
     values,
 )
+from common.terms import Rounds
 
 SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 CHECK = "consilium study check "
@@ -66,14 +67,6 @@ class Rule(Document):
             msg = "a cohort rule needs at_least and/or at_most, or else one_of"
             raise ValueError(msg)
         return self
-
-
-class Rounds(Document):
-    """How long the consortium tries: most rounds, fewest sites, seconds a round."""
-
-    maximum: int = Field(default=25, ge=1, le=1000)
-    quorum: int = Field(ge=1, le=10_000)
-    deadline_seconds: int = Field(default=600, ge=1, le=10_000_000)
 
 
 class Evaluation(Document):
@@ -169,6 +162,16 @@ class Study(Document):
         parts = outcome.parts if isinstance(outcome, Survival) else (outcome,)
         return (*self.variables, *parts)
 
+    @property
+    def masked(self) -> bool:
+        """Whether the aggregator learns sums only: secure aggregation."""
+        return terms.masked(self.rounds, len(self.study.sites))
+
+    @property
+    def needed(self) -> int:
+        """With how many sites the study may run: its quorum, and three to mask."""
+        return terms.needed(self.rounds, len(self.study.sites))
+
     def canonical(self) -> bytes:
         """Return the study as canonical JSON (RFC 8785), without what it leaves out."""
         said = self.model_dump(mode="json", exclude_none=True)
@@ -230,17 +233,14 @@ def _roster(study: Study) -> None:
     if study.rounds.quorum > len(sites):
         msg = f"a quorum of {study.rounds.quorum} of {len(sites)} invited sites"
         raise ValueError(msg)
+    terms.check(study.rounds, len(sites))
 
 
 def _honest(study: Study) -> None:
-    if study.privacy == "none" or not study.privacy.colluders:
-        return
-    if study.privacy.noise == "site":
-        msg = 'colluders change nothing with noise = "site": leave them out'
-        raise ValueError(msg)
-    if study.privacy.colluders >= study.rounds.quorum:
-        msg = "a quorum in which all collude keeps nothing: fewer colluders"
-        raise ValueError(msg)
+    if study.privacy != "none":
+        kept = study.privacy
+        invited = len(study.study.sites)
+        terms.honest(study.rounds, invited, kept.noise, kept.colluders)
 
 
 def _prediction(study: Study) -> None:

@@ -14,11 +14,13 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from flwr.app import Array as FlowerArray
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 from numpy.lib.format import read_array
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from common.errors import IntegrityError
@@ -67,12 +69,13 @@ class Ask:
 class Answer:
     """One site's answer: its summands in declared order, and its ledger's head.
 
-    A site without a ledger, in a simulation, has no head.
+    Of a masked study the vector is what its mask made of them, as whole numbers. A site
+    without a ledger, in a simulation, has no head.
     """
 
     place: Place
     site: str
-    vector: Array
+    vector: NDArray[Any]
     head: str = ""
 
 
@@ -133,10 +136,20 @@ def read_ask(record: RecordDict) -> Ask:
     place, arrays = read_place(record), _arrays(record)
     if fingerprint(arrays) != place.state:
         raise IntegrityError(f"the state of round {place.round} is not what it says")
+    return Ask(place, State(arrays), read_among(record, place))
+
+
+def asking(place: Place, sites: Iterable[str]) -> RecordDict:
+    """Return a question that shows no state, to the sites of a masked round."""
+    return _record(place, {"sites": json.dumps(tuple(sites))}, {})
+
+
+def read_among(record: RecordDict, place: Place) -> tuple[str, ...]:
+    """Return of which sites a question is asked; IntegrityError if not of *place*."""
     sites = read_sites(record)
     if roster(sites) != place.roster:
         raise IntegrityError(f"the roster of round {place.round} is not what it says")
-    return Ask(place, State(arrays), sites)
+    return sites
 
 
 def read_sites(record: RecordDict) -> tuple[str, ...]:
@@ -175,7 +188,9 @@ def size(record: RecordDict) -> int:
 
 
 def _record(
-    place: Place, words: Mapping[str, str], arrays: Mapping[str, Array]
+    place: Place,
+    words: Mapping[str, str],
+    arrays: Mapping[str, NDArray[Any]],
 ) -> RecordDict:
     about = ConfigRecord(
         {

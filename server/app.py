@@ -39,7 +39,8 @@ def main(grid: Grid, context: Context) -> None:
 def _terms(config: UserConfig, study: Study) -> Terms:
     """Return the terms of a run: those of a consortium, or of a simulation."""
     if "consortium" not in config:
-        return Terms()
+        keys = [str(config[name]) for name in ("key", "pinned") if name in config]
+        return Terms(voices.simulated(*keys)) if keys else Terms()
     folder = Path(str(config["consortium"]))
     voice = voices.of(consortium.load(folder))
     if "submitted" not in config:

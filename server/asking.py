@@ -13,11 +13,12 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from flwr.app import Message, RecordDict
 
-from common import wire
-from common.errors import QuorumError
+from common import legs, wire
+from common.errors import QuorumError, UnseatedError
 from server import line as lines
 from server import roster
 from server.line import Line, Pauses
@@ -30,16 +31,40 @@ TRIES = 3
 """How often a site may say no to one round, by restarting or otherwise."""
 LOST_FIRST, LOST_LAST = 3.0, 60.0
 """Seconds without an answer after which a site is asked again: longer each time."""
+GRACE = 10.0
+"""Seconds without news after which those who may be missing are not waited for."""
 LOOK = 1.0
 """Seconds between two looks at who is still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of which sites, as a message of which kind; words for a person.
+
+    ``spare`` of the sites may stay silent, when the others have answered; of those, the
+    ``unseated`` are not waited for.
+    """
+
+    kind: str
+    place: wire.Place
+    content: RecordDict
+    sites: tuple[str, ...]
+    spare: int = 0
+    unseated: bool = False
+
+    @property
+    def words(self) -> str:
+        """What is being done, for a person."""
+        place = self.place
+        return f"round {place.round} of {place.task}"
 
 
 @dataclass(slots=True)
 class Asking:
     """One question on its way: who is still to answer, and who was asked when."""
 
-    place: wire.Place
-    content: RecordDict
+    question: Question
+    begun: float
     until: float
     waiting: list[str]
     letters: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -47,11 +72,27 @@ class Asking:
     asked: Counter[str] = field(default_factory=Counter)
     refused: dict[str, list[str]] = field(default_factory=dict)
     arrived: dict[str, RecordDict] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    heard: float = 0.0
     look: float = 0.0
 
     def missing(self) -> frozenset[str]:
         """Return the sites whose answers are not here."""
         return frozenset(self.waiting) - set(self.arrived)
+
+    def here(self) -> list[str]:
+        """Return whose answers may be handed on now: by name, unless some may lack."""
+        if self.question.spare:
+            return [name for name in self.waiting if name in self.arrived]
+        return list(takewhile(self.arrived.__contains__, self.waiting))
+
+    def enough(self, now: float) -> bool:
+        """Say whether those who are missing are few, and were waited for."""
+        missing = self.missing()
+        if not 0 < len(missing) <= self.question.spare:
+            return False
+        patience = min(GRACE, (self.until - self.begun) / 2)
+        return missing <= self.lost or now >= self.heard + patience
 
 
 def answers(
@@ -63,23 +104,38 @@ def answers(
     than the line's deadline.
     """
     place, content = question.place, wire.ask(question)
-    asking = Asking(place, content, line.until(), sorted(question.sites))
+    whole = Question(wire.ROUND, place, content, question.sites)
+    return replies(whole, open_, line)
+
+
+def replies(
+    question: Question, open_: Door, line: Line
+) -> Iterator[tuple[str, RecordDict]]:
+    """Yield (site, content) of every site that is asked *question*, by name.
+
+    Raises QuorumError as :func:`answers` does, and UnseatedError for a site that has
+    no place in this attempt at a masked round.
+    """
+    now = line.clock()
+    asking = Asking(question, now, line.until(), sorted(question.sites), heard=now)
     pauses, waiting = Pauses(line), Waiting(line)
-    line.tell(f"round {place.round} of {place.task}", tuple(asking.waiting), {})
+    line.tell(question.words, tuple(asking.waiting), {})
     while asking.waiting:
         _drop_the_gone(asking, line)
-        off = asking.missing() - set(line.nodes.values())
+        off = asking.missing() - asking.lost - set(line.nodes.values())
         news = bool(off) and roster.knock(open_, line, off)
         _ask(asking, line)
         news |= _hear(asking, line)
-        while asking.waiting and asking.waiting[0] in asking.arrived:
-            name = asking.waiting.pop(0)
+        for name in asking.here():
+            asking.waiting.remove(name)
             yield name, asking.arrived.pop(name)
+        if asking.enough(line.clock()):
+            LOG.warning("going on without %s", ", ".join(sorted(asking.missing())))
+            return
         if not news and line.clock() >= asking.until:
             raise waiting.absent(off) if off else _incomplete(asking, line)
         if late := off or _late(asking):
-            why = roster.said(open_, line)
-            waiting.tell(f"round {place.round} of {place.task}", late, why)
+            waiting.tell(question.words, late, roster.said(open_, line))
         pauses.after(news=news or not asking.waiting)
 
 
@@ -103,7 +159,7 @@ def _drop_the_gone(asking: Asking, line: Line) -> None:
 
 def _ask(asking: Asking, line: Line) -> None:
     """Ask those on the line who were not asked yet, or so long ago that it is lost."""
-    now, missing = line.clock(), asking.missing()
+    now, missing = line.clock(), asking.missing() - asking.lost
     due = {
         node: name
         for node, name in line.nodes.items()
@@ -111,7 +167,8 @@ def _ask(asking: Asking, line: Line) -> None:
     }
     if not due:
         return
-    letters = lines.post(line, asking.content, wire.ROUND, due)
+    question = asking.question
+    letters = lines.post(line, question.content, question.kind, due)
     asking.letters |= {number: (node, due[node]) for number, node in letters.items()}
     reached = set(letters.values())
     for node, name in due.items():
@@ -121,12 +178,13 @@ def _ask(asking: Asking, line: Line) -> None:
         pause = min(LOST_FIRST * 2 ** asking.asked[name], LOST_LAST)
         asking.asked[name] += 1
         asking.due[name] = now + pause
-        line.said(name, asking.content)
+        line.said(name, question.content)
 
 
 def _hear(asking: Asking, line: Line) -> bool:
     """Fetch what has come of the next few; say whether anything has."""
-    window = set(asking.waiting[:WINDOW]) - set(asking.arrived)
+    few = WINDOW + asking.question.spare
+    window = set(asking.waiting[:few]) - set(asking.arrived)
     wanted = [number for number, (_, name) in asking.letters.items() if name in window]
     replies = lines.pull(line, wanted)
     for reply in replies:
@@ -136,7 +194,7 @@ def _hear(asking: Asking, line: Line) -> bool:
         if reply.has_error():
             _no(asking, line, who, reply)
         else:
-            asking.arrived[who[1]] = reply.content
+            asking.arrived[who[1]], asking.heard = reply.content, line.clock()
             line.heard(who[1], reply.content)
     return bool(replies)
 
@@ -148,6 +206,12 @@ def _no(asking: Asking, line: Line, who: tuple[int, str], reply: Message) -> Non
     one no. Raises QuorumError when it has said no too often.
     """
     node, name = who
+    if reply.error.code == legs.UNSEATED:
+        asking.lost.add(name)
+        few = len(asking.lost) <= asking.question.spare
+        if not (asking.question.unseated and few):
+            raise UnseatedError(f"{name} has no place in this attempt at the round")
+        return
     line.nodes.pop(node, None)
     asking.due.pop(name, None)
     for number in [each for each, to in asking.letters.items() if to[1] == name]:
@@ -156,17 +220,18 @@ def _no(asking: Asking, line: Line, who: tuple[int, str], reply: Message) -> Non
         said = asking.refused.setdefault(name, [])
         said.append(lines.refusal(reply))
         if len(said) >= TRIES:
+            asking.lost.add(name)
+        if len(asking.lost) > asking.question.spare:
             raise _incomplete(asking, line)
 
 
 def _incomplete(asking: Asking, line: Line) -> QuorumError:
-    place = asking.place
     failed = [f"{name}: {said[-1]}" for name, said in sorted(asking.refused.items())]
     silent = sorted(asking.missing() - set(asking.refused))
     if silent:
         failed.append(f"no answer from {', '.join(silent)} within {line.deadline:g} s")
     return QuorumError(
-        f"round {place.round} of {place.task} is incomplete",
+        f"{asking.question.words} is incomplete",
         likely="; ".join(failed),
         fix="each site's own log and ledger say under that id what happened",
     )

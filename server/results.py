@@ -22,7 +22,11 @@ from server.rounds import Outcome
 USED = ("flwr", "numpy")
 EXACT = 'No differential privacy: the study says privacy = "none", so sums leave exact.'
 PROMISED = "The promise is to one person at one site: not to a family, or across sites."
-OPEN = "No secure aggregation yet: the aggregator sees each hospital's own sums."
+OPEN = "No secure aggregation: the aggregator saw each hospital's own sums."
+MASKED = (
+    "Secure aggregation: the aggregator learned the hospitals' total. With few of them "
+    "that tells much: of three, two know the third one's sums."
+)
 
 
 def report(study: Study, outcome: Outcome, created: datetime, seconds: float) -> Report:
@@ -91,7 +95,8 @@ def model(study: Study, outcome: Outcome, made: Report) -> Learned | None:
 
 def limits(study: Study) -> list[str]:
     """Return what no report of this version may leave out."""
-    return [EXACT if study.privacy == "none" else PROMISED, OPEN]
+    seen = MASKED if study.masked else OPEN
+    return [EXACT if study.privacy == "none" else PROMISED, seen]
 
 
 def traffic(outcome: Outcome, site: str) -> dict[str, int]:
@@ -145,7 +150,10 @@ def totals(found: Mapping[str, object]) -> dict[str, object]:
 def _presence(study: Study, outcome: Outcome) -> list[str]:
     """Say who took part and who did not: the result is about the former only."""
     absent = sorted(set(study.study.sites) - set(outcome.roster))
-    said = [f"Took part in every round: {', '.join(outcome.roster)}."]
+    spare, names = study.rounds.dropouts, ", ".join(outcome.roster)
+    said = [f"Took part in every round: {names}."]
+    if spare:
+        said = [f"Took part, where a round may lack {spare} of them: {names}."]
     if absent:
         missing = ", ".join(absent)
         said.append(f"Invited, and not in the result: {missing}.")

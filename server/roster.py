@@ -231,7 +231,7 @@ def _name(open_: Door, line: Line, content: RecordDict) -> str:
 
 def _quorum(study: Study, line: Line, open_: Door, missing: frozenset[str]) -> None:
     """Raise QuorumError, by name and with what each said, unless enough are here."""
-    quorum = study.rounds.quorum
+    quorum = study.needed
     if len(line.nodes) >= quorum:
         return
     silent = {line.name(node): "did not answer" for node in open_.letters.values()}

@@ -9,21 +9,22 @@ any moment goes on from its last round, to the same model to the last bit.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
-from common import plan, wire
+from common import coding, plan, wire
 from common.errors import ConsiliumError, IntegrityError, StudyError
 from common.study import Study
 from common.task import State, Task, fingerprint, rowwise
 from common.wire import Answer, Place
-from server import aggregation, asking, heads, line, roster
+from server import aggregation, asking, heads, line, masked_round, roster
 from server.journal import Entry, Journal, Traffic
 from server.line import Line, Tell
+from server.masked_round import Hear, Masks
 from server.roster import Door, Waits
 from server.voice import PLAIN, Voice
 
@@ -70,6 +71,7 @@ class Work:
     door: Door
     book: Journal
     heads: Path | None
+    masks: Masks
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,11 @@ class Heard:
     hashes: dict[str, str] = field(default_factory=dict)
     heads: dict[str, str] = field(default_factory=dict)
 
+    def of(self, sites: tuple[str, ...]) -> "Heard":
+        """Return what was heard of *sites*: in another attempt there may be more."""
+        kept = {name: each for name, each in self.hashes.items() if name in sites}
+        return Heard(kept, self.heads)
+
 
 def run(
     study: Study, grid: Grid, journal: Journal | None = None, terms: Terms | None = None
@@ -87,12 +94,14 @@ def run(
 
     Raises QuorumError when too few sites take part, or one of them stops answering.
     """
+    coding.check(study)
     on, book = terms or Terms(), journal or Journal(study.digest())
     deadline = study.rounds.deadline_seconds
     begun = Line(grid, deadline, on.voice, on.tell, on.stopped)
     door = roster.door(study, Place(book.digest, book.run), on.voice.members)
     kept = on.heads or (book.folder / heads.NAME if book.folder else None)
-    work = Work(study, begun, door, book, kept)
+    masks = Masks(study, begun, door, fixed=_survivors(book))
+    work = Work(study, begun, door, book, kept, masks)
     tasks = plan.tasks(study)
     begun.sent, begun.received = dict(book.traffic.sent), dict(book.traffic.received)
     try:
@@ -184,30 +193,44 @@ def _round(work: Work, task: Task, number: int, state: State) -> State:
         roster=wire.roster(sites),
         sequence=1 + sum(entry.round for entry in book.last.values()),
     )
-    heard, before = Heard(), heads.known(work.heads)
-    answers = _heard(work, wire.Ask(place, state, sites), heard, before)
-    total = aggregation.total(task.release(work.study), place, answers)
+    heard, question = Heard(), wire.Ask(place, state, sites)
+    hear = _hearing(work, heard, heads.known(work.heads))
+    if work.study.masked:
+        total = masked_round.total(work.masks, task, question, hear)
+        heard = heard.of(work.masks.fixed[1])
+    else:
+        said = asking.answers(question, work.door, work.line)
+        answers = (hear(*each) for each in said)
+        total = aggregation.total(task.release(work.study), place, answers)
     heads.remember(work.heads, heard.heads)
     reached = rowwise(task.finish(work.study, state, total))
     book.add(Entry(task.name, number, reached, heard.hashes), _traffic(work.line))
     return reached
 
 
-def _heard(
-    work: Work, question: wire.Ask, heard: Heard, before: Mapping[str, str]
-) -> Iterator[Answer]:
-    """Yield each site's answer, once it is known to be its own; note its hash.
+def _survivors(book: Journal) -> tuple[int, tuple[str, ...]]:
+    """Return the last round's number in the run, and whose answers are in its sum."""
+    done = sum(entry.round for entry in book.last.values())
+    last = list(book.last.values())[-1:]
+    return done, tuple(sorted(name for each in last for name in each.answers))
+
+
+def _hearing(work: Work, heard: Heard, before: Mapping[str, str]) -> Hear:
+    """Return what reads a site's answer, once it is its own, and notes its hash.
 
     Its ledger must go on from the head that was known *before* it was asked.
     """
-    for name, said in asking.answers(question, work.door, work.line):
+
+    def hear(name: str, said: RecordDict) -> Answer:
         answer = _from(name, said)
         work.line.voice.check(name, said, wire.ROUND)
         heads.follows(name, before, answer.head)
         heard.heads[name] = answer.head
         if work.book.folder:
             heard.hashes[name] = fingerprint({"vector": answer.vector})
-        yield answer
+        return answer
+
+    return hear
 
 
 def _from(name: str, said: RecordDict) -> Answer:

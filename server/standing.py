@@ -171,7 +171,7 @@ def _study(given: Submitted) -> dict[str, object]:
         "digest": given.study.digest(),
         "folder": str(given.folder),
         "sites": list(given.study.study.sites),
-        "quorum": given.study.rounds.quorum,
+        "quorum": given.study.needed,
         **now,
         "told": told,
     }

@@ -206,7 +206,7 @@ def waits(given: Submitted) -> Waits:
     It does until every site has, until a quorum has and its operator says begin, or
     until it has expired.
     """
-    expires, quorum = given.study.study.expires, given.study.rounds.quorum
+    expires, quorum = given.study.study.expires, given.study.needed
 
     def wait(here: int) -> bool:
         begins = here >= quorum and marked(given, "begin")

@@ -4,12 +4,14 @@ In a simulation within one process nobody stands between, and nothing is signed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flwr.app import RecordDict
 
 from common import identity, seal
 from common.errors import IdentityError, IntegrityError
+from common.identity import SigningKey
+from common.pinned import Pinned
 from server.consortium import Consortium
 
 Say = Callable[[RecordDict, str], RecordDict]
@@ -21,14 +23,23 @@ class Voice:
     """What sites are shown of the roster; ``say(content, kind)``; ``check(site, ..)``.
 
     ``check`` raises unless the site itself, by the roster as it is now, said it.
+    ``key`` is the aggregator's own and ``pinned`` gives whom it believes, for masks.
     """
 
     members: Callable[[], str]
     say: Say
     check: Check
+    key: SigningKey | None = None
+    pinned: Callable[[], Pinned] = lambda: Pinned("", {})
 
 
 PLAIN = Voice(lambda: "", lambda content, _: content, lambda *_: None)
+
+
+def simulated(key: str, pinned: str) -> Voice:
+    """Return a voice that signs no message, and has the keys for masked rounds."""
+    own = SigningKey.from_private_bytes(bytes.fromhex(key))
+    return replace(PLAIN, key=own, pinned=lambda: Pinned.read(pinned))
 
 
 def of(consortium: Consortium) -> Voice:
@@ -38,6 +49,8 @@ def of(consortium: Consortium) -> Voice:
         members=lambda: consortium.sealed_roster().decode(),
         say=lambda content, kind: seal.sign(content, kind, seal.AGGREGATOR, key),
         check=lambda site, content, kind: _check(consortium, site, content, kind),
+        key=key,
+        pinned=lambda: Pinned.of(consortium.aggregator, consortium.roster().members),
     )
 
 

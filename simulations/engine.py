@@ -7,7 +7,9 @@ gives the same bytes every time.
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from flwr.app import Context, Message, RecordDict, UserConfig
@@ -16,11 +18,28 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 import client.app
+import client.site
 import server.app
+from common import identity
+from common.errors import ConsiliumError
+from common.identity import SigningKey
+from common.pinned import Pinned
 from common.study import Study
 from server.rounds import Outcome
 
 RUN = itertools.count(1)
+AGGREGATOR = ""
+"""The name under which the aggregator's throw-away key is remembered."""
+
+
+@lru_cache(maxsize=1024)
+def key_of(name: str) -> SigningKey:
+    """Return the key of a simulated site, or of the aggregator: of this process only.
+
+    The masks of a simulation are real. Its identities are made up.
+    """
+    del name  # one key each
+    return SigningKey.generate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +67,19 @@ class InProcess(Grid):
     def __init__(self, sites: Iterable[Path], run_id: int) -> None:
         """Number *sites* from 1, in the order given."""
         configured = {node: str(path) for node, path in enumerate(sites, start=1)}
+        pinned = _pinned(configured.values())
+        self.keys: UserConfig = {
+            "key": _private(AGGREGATOR),
+            "pinned": pinned.text(),
+        }
         self._contexts = {
-            node: Context(run_id, node, {"site": path}, RecordDict(), {})
+            node: Context(
+                run_id,
+                node,
+                {"site": path, "key": _private(path), "pinned": pinned.text()},
+                RecordDict(),
+                {},
+            )
             for node, path in configured.items()
         }
         self._replies: dict[str, Message] = {}
@@ -116,13 +146,27 @@ def run(study: Study, sites: Iterable[Path], journal: Path | None = None) -> Out
 def on(grid: InProcess, study: Study, journal: Path | None = None) -> Outcome:
     """Run *study* on *grid*, through the apps that a deployment runs."""
     run_id = grid.run.run_id
-    config: UserConfig = {"study": study.canonical().decode()}
+    config: UserConfig = {"study": study.canonical().decode(), **grid.keys}
     if journal is not None:
         config["journal"] = str(journal)
     context = Context(run_id, 0, {}, RecordDict(), config)
     become(run_id)
     server.app.app(grid, context)
     return server.app.outcome_of(context)
+
+
+def _pinned(paths: Iterable[str]) -> Pinned:
+    """Return the keys of the sites at *paths*; one that cannot be read has none."""
+    found = {}
+    for path in paths:
+        with suppress(ConsiliumError):
+            name = client.site.read(Path(path)).name
+            found[name] = identity.public_text(key_of(path))
+    return Pinned(identity.public_text(key_of(AGGREGATOR)), found)
+
+
+def _private(name: str) -> str:
+    return key_of(name).private_bytes_raw().hex()
 
 
 def become(run_id: int) -> None:

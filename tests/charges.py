@@ -85,7 +85,8 @@ class Aggregator:
         self, study: Study, number: int, task: str = "count", **other: Any
     ) -> Message:
         """Ask round *number* of *task*, from the state and in the run of *other*."""
-        state, sites = State(other.get("arrays", {})), other.get("sites", SITES)
+        sites = other.get("sites", study.study.sites)
+        state = State(other.get("arrays", {}))
         place = wire.Place(
             *(study.digest(), other.get("run", "run"), task, number),
             state=other.get("hash", fingerprint(state.arrays)),

@@ -46,15 +46,16 @@ REASON = re.compile(
     ", id ([0-9a-f]{8})"
 )
 NUMBER = itertools.count(1)
+CLEAR = {"quorum": 2, "deadline_seconds": 2, "secure_aggregation": False}
+"""Sums in clear; tests/test_hostile_masks.py has those under masks."""
 CANARY = "Wilhelmina"
 """The name of a person at north: it must be nowhere but in north's own files."""
 
 
 def changed(**changes: Any) -> Study:
     """Return the study of these tests, with changes."""
-    terms = {"quorum": 2, "deadline_seconds": 2}
     people = {**clinics.ABOUT, "sites": list(SITES)}
-    return clinics.study(**{"rounds": terms, "study": people, **changes})
+    return clinics.study(**{"rounds": CLEAR, "study": people, **changes})
 
 
 STUDY = changed()
@@ -224,7 +225,8 @@ OTHER: dict[str, Callable[[], Study]] = {
         ]
     ),
     "fewer people a sum": lambda: changed(disclosure={"min_people": 2, "min_sites": 1}),
-    "a smaller quorum": lambda: changed(rounds={"quorum": 1, "deadline_seconds": 2}),
+    "a smaller quorum": lambda: changed(rounds={**CLEAR, "quorum": 1}),
+    "masked sums": lambda: changed(rounds={"quorum": 2, "deadline_seconds": 2}),
     "another model": lambda: changed(model={"kind": "logistic", "ridge": 0.0}),
 }
 STUDY_WORDS = {**clinics.ABOUT, "sites": list(SITES)}

@@ -15,9 +15,10 @@ DECLARED = (
     "common/cleaning.py",
     "common/disclosure.py",
 )
-DECLARED += ("common/schema.py", "common/study.py")
+DECLARED += ("common/schema.py", "common/study.py", "common/terms.py")
 LINES, FUNCTION_LINES = 300, 60
 PARENTS = {"BaseModel", "ConsiliumError", "Document", "Exception", "Grid", "Part"}
+PARENTS |= {"Refusal"}  # a kind of no that the other side acts upon
 PARENTS |= {"ssl.SSLObject"}  # how the ssl module is extended
 PARENTS |= {"nn.Module"}  # how PyTorch is told of layers
 VAGUE = re.compile("(?i)(manager|handler|helper|factory|processor|util|base|mixin)s?")

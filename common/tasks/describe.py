@@ -21,13 +21,16 @@ CONSTANT = 1e-7
 
 
 def release(study: Study) -> Release:
-    """Declare: records, values present, and per number two moments and a histogram."""
+    """Declare: records, values present, and per number two moments and a histogram.
+
+    Distances are in units of half the range: all numbers of an array are alike large.
+    """
     count, spellings = len(numbers(study)), len(levels(study))
     declared = {
         "records": Field("records that train", (1,), "count"),
         "present": Field("records with a value", (len(study.everything),), "count"),
-        "total": Field("sum of distances from mid-range", (count,), "sum"),
-        "square": Field("sum of their squares", (count,), "sum"),
+        "total": Field("sum of distances from mid-range", (count,), "sum", 1.0),
+        "square": Field("sum of their squares", (count,), "sum", 1.0),
         "bins": Field("records per 1/64 of the range", (count, BINS), "count"),
         "levels": Field("records per level", (spellings,), "count"),
     }
@@ -56,7 +59,12 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
 def finish(study: Study, state: State, total: Summands) -> State:
     """Keep the sums, and derive the encoding that every later task uses."""
     del state
-    return State({**total, **_encoding(study, total).arrays()}, done=True)
+    widths = np.array([half(each) for _, each in numbers(study)])
+    sums = {**total}
+    for name, units in (("total", widths), ("square", widths**2)):
+        if name in sums:
+            sums[name] = sums[name] * units
+    return State({**sums, **_encoding(study, sums).arrays()}, done=True)
 
 
 def read(study: Study, state: State) -> Findings:
@@ -117,7 +125,7 @@ def _moments(study: Study, values: Array) -> dict[str, Array]:
     bins = np.zeros((len(measured), BINS))
     for place, (index, variable) in enumerate(measured):
         known = values[~np.isnan(values[:, index]), index]
-        distance = known - middle(variable)
+        distance = (known - middle(variable)) / half(variable)
         total[place], square[place] = distance.sum(), distance @ distance
         bins[place] = np.histogram(known, bins=BINS, range=variable.range)[0]
     return {"total": total, "square": square, "bins": bins}
@@ -127,6 +135,12 @@ def middle(variable: Number) -> float:
     """Return the middle of the declared range."""
     low, high = variable.range
     return (low + high) / 2
+
+
+def half(variable: Number) -> float:
+    """Return half the width of the declared range."""
+    low, high = variable.range
+    return (high - low) / 2
 
 
 def _number(

@@ -9,7 +9,6 @@ import math
 
 from common import promise
 from common.release import Field, Release, Summands
-from common.schema import Number
 from common.study import Study
 from common.task import model_of
 from common.tasks.describe import level_counts, levels, numbers, row
@@ -55,12 +54,6 @@ def release(study: Study) -> Release:
 def gaps(study: Study) -> list[int]:
     """Return which variables can have a gap in a record that is kept."""
     return [i for i, each in enumerate(study.variables) if each.missing != "exclude"]
-
-
-def half(variable: Number) -> float:
-    """Return half the width of the declared range."""
-    low, high = variable.range
-    return (high - low) / 2
 
 
 def weights(study: Study) -> dict[str, float]:

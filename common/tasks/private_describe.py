@@ -16,7 +16,7 @@ from common.release import Array, Summands
 from common.schema import Binary, Category, Number, Survival
 from common.study import Study
 from common.task import Findings, Found, Noisy, Rows, State, Task, added
-from common.tasks import noised
+from common.tasks import describe, noised
 from common.tasks.describe import (
     QUARTILES,
     level_counts,
@@ -37,7 +37,7 @@ def each(study: Study, state: State, rows: Rows) -> Array:
     del state
     values, weights = np.column_stack([rows.x, rows.y]), noised.weights(study)
     places = [index for index, _ in numbers(study)]
-    half = np.array([noised.half(variable) for _, variable in numbers(study)])
+    half = np.array([describe.half(variable) for _, variable in numbers(study)])
     mid = np.array([middle(variable) for _, variable in numbers(study)])
     distance = ((values[:, places] - mid) / half).clip(-1.0, 1.0)
     known = np.nan_to_num(distance)
@@ -101,8 +101,8 @@ def _constants(
         mean, deviation = variable.typical
         return mean, deviation, mean
     mean, deviation = noised.moments(study, sums, index)
-    centre = middle(variable) + mean * noised.half(variable)
-    return centre, deviation * noised.half(variable), centre
+    centre = middle(variable) + mean * describe.half(variable)
+    return centre, deviation * describe.half(variable), centre
 
 
 def _spread(share: float) -> float:
@@ -130,7 +130,7 @@ def _number(
     study: Study, sums: Summands, index: int, variable: Number
 ) -> dict[str, float | None]:
     """Return mean, deviation and quartiles; a quartile is None where all is noise."""
-    half, present = noised.half(variable), noised.present(study, sums, index)
+    half, present = describe.half(variable), noised.present(study, sums, index)
     mean, deviation = noised.moments(study, sums, index)
     counts = sums["bins"][row(study, index)]
     told = counts.sum() > Z * noised.deviation(study, "bins") * math.sqrt(BINS)

@@ -22,7 +22,9 @@ from common.tasks.describe import DESCRIBE
 from tests import charges, clinics
 from tests.charges import Aggregator
 
-SHARED = {**charges.PRIVACY, "noise": "shared"}
+SHARED = {**charges.PRIVACY, "noise": "shared", "colluders": 1}
+THREE = {**clinics.ABOUT, "sites": ["north", "south", "west"]}
+"""Shared noise is for sums that are masked, of three sites at least."""
 
 
 @pytest.fixture(autouse=True)
@@ -239,7 +241,7 @@ HOSTILE: dict[str, Hostile] = {
     ),
     "shared noise": (
         'epsilon = 9.0\nnoise = "site"',
-        {"privacy": SHARED},
+        {"privacy": SHARED, "study": THREE, "rounds": {"quorum": 3}},
         "shares its noise among sites",
     ),
 }
@@ -265,7 +267,6 @@ def test_a_hostile_study_is_refused_before_records_are_read(
     [
         {**charges.PRIVACY, "epsilon": 1.4},
         {**charges.PRIVACY, "delta": 1e-6},
-        SHARED,
         "none",
     ],
 )
@@ -421,9 +422,13 @@ def test_a_run_that_was_closed_is_over(
 
 
 def test_the_steward_sees_what_was_spent_and_what_may_be(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    study = charges.study(privacy={**SHARED, "epsilon": 0.5}, rounds={"quorum": 2})
+    monkeypatch.setattr(Study, "masked", property(lambda _: False))  # asked in clear
+    kept = {**SHARED, "epsilon": 0.5}
+    study = charges.study(privacy=kept, study=THREE, rounds={"quorum": 3})
     other = charges.study(privacy={**charges.PRIVACY, "epsilon": 0.7})
     asked = Aggregator(
         charges.site(
@@ -458,7 +463,7 @@ def test_the_steward_sees_what_was_spent_and_what_may_be(
 def test_a_review_says_what_a_study_would_spend(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = clinics.study(privacy=SHARED, rounds={"quorum": 2})
+    study = clinics.study(privacy=SHARED, study=THREE, rounds={"quorum": 3})
     path = charges.site(tmp_path / "north", study, budget='noise = "site"\nepsilon = 3')
     Aggregator(path).open(study)
     shared = says(capsys, "review", "small", site=path)["budget"]

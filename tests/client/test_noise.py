@@ -13,6 +13,7 @@ from scipy import stats
 
 from client import noise
 from client.noise import Entropy
+from common import promise
 from common.errors import IntegrityError
 from common.release import Array
 
@@ -55,7 +56,7 @@ def test_what_is_added_has_the_deviation_and_a_hair_more(
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.floats(1e-2, 1e5))
 def test_everything_is_on_the_grid(values: list[float], deviation: float) -> None:
     grid = noise.step(deviation)
-    assert deviation / 2 < grid * 2**noise.BITS <= deviation
+    assert deviation / 2 < grid * 2**promise.GRID <= deviation
     assert math.frexp(grid)[0] == 0.5, "a power of two: it is exact in a float"
     steps = noise.add(np.array(values), deviation, 1.0, fixed(2)) / grid
     assert (steps == np.rint(steps)).all()

@@ -156,10 +156,12 @@ def test_nothing_granted_is_nothing_to_spend() -> None:
 @pytest.mark.parametrize("epsilon", [0.1, 0.5, 1.0, 3.0, 8.0])
 def test_a_whole_study_costs_its_epsilon_and_fits_exactly(epsilon: float) -> None:
     kept = {"epsilon": epsilon, "delta": 1e-5, "noise": "shared", "colluders": 1}
-    study = clinics.study(privacy=kept, rounds={"quorum": 2})
+    three = {**clinics.ABOUT, "sites": ["north", "south", "west"]}
+    study = clinics.study(privacy=kept, study=three, rounds={"quorum": 3})
     events = spending.whole(study)
     assert privacy.epsilon_of(events, 1e-5) == pytest.approx(epsilon, abs=1e-6)
     assert spending.fits(events, Ceiling(epsilon, 1e-5))
     assert not spending.fits(events, Ceiling(epsilon * 0.999, 1e-5))
-    assert spending.whole_alone(study) == events, "one honest site adds it all"
+    alone = privacy.epsilon_of(spending.whole_alone(study), 1e-5)
+    assert alone > epsilon, "two honest sites add it together"
     assert set(spending.planned(study)) == {"train", "test"}

@@ -100,7 +100,7 @@ def test_a_limit_at_the_edge() -> None:
         Part("x", 1, -1),
         Part("x", 1, np.inf),
         Part("x", 1, np.nan),
-        Part("x", 1, 1, -1),
+        Part("x", 1, 1, -901),
         Part("x", 1, 1, 53),
     ],
 )

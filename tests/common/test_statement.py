@@ -14,11 +14,12 @@ from tests import clinics
 
 PROMISE = {"epsilon": 2.0, "delta": 1e-5, "noise": "site"}
 SHARED = {**PROMISE, "noise": "shared", "colluders": 1}
-ROUNDS = {"quorum": 2, "deadline_seconds": 2}
+ROUNDS = {"quorum": 3, "deadline_seconds": 2}
+ABOUT = {**clinics.ABOUT, "sites": ["north", "south", "west"]}
 
 
 def study(privacy: object) -> Study:
-    return clinics.study(privacy=privacy, rounds=ROUNDS)
+    return clinics.study(privacy=privacy, study=ABOUT, rounds=ROUNDS)
 
 
 @pytest.mark.parametrize("privacy", ["none", PROMISE, SHARED], ids=str)

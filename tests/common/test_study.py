@@ -64,7 +64,7 @@ def test_a_typo_is_found_by_line_and_corrected(
 
 def test_an_unknown_key_like_no_other_lists_what_is_known(path: Path) -> None:
     error = refusal(path, "quorum = 3", "quorum = 3\nxyzzy = 1")
-    assert "known: deadline_seconds, maximum, quorum" in error.hints["fix"]
+    assert "known: deadline_seconds, dropouts, maximum, quorum" in error.hints["fix"]
 
 
 @pytest.mark.parametrize(

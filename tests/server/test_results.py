@@ -126,7 +126,7 @@ def test_the_terminal_shows_totals_and_no_more(fitted: tuple[Study, Outcome]) ->
     assert re.search(r"^  area_error .* 0\.431 to 1\.216$", text, re.MULTILINE)
     assert "10 rounds of logistic, 83 min 20 s, " in text
     assert "\n          Took part in every round: birkental, northmere" in text
-    assert "No secure aggregation yet" in text
+    assert "Secure aggregation: the aggregator learned" in text
     for words in ("None", "pooled", "alone", "cleaning"):
         assert words not in text
 

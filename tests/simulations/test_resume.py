@@ -331,7 +331,8 @@ def test_a_site_that_said_no_is_asked_again(world: World, tmp_path: Path) -> Non
 
 def test_a_site_that_was_not_there_from_the_start_stays_out(tmp_path: Path) -> None:
     about = {**clinics.ABOUT, "sites": ["east", "north", "south"]}
-    study = clinics.study(study=about, rounds={"quorum": 1, "deadline_seconds": 1})
+    rules = {"quorum": 1, "deadline_seconds": 1, "secure_aggregation": False}
+    study = clinics.study(study=about, rounds=rules)
     paths = hospitals(tmp_path, study, ["north", "south", "east"])
     whole = attempt(study, paths[:2], tmp_path / "whole", fuse := Fuse())
     world = World(study, paths[:2], whole, fuse.passed)

@@ -1,0 +1,72 @@
+"""How the numbers of a task become whole numbers that masks can hide, from the study.
+
+Nobody has to choose: a limit follows from what a release declares, and the fractional
+bits from the limit. Every site and the aggregator compute the same, and a mask is bound
+to it.
+
+    a count              one word, no fractional bits
+    a sum                two words, as many bits as fit, 40 if it does not say ``each``
+    a large sum          one word, if it says ``each``: 4096 numbers and more
+    a sum with noise     one word, in steps of the noise's grid
+"""
+
+from typing import Final
+
+from common import costs, fixed_point, plan, promise
+from common.errors import IntegrityError, StudyError
+from common.fixed_point import Part, Parts
+from common.release import Field
+from common.study import Study
+from common.task import Task
+
+RECORDS: Final = 1e7
+"""Records that a site's sum stands for, at most."""
+COUNT: Final = 2.0**40
+"""A count may also be of days or events."""
+WIDE, WIDE_BITS = 2.0**60, 40
+"""How large a number is that declares nothing, and its fractional bits."""
+LARGE = 4096
+"""Numbers of an array from which on it is worth its bytes to halve them."""
+REACH: Final = 12
+"""Deviations that noise may have: client/noise.py reaches 8.5."""
+
+
+def parts(study: Study, task: Task) -> Parts:
+    """Return how each array of *task* is encoded, in declared order."""
+    declared = task.release(study)
+    if costs.promise(study):
+        limit, bits = _noisy(study, task)
+        return tuple(Part(n, f.size, limit, bits) for n, f in declared.items())
+    sites = len(study.study.sites)
+    return tuple(_exact(name, field, sites) for name, field in declared.items())
+
+
+def check(study: Study) -> None:
+    """Raise StudyError when *study* is masked, and a sum of it could not be."""
+    for task in plan.tasks(study) if study.masked else ():
+        try:
+            fixed_point.check(parts(study, task), len(study.study.sites))
+        except IntegrityError as wrong:
+            raise StudyError(
+                f"{task.name} cannot be masked: {wrong.what}",
+                likely=wrong.hints["likely"] or "a range that is not finite",
+                fix="a narrower range, or more noise; or in [rounds]   "
+                "secure_aggregation = false",
+            ) from None
+
+
+def _exact(name: str, field: Field, sites: int) -> Part:
+    if field.kind == "count":
+        return Part(name, field.size, COUNT, bits=0)
+    if field.each is None:
+        return Part(name, field.size, WIDE, WIDE_BITS, wide=True)
+    limit, wide = field.each * RECORDS, field.size < LARGE
+    bits = fixed_point.bits(limit, sites, wide=wide)
+    return Part(name, field.size, limit, bits, wide)
+
+
+def _noisy(study: Study, task: Task) -> tuple[float, int]:
+    """Return limit and bits of sums with noise: their steps are those of the noise."""
+    deviation = costs.deviation(study, task)
+    most = costs.noisy(task).clip(study) * RECORDS + REACH * deviation
+    return most, promise.grid(deviation)

@@ -1,0 +1,265 @@
+"""One masked round: five legs at most, two when all goes well, and the sum at last.
+
+    keys -> share -> round -> (confirm) -> unmask
+
+The sites' keys and boxes for the next round come with this one's answers. When somebody
+restarted in the middle, the round is tried again from its first leg, as an attempt with
+a higher number and fresh keys: what a site's masks hide is the same in each attempt.
+The aggregator keeps nothing of an attempt on its disk: it has nothing that can be lost.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from flwr.app import RecordDict
+
+from common import circle as circles
+from common import coding, fixed_point, legs, unmasking, wire
+from common.circle import Circle, View
+from common.errors import IntegrityError, QuorumError, UnseatedError, UsageError
+from common.fixed_point import Parts
+from common.identity import SigningKey
+from common.legs import Boxes, Documents
+from common.pinned import Pinned
+from common.release import Summands
+from common.stages import Opening, Upload
+from common.study import Study
+from common.task import Task
+from common.unmasking import Gathered
+from common.wire import Answer, Ask
+from server import asking, roster
+from server.asking import Question
+from server.line import Line
+from server.roster import Door
+
+LOG = logging.getLogger("consilium.server")
+ATTEMPTS = 100
+"""How often a round is begun, at most."""
+
+Hear = Callable[[str, RecordDict], Answer]
+"""Returns the answer in what a site said, once it is known to be its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A circle whose keys and boxes are here: its vectors may be asked for."""
+
+    circle: Circle
+    keys: Documents
+    boxes: Boxes
+
+    def of(self, circle: Circle, present: frozenset[str], fewest: int) -> bool:
+        """Say whether this is *circle*, with *fewest* sites and all *present*."""
+        sharers = set(self.boxes)
+        return self.circle == circle and present <= sharers and len(sharers) >= fewest
+
+
+@dataclass(slots=True)
+class Masks:
+    """What goes on from round to round: the attempt, and what is ready for the next.
+
+    ``after`` are the keys for the next round as they come, and ``fixed`` is who
+    survived the round of that sequence, once shares were asked for.
+    """
+
+    study: Study
+    line: Line
+    door: Door
+    attempt: int = 1
+    ready: Ready | None = None
+    after: dict[str, bytes] = field(default_factory=dict)
+    fixed: tuple[int, tuple[str, ...]] = (0, ())
+
+    def pins(self) -> tuple[SigningKey, Pinned]:
+        """Return the aggregator's key, and the keys that are pinned now.
+
+        Raises UsageError for an aggregator without any: it cannot mask.
+        """
+        voice = self.line.voice
+        if voice.key is None:
+            raise UsageError(
+                f"{self.study.study.name} masks its sums, and here are no pinned keys",
+                fix="in [rounds]:   secure_aggregation = false",
+            )
+        return voice.key, voice.pinned()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which leg is asked of whom, and how many of them may stay silent."""
+
+    kind: str
+    sites: tuple[str, ...]
+    spare: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One masked round as it is asked: the question, and how numbers are encoded."""
+
+    masks: Masks
+    question: Ask
+    parts: Parts
+    hear: Hear
+
+    @property
+    def count(self) -> int:
+        """For how many sites the numbers are encoded: all that are invited."""
+        return len(self.masks.study.study.sites)
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Who is asked: once shares were asked, the survivors, to the task's end.
+
+        Losses over more people are larger: a site that came back in the middle of a
+        task would look as if the model had become worse.
+        """
+        (sequence, survivors), place = self.masks.fixed, self.question.place
+        again = place.sequence == sequence
+        same_task = place.sequence == sequence + 1 and place.round > 1
+        return survivors if again or same_task else self.question.sites
+
+    def spare(self, asked: Collection[str]) -> int:
+        """Return how many of those who are *asked* may still drop out."""
+        gone = len(self.question.sites) - len(asked)
+        return max(0, self.masks.study.rounds.dropouts - gone)
+
+
+def total(masks: Masks, task: Task, question: Ask, hear: Hear) -> Summands:
+    """Return the sum of the sites' answers, of which none is seen.
+
+    Raises QuorumError by name for a site that does not answer, IntegrityError for one
+    whose answer does not fit.
+    """
+    turn = Turn(masks, question, coding.parts(masks.study, task), hear)
+    for _ in range(ATTEMPTS):
+        try:
+            ring = _opened(turn, _gathered(turn))
+        except UnseatedError as reason:
+            LOG.info("%s: it begins again", reason.what)
+            masks.ready, masks.attempt = None, masks.attempt + 1
+            continue
+        numbers = fixed_point.decode(turn.parts, turn.count, ring)
+        release = task.release(masks.study)
+        return {name: numbers[name].reshape(release[name].shape) for name in release}
+    raise QuorumError(
+        f"round {question.place.round} of {task.name} was begun {ATTEMPTS} times",
+        likely="a site restarts again and again",
+        fix="each site's own log says what happens there",
+    )
+
+
+def _gathered(turn: Turn) -> Gathered:
+    """Ask for the masked vectors, and add them up."""
+    masks, place = turn.masks, turn.question.place
+    ready = _ready(turn)
+    seen, sharers = circles.keys_hash(ready.keys), tuple(sorted(ready.boxes))
+    coded = fixed_point.digest(turn.parts, turn.count)
+    view = View(ready.circle, seen, sharers, place.state, coded)
+    keys = circles.read_keys(ready.circle, ready.keys)
+    masks.ready, masks.after = None, {}
+    content = legs.said(
+        wire.ask(turn.question), masks.attempt, boxes=legs.flat(ready.boxes)
+    )
+    asked = Question(wire.ROUND, place, content, sharers, turn.spare(sharers))
+    uploads = _uploads(turn, asked)
+    return unmasking.gathered(view, keys, uploads, fixed_point.length(turn.parts))
+
+
+def _ready(turn: Turn) -> Ready:
+    """Return the circle of this round, from the last one or set up now."""
+    masks, place = turn.masks, turn.question.place
+    _, pinned = masks.pins()
+    circle = pinned.circle(place, masks.attempt, turn.question.sites)
+    fewest = len(turn.sites) - turn.spare(turn.sites)
+    if masks.ready and masks.ready.of(circle, _present(turn), fewest):
+        return masks.ready
+    if masks.ready:  # whoever has a seat in it takes another one
+        masks.ready, masks.attempt = None, masks.attempt + 1
+        circle = pinned.circle(place, masks.attempt, turn.question.sites)
+    first = Asked(legs.KEYS, turn.sites, turn.spare(turn.sites))
+    keys = {
+        site: _one(site, said["keys"]) for site, said in _asked(turn, first, ("keys",))
+    }
+    then = Asked(legs.SHARE, tuple(keys), turn.spare(keys))
+    boxes = {
+        site: said["boxes"] for site, said in _asked(turn, then, ("boxes",), keys=keys)
+    }
+    unmasking.routed(circle, boxes)
+    return Ready(circle, keys, boxes)
+
+
+def _uploads(turn: Turn, asked: Question) -> Iterator[tuple[str, Upload]]:
+    """Yield each site's masked vector; keep its keys for the next round."""
+    masks = turn.masks
+    for site, said in asking.replies(asked, masks.door, masks.line):
+        answer = turn.hear(site, said)
+        if answer.place != asked.place:
+            raise IntegrityError(f"{site} answered another question than was asked")
+        parts = legs.heard(said, "confirmation", "keys").parts
+        masks.after[site] = _one(site, parts["keys"])
+        yield site, Upload(answer.vector, _one(site, parts["confirmation"]))
+
+
+def _opened(turn: Turn, held: Gathered) -> fixed_point.Ring:
+    """Let the survivors open the sum; keep their boxes for the next round."""
+    masks, place = turn.masks, turn.question.place
+    key, pinned = masks.pins()
+    document = circles.survivors_document(held.view, held.survivors, key)
+    survivors = {legs.ONE: document}
+    confirmations = held.confirmations
+    if not held.whole:
+        third = Asked(legs.CONFIRM, held.survivors, turn.spare(held.survivors))
+        said = _asked(turn, third, ("confirmation",), survivors=survivors)
+        signed = {site: _one(site, each["confirmation"]) for site, each in said}
+        confirmations = unmasking.confirmed(held, signed)
+    masks.fixed = place.sequence, held.survivors
+    needless = len(held.survivors) - held.view.circle.threshold
+    openings, boxes = {}, {}
+    for site, parts in _asked(
+        turn,
+        Asked(legs.UNMASK, held.survivors, needless),
+        ("seeds", "shares", "boxes"),
+        survivors=survivors,
+        confirmations=confirmations,
+        keys=masks.after,
+    ):
+        openings[site] = Opening(parts["seeds"], parts["shares"])
+        boxes[site] = parts["boxes"]
+    following = replace(place, sequence=place.sequence + 1)
+    circle = pinned.circle(following, masks.attempt, turn.question.sites)
+    masks.ready = Ready(circle, dict(masks.after), boxes)
+    return unmasking.unmasked(held, openings)
+
+
+def _present(turn: Turn) -> frozenset[str]:
+    """Return which of the sites are on the line; look for those who are not."""
+    masks = turn.masks
+    if off := frozenset(turn.question.sites) - set(masks.line.nodes.values()):
+        roster.knock(masks.door, masks.line, off)
+    return frozenset(turn.sites) & set(masks.line.nodes.values())
+
+
+def _asked(
+    turn: Turn, leg: Asked, names: tuple[str, ...], **parts: Documents
+) -> Iterator[tuple[str, Mapping[str, Documents]]]:
+    """Ask a leg that shows no state; yield the documents that each site says."""
+    masks, place = turn.masks, turn.question.place
+    content = legs.said(wire.asking(place, turn.question.sites), masks.attempt, **parts)
+    late = leg.kind == legs.UNMASK and leg.spare > 0
+    asked = Question(leg.kind, place, content, leg.sites, leg.spare, late)
+    for site, said in asking.replies(asked, masks.door, masks.line):
+        masks.line.voice.check(site, said, leg.kind)
+        if wire.read_ready(said) != (place, site):
+            raise IntegrityError(f"{site} answered another question than was asked")
+        found = legs.heard(said, *names)
+        if found.attempt != masks.attempt:
+            raise IntegrityError(f"{site} answered at another attempt")
+        yield site, found.parts
+
+
+def _one(site: str, documents: Documents) -> bytes:
+    if set(documents) != {legs.ONE}:
+        raise IntegrityError(f"{site} sent other documents than were asked for")
+    return documents[legs.ONE]
