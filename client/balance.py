@@ -17,6 +17,7 @@ from client.chain import Entry, Note
 from client.site import Site
 from client.spending import Account, Ceiling
 from common import costs, privacy
+from common import terminal as prompts
 from common.errors import ConsiliumError, Refusal, UsageError
 from common.privacy import Event, Gaussian
 from common.study import Study
@@ -184,7 +185,8 @@ def grant(
         raise UsageError(f"epsilon {epsilon:g} cannot be granted", fix=fix)
     if typed is None:
         click.echo(_before_yes(at, before, epsilon, reason), err=True)
-        typed = click.prompt(f"To grant it, type the site's name ({name})", err=True)
+        question = f"To grant it, type the site's name ({name})"
+        typed = prompts.typed(question, f"--i-am-granting {name}   in a script")
     if typed != name:
         raise Refusal(
             "nothing was granted: what was typed is not the site's name",

@@ -16,7 +16,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import date
 
-from client import answers, chain, home, ledger, spending
+from client import answers, chain, home, ledger, repeats, runs, spending
 from client import site as sites
 from client.chain import Entry, Facts, Note
 from client.ledger import Clock, Log
@@ -26,8 +26,9 @@ from client.site import Site
 from client.spending import Ceiling
 from common import costs, privacy
 from common.errors import BudgetError, Refusal
+from common.release import Array, length
 from common.study import Study
-from common.task import Task
+from common.task import Task, fingerprint
 
 
 class Loose:
@@ -58,7 +59,8 @@ def expect(
     """
     _policy(local, study)
     entries = local.entries() or (tuple(held.book) if held else ())
-    _unless_closed(entries, study, run)
+    runs.unless_closed(entries, study, run)
+    runs.unless_used(local, entries, study, run)
     if costs.promise(study):
         _fitting(local, entries, _admission(study, run), clock)
 
@@ -83,25 +85,29 @@ def afford(opened: Opened, task: Task, turn: Turn, clock: Clock) -> None:
     """Raise unless one release of *task* may be charged now.
 
     Raises BudgetError when it does not fit, Refusal when the ledger knows of a later or
-    another round of this run: a site that restarted has forgotten it otherwise.
+    another round of this run, which a site that restarted has forgotten otherwise, or,
+    without a promise, of another answer to the same question.
     """
-    if costs.promise(opened.study):
-        entries = opened.site.entries() or tuple(opened.book)
-        _chargeable(opened, entries, _released(opened, task, turn, 0), clock)
+    entries = opened.site.entries() or tuple(opened.book)
+    note = _released(opened, task, turn, None)
+    _chargeable(opened, entries, note, clock)
+    if not costs.promise(opened.study):
+        repeats.check(entries, note)
 
 
-def charge(opened: Opened, task: Task, turn: Turn, size: int, clock: Clock) -> None:
+def charge(opened: Opened, task: Task, turn: Turn, answer: Array, clock: Clock) -> None:
     """Make a release durable before its reply exists; after a crash it still counts.
 
     Approval and budget are looked at once more while nobody else can write: a steward
     who said stop has been heard, and nothing is spent twice.
     """
-    site, note = opened.site, _released(opened, task, turn, size)
+    site, note = opened.site, _released(opened, task, turn, answer)
     with _writing(opened) as log:
         if site.home:
             sites.approval(site, opened.study, log.entries, clock().date())
-        if costs.promise(opened.study):
-            _chargeable(opened, log.entries, note, clock)
+        _chargeable(opened, log.entries, note, clock)
+        if not costs.promise(opened.study):
+            repeats.check(log.entries, note)
         log.append(note, clock)
 
 
@@ -111,8 +117,8 @@ def close(opened: Opened, run: str, clock: Clock) -> None:
         note = home.about("closed", opened.study, run=run)
         with _writing(opened) as log:
             log.append(note, clock)
-            runs = spending.accounts(log.entries, clock().date())
-        _forget(opened, runs)
+            left = spending.accounts(log.entries, clock().date())
+        _forget(opened, left)
 
 
 def granted(local: Site, entries: Sequence[Entry]) -> Ceiling:
@@ -128,17 +134,6 @@ def _writing(opened: Opened) -> Generator[Log | Loose]:
         return
     with ledger.writing(home.log(opened.site.home)) as log:
         yield log
-
-
-def _unless_closed(entries: Sequence[Entry], study: Study, run: str) -> None:
-    """Raise Refusal for a run that was closed: it could ask its rounds once more."""
-    over = ("closed", study.digest(), run)
-    if any((each.kind, each.digest, each.facts.get("run")) == over for each in entries):
-        raise Refusal(
-            f"this run of {study.study.name} was closed here and is over",
-            likely="an old message sent again, or an aggregator that asks twice",
-            fix="ask the aggregator's operator; nothing was computed",
-        )
 
 
 def _policy(local: Site, study: Study) -> None:
@@ -187,54 +182,44 @@ def _fitting(local: Site, entries: Sequence[Entry], note: Note, clock: Clock) ->
 def _chargeable(
     opened: Opened, entries: Sequence[Entry], note: Note, clock: Clock
 ) -> None:
-    """Raise unless *note* may be the next charge of its run."""
-    _in_turn(entries, note)
-    _fitting(opened.site, entries, note, clock)
-
-
-def _in_turn(entries: Sequence[Entry], note: Note) -> None:
-    """Raise Refusal for a round that is over, or was asked in another way before."""
-    same = [
-        entry.facts
-        for entry in entries
-        if (entry.kind, entry.digest) == ("released", note.digest)
-        and entry.facts.get("run") == note.facts["run"]
-    ]
-    names = ("sequence", "task", "round", "state")
-    asked = [note.facts[name] for name in names]
-    known = [[facts[name] for name in names] for facts in same]
-    again = [each for each in known if each[1:3] == asked[1:3]]
-    later = [each for each in known[-1:] if int(each[0]) >= int(asked[0])]
-    if any(each != asked for each in (*again, *later)):
-        raise Refusal(
-            f"round {note.facts['round']} of {note.facts['task']} was charged before, "
-            "from another state or in another order: replayed or forked",
-            likely="an old message sent again, or an aggregator that tries two ways",
-            fix="ask the aggregator's operator; nothing was computed",
-        )
+    """Raise unless *note* may be the next release of its run."""
+    runs.in_turn(entries, note)
+    if costs.promise(opened.study):
+        _fitting(opened.site, entries, note, clock)
+    else:
+        run = str(note.facts["run"])
+        runs.unless_used(opened.site, entries, opened.study, run)
 
 
 def _admission(study: Study, run: str) -> Note:
     """Return the line that lets *run* in, with the mu that it may cost each split."""
     if not costs.promise(study):
-        return home.about("admitted", study)
+        return home.about("admitted", study, run=run)
     mus = {split: repr(mu) for split, mu in spending.planned(study).items()}
     return home.about("admitted", study, run=run, **mus)
 
 
-def _released(opened: Opened, task: Task, turn: Turn, size: int) -> Note:
-    """Return the line of a release, with what it costs under a promise."""
+def _released(opened: Opened, task: Task, turn: Turn, answer: Array | None) -> Note:
+    """Return the line of a release, with what it costs under a promise.
+
+    Without one it holds the hash of the *answer*, once that is known.
+    """
     study, place = opened.study, turn.place
     facts: dict[str, str | int] = {
         "task": task.name,
         "round": place.round,
-        "numbers": size,
+        "numbers": length(task.release(study)),
         "people": opened.table.people[task.rows],
+        "run": place.run,
+        "sequence": place.sequence,
+        "state": place.state,
     }
     if costs.promise(study):
-        facts |= {"run": place.run, "sequence": place.sequence}
-        facts |= {"state": place.state, "split": task.rows}
-        facts |= _cost(study, task)
+        facts |= {"split": task.rows, **_cost(study, task)}
+    else:
+        facts |= {"roster": place.roster}
+        if answer is not None:
+            facts |= {"answer": fingerprint({"answer": answer})}
     return home.about("released", study, **facts)
 
 
@@ -269,7 +254,7 @@ def _charged(entries: Sequence[Entry], turn: Turn) -> bool:
     )
 
 
-def _forget(opened: Opened, runs: Sequence[spending.Account]) -> None:
+def _forget(opened: Opened, left: Sequence[spending.Account]) -> None:
     if opened.site.home:
-        running = {each.digest for each in runs if each.running}
+        running = {each.digest for each in left if each.running}
         answers.drop(opened.site.home, running)

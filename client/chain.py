@@ -15,7 +15,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,6 @@ KINDS = (
 )
 GENESIS = "0" * 64
 """What the first entry names as the hash before it."""
-REMEMBERED = 50_000
-"""Entries a process keeps parsed: a round does not parse the whole past again."""
 THEN = "consilium client verify --site SITE.toml"
 
 Facts = Mapping[str, str | int]
@@ -86,6 +83,10 @@ class Parsed:
     size: int
 
 
+NOTHING = Parsed((), 0)
+"""What is known of a ledger that was not read yet."""
+
+
 def seal(note: Note, last: Head, now: datetime) -> Entry:
     """Return *note* as the entry after *last*."""
     if note.kind not in KINDS:
@@ -113,20 +114,20 @@ def holds(entries: Sequence[Entry], witnessed: Head) -> bool:
     )
 
 
-def parse(path: Path, data: bytes) -> Parsed:
+def parse(path: Path, data: bytes, known: Parsed = NOTHING) -> Parsed:
     """Return the entries in *data*; raise IntegrityError with the line that is wrong.
 
     A last line without its end is what a crash in the middle of a write leaves. It is
     an entry when it is whole, and counts for nothing when it stops in mid-sentence.
-    *path* is for the error.
+    *known* is what the whole lines at its beginning were found to be before. *path* is
+    for the error.
     """
-    *lines, tail = data.split(b"\n")
+    *lines, tail = data[known.size :].split(b"\n")
     if _is_json(tail):
         lines.append(tail)
         tail = b""
-    entries: list[Entry] = []
-    last = Head(0, GENESIS)
-    for number, line in enumerate(lines, start=1):
+    entries, last = [*known.entries], head(known.entries)
+    for number, line in enumerate(lines, start=len(entries) + 1):
         entry = _checked(path, number, line)
         if (entry.number, entry.previous) != (number, last.hash):
             raise _broken(path, number, "does not follow the line before it")
@@ -151,14 +152,14 @@ def _checked(path: Path, number: int, line: bytes) -> Entry:
         raise _broken(path, number, "is not what was written") from None
 
 
-@lru_cache(maxsize=REMEMBERED)
 def _entry(line: bytes) -> Entry:
     """Return the entry that *line* is, to the last byte; raise ValueError otherwise."""
     fields = json.loads(line)
     entry = Entry(**fields)
-    sealed = fields.pop("hash")
     known = entry.kind in KINDS and isinstance(entry.facts, dict)
-    if not known or _hash(fields) != sealed or entry.line() != line + b"\n":
+    known = known and rfc8785.dumps(fields) == line
+    sealed = fields.pop("hash")
+    if not known or _hash(fields) != sealed:
         raise ValueError
     return entry
 

@@ -16,9 +16,11 @@ from client.persons import NOBODY
 from client.site import CHECK, Site
 from client.table import Count, Table
 from client.work import Work
+from common import follow_up
 from common.cleaning import Step
 from common.errors import DataError
-from common.schema import Category
+from common.release import Array
+from common.schema import Category, Survival
 from common.study import Rule, Study
 from common.task import no_images
 
@@ -31,10 +33,14 @@ def clean(site: Site, study: Study, work: Work) -> Table:
     Raises DataError, without a value in it, when too much is missing, or a person would
     train and test.
     """
+    outside = 0
     for name in study.cleaning.steps:
-        work = STEPS[name](study, work)
+        before, work = work, STEPS[name](study, work)
+        if name == "cohort":
+            lost = before.keys["person"].nunique() - work.keys["person"].nunique()
+            outside += lost
     quality.require(site, study, work)
-    return _table(site, study, work)
+    return _table(site, study, work, outside)
 
 
 def identify(study: Study, work: Work) -> Work:
@@ -104,8 +110,9 @@ def _satisfies(study: Study, rule: Rule, values: pd.Series) -> pd.Series:
 def complete(study: Study, work: Work) -> Work:
     """Leave out people without an outcome, or without a variable that must be there."""
     needed = [v.name for v in study.variables if v.missing == "exclude"]
+    outcome = study.measured[len(study.variables) :]
     pictured = [each.name for each in ways.pictures(study)]
-    for name in (*pictured, *needed, study.outcome.name):
+    for name in (*pictured, *needed, *(part.name for part in outcome)):
         known = work.frame[name].notna().to_numpy()
         work = work.keep(known, "gaps", name, "records without a required value")
     return work
@@ -161,7 +168,7 @@ STEPS: dict[Step, Callable[[Study, Work], Work]] = {
 }
 
 
-def _table(site: Site, study: Study, work: Work) -> Table:
+def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     """Hand over plain arrays, each person on one side."""
     pictured = ways.pictures(study)
     train = work.keys["trains"].to_numpy(dtype=np.bool_)
@@ -178,19 +185,29 @@ def _table(site: Site, study: Study, work: Work) -> Table:
     people = {"train": person[train].nunique(), "test": person[~train].nunique()}
     kept = Count("done", "", "records that train", int(train.sum()))
     tested = Count("done", "", "records that test", int((~train).sum()))
-    *variables, outcome = work.frame.columns.drop([each.name for each in pictured])
     images = [work.arrays[each.name] for each in pictured if each.name in work.arrays]
+    values = work.frame[[variable.name for variable in study.variables]]
     return Table(
-        values=np.ascontiguousarray(work.frame[variables].to_numpy(dtype=np.float64)),
-        outcome=work.frame[outcome].to_numpy(dtype=np.float64),
+        values=np.ascontiguousarray(values.to_numpy(dtype=np.float64)),
+        outcome=_outcome(study, work),
         train=train,
         person=pd.factorize(person)[0].astype(np.int64),
-        key=person.to_numpy(dtype=np.int64).view(np.uint64),
+        key=work.keys["key"].to_numpy(dtype=np.uint64),
         people={"train": people["train"], "test": people["test"]},
         report=(*work.report, kept, tested),
+        site=np.full(len(train), _place(study, site.name)),
+        outside=outside,
         images=images[0].astype(np.float32) if images else no_images(),
-        site=_place(study, site.name),
     )
+
+
+def _outcome(study: Study, work: Work) -> Array:
+    """Return the outcome of each record as one number."""
+    parts = study.measured[len(study.variables) :]
+    columns = [work.frame[part.name].to_numpy(dtype=np.float64) for part in parts]
+    if isinstance(study.outcome, Survival):
+        return follow_up.coded(study.outcome, *columns)
+    return columns[0]
 
 
 def _place(study: Study, name: str) -> int:

@@ -145,14 +145,14 @@ def _rule(rule: Rule) -> str:
 def _variables(study: Study) -> list[str]:
     """Return every variable in words, the outcome last."""
     lines = []
-    width = max(len(each.name) for each in study.everything) + 2
-    for each in study.everything:
+    width = max(len(each.name) for each in study.measured) + 2
+    for each in study.measured:
         if isinstance(each, Number):
             what = f"number, {each.range[0]:g} to {each.range[1]:g} {each.unit}"
         elif isinstance(each, Binary):
             what = f"yes or no: {each.positive}"
         else:
             what = f"one of {', '.join(each.levels)}"
-        role = " (outcome)" if each is study.outcome else ""
+        role = "" if each in study.variables else " (outcome)"
         lines.append(f"{each.name:<{width}}{what}{role}")
     return lines

@@ -21,7 +21,7 @@ from client import site as sites
 from client.chain import Note
 from client.credentials import Credentials
 from client.ledger import Clock
-from client.memory import Turn
+from client.memory import NOT_OPEN, Turn
 from client.opened import Opened
 from client.site import CHECK, Site
 from client.table import Table
@@ -95,19 +95,27 @@ def refuse(message: Message, asked: Asked, reason: Exception, clock: Clock) -> M
     try:
         again = _write_refusal(asked, number, reason, clock)
     except Exception as fault:  # noqa: BLE001 - a refusal is sent, come what may
-        told = _told(fault)
+        told = _told(fault, asked.site)
         LOG.error("%s is not in the ledger: %s", number, told)  # noqa: TRY400 - no trace
     number = again or number
-    waits = again and word != NO  # for its steward, and is asked now and then
-    level = logging.DEBUG if waits else logging.WARNING
-    LOG.log(level, "%s refused (id %s): %s", asked.site, number, _told(reason))
+    told = _told(reason, asked.site)
+    LOG.log(_level(word, again), "%s refused (id %s): %s", asked.site, number, told)
     return Message(Error(wire.REFUSED, f"{word}, id {number}"), reply_to=message)
 
 
 def enough(opened: Opened) -> None:
-    """Raise Refusal unless every task of the study has enough people here."""
+    """Raise Refusal unless every task has enough people here, and the cohort's rest."""
     for task in plan.tasks(opened.study):
         _floor(opened, task)
+    if few_outside(opened.site, opened.study, opened.table):
+        raise Refusal(
+            f"the cohort leaves out too few people at {opened.site.name}",
+            where=opened.site.where("min_people"),
+            likely="a study of all people, less this one, would tell of those few",
+            fix="another cohort; or, in the study, for all to see:\n[disclosure]\n"
+            "min_outside = 0",
+            then=f"{CHECK}{opened.site.path}",
+        )
 
 
 def floor_of(site: Site, study: Study) -> int:
@@ -118,6 +126,16 @@ def floor_of(site: Site, study: Study) -> int:
 def short(site: Site, study: Study, table: Table, task: Task) -> bool:
     """Return whether *table* has fewer people for *task* than the floor."""
     return table.people[task.rows] < floor_of(site, study)
+
+
+def few_outside(site: Site, study: Study, table: Table) -> bool:
+    """Return whether the cohort leaves out some people, but fewer than the floor.
+
+    With noise the difference of two studies tells no more than each was to cost.
+    """
+    said = study.disclosure.min_outside
+    fewest = floor_of(site, study) if said is None else said
+    return study.privacy == "none" and 0 < table.outside < fewest
 
 
 def _computed(question: wire.Ask, opened: Opened, turn: Turn, clock: Clock) -> Array:
@@ -132,7 +150,7 @@ def _computed(question: wire.Ask, opened: Opened, turn: Turn, clock: Clock) -> A
     if costs.promise(study):
         deviation = costs.deviation(study, task)
         vector = noise.add(vector, deviation, costs.noisy(task).clip(study))
-    budget.charge(opened, task, turn, vector.size, clock)
+    budget.charge(opened, task, turn, vector, clock)
     return vector
 
 
@@ -152,9 +170,16 @@ def _write_refusal(asked: Asked, number: str, reason: Exception, clock: Clock) -
     return str(before.facts["id"]) if before else ""
 
 
-def _told(reason: Exception) -> str:
+def _level(word: str, again: str) -> int:
+    """Return how loud a refusal is: one that everybody waits for is told once."""
+    if again and word != NO:
+        return logging.DEBUG
+    return logging.INFO if word == NOT_OPEN else logging.WARNING
+
+
+def _told(reason: Exception, site: str) -> str:
     ours = isinstance(reason, ConsiliumError)
-    return str(reason) if ours else type(reason).__name__
+    return str(reason).replace("SITE.toml", site) if ours else type(reason).__name__
 
 
 def _floor(opened: Opened, task: Task) -> None:

@@ -156,11 +156,17 @@ class Line:
 
     def _beat(self) -> None:
         request = SendNodeHeartbeatRequest(node=self.node, heartbeat_interval=BEAT)
+        lost = False
         while not self._closed.wait(BEAT / 3):
             try:
                 self.client.SendNodeHeartbeat(request)
             except Exception as failure:  # noqa: BLE001 - it beats on, whatever comes
-                LOG.warning("a sign of life did not arrive: %s", type(failure).__name__)
+                if not lost:  # why, and for how long, is told by who asks for questions
+                    kind = type(failure).__name__
+                    LOG.info("a sign of life did not arrive: %s", kind)
+                lost = True
+            else:
+                lost = False
 
     def take(self) -> Message | None:
         """Return the next question, or nothing.

@@ -7,13 +7,13 @@
 A study's file is named by its digest, so a changed file is seen when it is read.
 """
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 
 from client import ledger
 from client.chain import Entry, Note
 from client.ledger import Clock
+from common import private_files
 from common.errors import IntegrityError, Refusal
 from common.study import Study
 
@@ -97,7 +97,11 @@ def keep(folder: Path, study: Study) -> None:
             likely="somebody asks for studies without end",
             fix="remove those that nobody wants; the ledger still knows them",
         )
-    _store(path, study.canonical())
+    try:
+        private_files.replace(path, study.canonical())
+        private_files.sync_folder(folder.parent)
+    except OSError as fault:
+        raise ledger.unusable(path, fault) from None
 
 
 def stored(folder: Path) -> tuple[Study, ...]:
@@ -130,19 +134,3 @@ def _changed(path: Path) -> IntegrityError:
         likely="the file was changed, or another version of Consilium wrote it",
         fix="remove it, and let the consortium send the study again",
     )
-
-
-def _store(path: Path, content: bytes) -> None:
-    """Write under a name that nobody reads, and rename once it is on the disk."""
-    unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
-    try:
-        file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            ledger.write_all(file, content)
-            os.fsync(file)
-        finally:
-            os.close(file)
-        unfinished.rename(path)
-        ledger.sync_folder(path.parent)
-    except OSError as fault:
-        raise ledger.unusable(path, fault) from None

@@ -45,7 +45,7 @@ def table(site: Site, study: Study) -> Table:
 
 def gather(site: Site, study: Study) -> Work:
     """Return the records at *site* as numbers under the names of *study*, uncleaned."""
-    declared = (*pictures(study), *study.everything)
+    declared = (*pictures(study), *study.measured)
     every = tuple(ways.way(site, study, each) for each in declared)
     wholes = _wholes(site, study, every)
     records = choose(site, wholes, every)
@@ -206,7 +206,7 @@ def _read_counts(wholes: Mapping[str, Read]) -> list[Count]:
 
 def _ignored(site: Site, study: Study) -> list[Count]:
     mapping = site.mapping
-    used = {each.name for each in (*pictures(study), *study.everything)}
+    used = {each.name for each in (*pictures(study), *study.measured)}
     used |= {mapping.index.event} if mapping.index and mapping.index.event else set()
     undeclared = sorted(set(mapping.columns) - used)
     what = f"mapped but not declared by the study, ignored: {', '.join(undeclared)}"

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from client import chain
-from client.chain import THEN, Entry, Head, Note
+from client.chain import NOTHING, THEN, Entry, Head, Note, Parsed
 from common import private_files
 from common.errors import IntegrityError, MachineError
 
@@ -25,6 +25,8 @@ OTHERS = 0o077
 """The permission bits that let another user of the machine in."""
 
 Clock = Callable[[], datetime]
+KNOWN: dict[Path, tuple[bytes, Parsed]] = {}
+"""What this process read last of each ledger: a round does not parse the past again."""
 
 
 class Log:
@@ -33,7 +35,7 @@ class Log:
     def __init__(self, path: Path, file: int) -> None:
         """Read and check *file*; mend what a crash in the middle of a write left."""
         data = _content(file)
-        parsed = chain.parse(path, data)
+        parsed = parse(path, data)
         self._path, self._file, self._size = path, file, parsed.size
         self.entries = parsed.entries
         if len(data) > parsed.size:
@@ -99,9 +101,24 @@ def read(path: Path) -> tuple[Entry, ...]:
     file = _open(path, os.O_RDONLY)
     try:
         fcntl.flock(file, fcntl.LOCK_SH)
-        return chain.parse(path, _content(file)).entries
+        return parse(path, _content(file)).entries
     finally:
         os.close(file)
+
+
+def parse(path: Path, data: bytes) -> Parsed:
+    """Return the entries in *data*; only what was added to the ledger is checked anew.
+
+    What was there before is compared with what was read then, byte by byte.
+    """
+    before, known = KNOWN.get(path, (b"", NOTHING))
+    if not data.startswith(before):
+        known = NOTHING
+    parsed = chain.parse(path, data, known)
+    whole = data[: parsed.size]
+    if whole.endswith(b"\n"):
+        KNOWN[path] = whole, parsed
+    return parsed
 
 
 def verify(path: Path, expected: Head | None = None) -> Head:

@@ -16,6 +16,9 @@ from common.errors import Refusal
 from common.release import Array
 from common.wire import Place
 
+NOT_OPEN = "not open"
+"""What the aggregator is told by a site that restarted: it then opens the study."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -55,6 +58,7 @@ class Memory:
         if run not in self.last:
             raise Refusal(
                 "a message belongs to a run that did not open the study here",
+                told=NOT_OPEN,
                 likely="this site restarted, or the message is an old one sent again",
                 fix="none is needed: the aggregator opens the study again and goes on",
             )

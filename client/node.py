@@ -31,12 +31,15 @@ REMIND = 60.0
 """Seconds between two lines of the log that say the same."""
 REFUSALS = {
     401: "the aggregator does not know this hospital's key, or the clocks differ",
-    403: "the aggregator's door does not let this hospital through, or what it was "
-    "asked belongs to a study that is over by now",
+    403: "the aggregator's door does not let this hospital through",
     503: "the aggregator's door is open, and behind it nobody answers yet",
     412: "the aggregator does not take this hospital in yet: it has not read the new "
     "certificate, or counts an older connection as present, for up to 20 s",
 }
+
+
+RUN_OVER = 2007
+"""Flower's code for a message of a run that has ended, under status 403."""
 
 
 class Wait:
@@ -94,6 +97,23 @@ class Shift:
     wait: Wait
     stop: threading.Event
     reminded: date | None = None
+    looked: bool = False
+
+    def look(self) -> None:
+        """Say once what would stop every answer: no export, or a ledger that is broken.
+
+        It is said, and no more: either may be mended while this process runs.
+        """
+        from client import checks  # noqa: PLC0415 - this loads slowly
+
+        if self.looked:
+            return
+        self.looked, who = True, checks.Patient(self.here.site)
+        for check in (checks.book, checks.data):
+            try:
+                check(who)
+            except ConsiliumError as fault:
+                LOG.warning("nothing can be answered: %s", fault)
 
     def remind(self) -> None:
         """Say once a day that the certificate runs out, when it does."""
@@ -161,6 +181,7 @@ def _attend(line: Line, shift: Shift) -> None:
     # This loads slowly, and the aggregator may know already that we are here.
     from client import answering  # noqa: F401, PLC0415
 
+    shift.look()
     pause, unsent, again = POLL_FIRST, None, False
     while not shift.stop.is_set() and not line.outdated():
         try:
@@ -172,13 +193,17 @@ def _attend(line: Line, shift: Shift) -> None:
             again = False
             shift.wait.over()
         except Exception as fault:
-            if _sent_away(fault):
+            over = _run_over(fault)
+            if _sent_away(fault) and not over:
                 raise
-            again = isinstance(fault, httpx.HTTPError)
+            again = isinstance(fault, httpx.HTTPError) and not over
             if not again:  # what cannot be read or sent is not tried twice
                 unsent = None
                 line.forget()
-            shift.pause(why(fault, shift.here.post))
+            if over:
+                LOG.info("what was asked belongs to a run that is over by now")
+            else:
+                shift.pause(why(fault, shift.here.post))
         else:
             shift.stop.wait(pause)
             pause = min(POLL_GROWTH * pause, POLL_LAST)
@@ -202,6 +227,8 @@ def _next(line: Line, shift: Shift) -> Message | None:
         round=said.heard.round,
     )
     board.put(last=last, heard=last.time, studies=answering.studies())
+    if not said.refused:
+        LOG.info("answered %s", last.words())
     return said.reply
 
 
@@ -209,6 +236,17 @@ def _sent_away(fault: Exception) -> bool:
     if isinstance(fault, httpx.HTTPStatusError):
         return not fault.response.is_server_error
     return False
+
+
+def _run_over(fault: Exception) -> bool:
+    """Tell whether a message belongs to a run of Flower's that has ended."""
+    if not isinstance(fault, httpx.HTTPStatusError):
+        return False
+    try:
+        said = fault.response.json()
+    except ValueError:
+        return False
+    return isinstance(said, dict) and said.get("code") == RUN_OVER
 
 
 def why(fault: Exception, post: Post) -> ConsiliumError:

@@ -7,9 +7,9 @@ that was not admitted first.
 from dataclasses import dataclass, field
 from datetime import date
 
-from client import integration, site, withdrawals
+from client import approvals, cache, site, withdrawals
 from client.chain import Entry
-from client.memory import Memory
+from client.memory import NOT_OPEN, Memory
 from client.site import Site
 from client.table import Table
 from client.training import Design
@@ -52,7 +52,10 @@ def open_study(local: Site, study: Study, today: date) -> Opened:
     """
     site.admit(local, study, today)
     gone = len(withdrawals.read(local.home))
-    table = integration.table(local, study)
+    standing = approvals.standings(local.entries(), today)
+    granted = [d for d, each in standing.items() if each.state == "approved"]
+    cache.sweep(local.home, {*granted, study.digest()})
+    table = cache.table(local, study)
     return Opened(local, study, study.digest(), table, Design(table), withdrawn=gone)
 
 
@@ -72,9 +75,10 @@ class Shelf:
         if found is None:
             raise Refusal(
                 "a round was asked of a study that is not open here",
+                told=NOT_OPEN,
                 likely="this site restarted, never admitted the study, or somebody "
                 "withdrew",
-                then="consilium client check",
+                fix="none is needed: the aggregator opens the study again and goes on",
             )
         return found
 
@@ -87,5 +91,7 @@ class Shelf:
         return found
 
     def drop(self, path: str, digest: str) -> None:
-        """Forget the study and its table."""
-        self.held.pop((path, digest), None)
+        """Forget the study and its table, the one on the disk too."""
+        found = self.held.pop((path, digest), None)
+        if found:
+            cache.erase(found.site.home, digest)

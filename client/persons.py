@@ -56,8 +56,19 @@ def draws(seed: int, numbers: "pd.Series[str]") -> NDArray[np.float64]:
     Public, for whoever knows the person's number: it is used at once and not kept.
     """
     codes, known = pd.factorize(numbers)
-    found = [_draw(seed, each) for each in known]
+    found = [_hashed(str(seed), each) / 2**64 for each in known]
     return np.array([*found, 0.0], dtype=np.float64)[codes]
+
+
+def keys(numbers: "pd.Series[str]") -> NDArray[np.uint64]:
+    """Return 64 bits for each number: by them a model draws whom a part of it sees.
+
+    They are the same whatever the site's key, so that a study can be repeated and every
+    engine gives the same model. They stay in the table and go with it.
+    """
+    codes, known = pd.factorize(numbers)
+    found = [_hashed("key", each) for each in known]
+    return np.array([*found, 0], dtype=np.uint64)[codes]
 
 
 def folded(numbers: "pd.Series[str]") -> "pd.Series[str]":
@@ -72,6 +83,6 @@ def _pseudonym(secret: bytes, number: str) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def _draw(seed: int, number: str) -> float:
-    digest = hashlib.sha256(f"{seed}:{number}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+def _hashed(what: str, number: str) -> int:
+    digest = hashlib.sha256(f"{what}:{number}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")

@@ -25,6 +25,8 @@ from common.errors import ConsiliumError, MachineError
 from common.schema import Document
 
 LOG = logging.getLogger("consilium.client.presence")
+HEX: Final = 12
+"""Digits of a digest that people are shown."""
 FRESH: Final = 10.0
 """Seconds after which the page is written again though nothing changed."""
 PATIENCE: Final = 1.0
@@ -40,6 +42,11 @@ class Last(Document):
     digest: str = ""
     task: str = ""
     round: int = 0
+
+    def words(self) -> str:
+        """Return what was asked, for a person."""
+        asked = f"{self.task} round {self.round}" if self.task else self.kind
+        return f"{asked} of {self.digest[:HEX]}" if self.digest else asked
 
 
 class Page(Document):

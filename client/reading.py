@@ -28,7 +28,8 @@ class Keys:
     """Of every record: who, which event, when (in days since 1970), and on which side.
 
     ``folded`` is the person as others may have typed it: without case and zeros.
-    ``person`` is NOBODY, ``event`` 0 and ``when`` NaN where the record does not say.
+    ``person`` is NOBODY, ``event`` 0 and ``when`` NaN where the record does not say;
+    ``key`` is what draws go by.
     """
 
     person: Persons
@@ -36,6 +37,7 @@ class Keys:
     event: NDArray[np.int64]
     when: Array
     trains: Flags
+    key: NDArray[np.uint64]
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -107,7 +109,7 @@ def read(task: Task, secret: bytes) -> Read:
 
 
 def _plain(keys: Keys) -> tuple[NDArray[np.generic], ...]:
-    return keys.person, keys.folded, keys.event, keys.when, keys.trains
+    return keys.person, keys.folded, keys.event, keys.when, keys.trains, keys.key
 
 
 def _said(parts: list[Read], name: str) -> Said:
@@ -166,7 +168,8 @@ def _keys(task: Task, secret: bytes, raw: Raw) -> Keys:
     alike = who.copy()
     alike[other] = persons.pseudonyms(secret, plain[other])
     event, when = _events(task, raw)
-    return Keys(who, alike, event, when, _trains(task, raw, number))
+    sides = _trains(task, raw, number)
+    return Keys(who, alike, event, when, sides, persons.keys(number))
 
 
 def _text(task: Task, raw: Raw, key: str) -> "pd.Series[str]":

@@ -54,11 +54,12 @@ def _people(wholes: Mapping[str, Read]) -> Records:
     person = np.concatenate([whole.keys.person for whole in wholes.values()])
     folded = np.concatenate([whole.keys.folded for whole in wholes.values()])
     trains = np.concatenate([whole.keys.trains for whole in wholes.values()])
+    key = np.concatenate([whole.keys.key for whole in wholes.values()])
     _, first = np.unique(person, return_index=True)
     first = np.sort(first)
     count = len(first)
     once, never = np.ones(count, dtype=np.int64), np.full(count, np.nan)
-    keys = Keys(person[first], folded[first], once, never, trains[first])
+    keys = Keys(person[first], folded[first], once, never, trains[first], key[first])
     return Records(keys, "", np.arange(count))
 
 
@@ -79,6 +80,7 @@ def taken(keys: Keys, rows: NDArray[np.int64]) -> Keys:
         keys.event[rows],
         keys.when[rows],
         keys.trains[rows],
+        keys.key[rows],
     )
 
 
@@ -106,6 +108,7 @@ def frame(keys: Keys) -> pd.DataFrame:
             "event": keys.event,
             "when": keys.when,
             "trains": keys.trains,
+            "key": keys.key,
         }
     )
 

@@ -5,7 +5,7 @@ from datetime import date
 
 from client import integration
 from client import site as sites
-from client.egress import floor_of, short
+from client.egress import few_outside, floor_of, short
 from client.site import Site
 from client.table import Count, Table
 from common import manifest, plan
@@ -40,9 +40,10 @@ class Review:
 
     @property
     def enough(self) -> bool:
-        """Whether enough people train and, where there is a test, test."""
+        """Whether enough people train, test where there is a test, or are left out."""
         site, study, table = self.site, self.study, self.table
-        return not any(short(site, study, table, task) for task in plan.tasks(study))
+        few = any(short(site, study, table, task) for task in plan.tasks(study))
+        return not few and not few_outside(site, study, table)
 
     def text(self) -> str:
         """Return the review for a terminal."""

@@ -85,6 +85,15 @@ def invited(site: Site, study: Study, today: date) -> None:
             fix=f'add "{site.name}" to study.sites, or correct `site` in site.toml',
             then=f"{CHECK}{site.path}",
         )
+    fewest = study.disclosure.min_sites
+    if site.home and study.privacy == "none" and study.rounds.quorum < fewest:
+        raise Refusal(
+            f"{study.study.name} may run with fewer than {fewest} sites, and is exact",
+            likely=f"quorum {study.rounds.quorum}: each of two learns the other",
+            fix=f"in the study:   [rounds]\nquorum = {fewest}        # or, for all to "
+            "see, a smaller min_sites in [disclosure]",
+            then=f"{CHECK}{site.path}",
+        )
 
 
 def among(site: Site, study: Study, roster: Collection[str]) -> None:

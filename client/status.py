@@ -63,15 +63,21 @@ def show(terminal: Terminal, path: Path) -> None:
 
 
 def _process(running: int, page: Page | None, at: Desk) -> str:
-    start = f"consilium client start --site {at.site.path}"
     if not running:
-        return f"not running{_ended(page)}\n  next    {start}"
+        return f"not running{_ended(page)}{_start(at)}"
     if page is None:
         return f"running, process {running}, and its page cannot be read"
     if page.state == "connected":
         return f"connected to {page.whom} since {_when(page.since)}{_silence(page, at)}"
     lines = f"waiting for {page.whom} since {_when(page.since)}\n  because {page.why}"
     return f"{lines}\n  next    consilium client doctor --site {at.site.path}"
+
+
+def _start(at: Desk) -> str:
+    """Return what to do next, unless the lines about the papers say it: be admitted."""
+    if not _identity_facts(at)["admitted"]:
+        return ""
+    return f"\n  next    consilium client start --site {at.site.path}"
 
 
 def _ended(page: Page | None) -> str:
@@ -122,9 +128,7 @@ def _last(page: Page) -> str:
     last = page.last
     if last is None:
         return "  last    nothing was asked yet"
-    asked = f"{last.task} round {last.round}" if last.task else last.kind
-    of = f" of {last.digest[:HEX]}" if last.digest else ""
-    return f"  last    {_when(last.time)}: {_plain(asked + of)}, {last.answer}"
+    return f"  last    {_when(last.time)}: {_plain(last.words())}, {last.answer}"
 
 
 def _identity_facts(at: Desk) -> dict[str, object]:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import click
 
-from client import approvals, balance, changes, desk, dossier, home, ledger, site
+from client import approvals, balance, cache, changes, desk, dossier, home, ledger, site
 from client.approvals import HEX, Standing
 from client.desk import Desk
+from common import terminal as prompts
 from common.errors import Refusal, UsageError
 from common.study import Study
 from common.terminal import Terminal
@@ -60,7 +61,8 @@ def approve(
     name = study.study.name
     if typed is None:
         click.echo(_before_yes(at, study, last), err=True)
-        typed = click.prompt(f"To approve, type the study's name ({name})", err=True)
+        question = f"To approve, type the study's name ({name})"
+        typed = prompts.typed(question, f"--i-am-approving {name}   in a script")
     if typed != name:
         raise Refusal(
             "nothing was approved: what was typed is not the study's name",
@@ -69,7 +71,8 @@ def approve(
         )
     home.keep(home.approved(at.home), study)
     _write(at, study, "approved", until=last.isoformat(), typed=typed)
-    _tell(terminal, study, "approved", f"until {last}, this version and no other")
+    words = f"until {last}, this version and no other"
+    _tell(terminal, study, "approved", f"{words}; who waits for it notices in seconds")
 
 
 def decide(
@@ -79,6 +82,7 @@ def decide(
     at = desk.sit(path)
     study = desk.find(at, word, SENSIBLE[decision])
     _write(at, study, decision, **({"reason": reason} if reason else {}))
+    cache.erase(at.home, study.digest())
     _tell(terminal, study, decision, EFFECT[decision])
 
 

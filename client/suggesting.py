@@ -46,7 +46,7 @@ def suggest(site: Site, study: Study) -> tuple[Guess, ...]:
     """
     best: dict[str, Guess] = {}
     known = {name for name, each in site.mapping.columns.items() if _mapped(each)}
-    asked = [each for each in study.everything if each.name not in known]
+    asked = [each for each in study.measured if each.name not in known]
     for name in site.mapping.named:
         for guess in _guesses(Place(site, name), asked):
             if guess.variable not in best or guess.score > best[guess.variable].score:

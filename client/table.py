@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.release import Array
-from common.task import Images, Keys, Rows, Split, no_images
+from common.task import Images, Keys, Rows, Sites, Split, no_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,9 @@ class Table:
     one code in ``person``, which says nothing else, and one number in ``key``, which
     stays the same whoever else is here. ``people`` counts the people who
     train and who test: a person's records are never on both sides. ``site`` is the
-    place of this site among the study's, -1 where that is not told. ``images``
-    [records, height, width, channels] are from 0 to 1, none without any.
+    place of the record's site among the study's, empty where that is not told.
+    ``outside`` counts those whom only the cohort leaves out. ``images`` [records,
+    height, width, channels] are from 0 to 1, none without any.
     """
 
     values: Array
@@ -38,7 +39,8 @@ class Table:
     key: Keys
     people: dict[Split, int]
     report: tuple[Count, ...]
-    site: int = -1
+    site: Sites = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    outside: int = 0
     images: Images = field(default_factory=no_images)
 
     def __repr__(self) -> str:
@@ -48,7 +50,7 @@ class Table:
 
     def rows(self, split: Split) -> Rows:
         """Return the clean values and outcomes of the people who train, or who test."""
-        site = np.full(len(self.outcome), self.site)
+        site = self.site if len(self.site) else np.full(len(self.train), -1)
         rows = Rows(self.values, self.outcome, self.key, self.values, site, self.images)
         return rows.take(self._side(split))
 

@@ -52,7 +52,7 @@ def withdraw(terminal: Terminal, path: Path, number: str) -> None:
     (who,) = persons.pseudonyms(secret, pd.Series([number.strip()], dtype="str"))
     if who == persons.NOBODY:
         raise UsageError("which person?", fix="the number as the records have it")
-    used = tuple(_used(at, int(who)))
+    used = tuple(_used(at, number.strip()))
     new = withdrawals.add(at.home, int(who))
     if new:
         facts: Facts = {"by": at.by, "studies": len(used)}
@@ -66,18 +66,19 @@ def withdraw(terminal: Terminal, path: Path, number: str) -> None:
     terminal.result({**facts_, "studies": found}, "\n".join(lines))
 
 
-def _used(at: Desk, who: int) -> list[Used]:
+def _used(at: Desk, number: str) -> list[Used]:
     """Return the studies that left sums while the person was among their records."""
+    (who,) = persons.keys(pd.Series([number], dtype="str"))
     left = [each.digest for each in at.entries() if each.kind == "released"]
     found = []
     known = [*home.stored(home.approved(at.home)), *home.stored(home.inbox(at.home))]
     for study in {each.digest(): each for each in known}.values():
         count = left.count(study.digest())
-        if count and who in _people(at, study):
+        if count and int(who) in _people(at, study):
             found.append(Used(study, count, study.privacy == "none"))
     return found
 
 
 def _people(at: Desk, study: Study) -> set[int]:
     table = integration.table(at.site, study)
-    return {int(each) for each in np.unique(table.key.view(np.int64))}
+    return {int(each) for each in np.unique(table.key)}

@@ -24,6 +24,19 @@ class Clusters(Document):
     seed: int = Field(default=0, ge=0, le=2**31)
 
 
+class TreatmentEffect(Document):
+    """Which category is the treatment, what explains who got it, and for whom to tell.
+
+    Without ``covariates`` all other variables are. ``ridge`` is that of the three
+    models over standardised covariates.
+    """
+
+    treatment: Name
+    covariates: tuple[Name, ...] | None = Field(default=None, min_length=1)
+    subgroups: tuple[Name, ...] = ()
+    ridge: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+
+
 class Analysis(Document):
     """Which analyses are made of the records that train.
 
@@ -32,6 +45,7 @@ class Analysis(Document):
     numbers that have cuts; ``compare`` pairs of a number and such a category.
     ``correlation`` names numbers, of which every pair is looked at. ``association``
     tests each variable with the outcome. ``pca`` is how many components to tell.
+    ``survival`` names categories by which the time until the outcome is compared.
     """
 
     quantiles: Parts | None = None
@@ -41,6 +55,8 @@ class Analysis(Document):
     association: Literal[True] | None = None
     pca: int | None = Field(default=None, ge=1)
     clusters: Clusters | None = None
+    survival: tuple[Name, ...] | None = None
+    treatment_effect: TreatmentEffect | None = None
 
     def named(self) -> tuple[str, ...]:
         """Return the analyses that are asked for, in the order of their declaration."""

@@ -1,20 +1,22 @@
-"""Does what ``[analysis]`` asks fit what is declared? Said before anybody is asked."""
+"""Does what is asked fit what is declared, and what is promised?"""
 
 from collections.abc import Iterable, Sequence
 
 from common.analyses import Analysis
-from common.schema import Binary, Category, Number
+from common.models import ModelChoice
+from common.registry import ANALYSES, MODELS
+from common.schema import Category, Declared, Number, Survival
 
-Declared = Sequence[Number | Category | Binary]
+Every = Sequence[Declared | Survival]
 
 
-def check(asked: Analysis, everything: Declared) -> None:
+def check(asked: Analysis, everything: Every) -> None:
     """Raise ValueError, noting the key, for an analysis of what is not declared so."""
-    for rule in (_quantiles, _chi_square, _correlation, _compare):
+    for rule in RULES:
         rule(asked, everything)
 
 
-def subgroups(names: Iterable[str], variables: Declared) -> None:
+def subgroups(names: Iterable[str], variables: Every) -> None:
     """Raise ValueError, noting the key, for subgroups by what is no category."""
     kinds = {each.name: each.kind for each in variables}
     for name in names:
@@ -31,7 +33,7 @@ def refused(where: str, what: str) -> ValueError:
     return error
 
 
-def named(everything: Declared, names: Iterable[str], where: str) -> Declared:
+def named(everything: Every, names: Iterable[str], where: str) -> Every:
     """Return the variables of these names; raise ValueError for one that is unknown."""
     known = {each.name: each for each in everything}
     for name in names:
@@ -40,19 +42,19 @@ def named(everything: Declared, names: Iterable[str], where: str) -> Declared:
     return [known[name] for name in names]
 
 
-def _quantiles(asked: Analysis, everything: Declared) -> None:
+def _quantiles(asked: Analysis, everything: Every) -> None:
     if asked.quantiles and not any(isinstance(each, Number) for each in everything):
         raise refused("quantiles", "takes numbers: the study declares none")
 
 
-def _chi_square(asked: Analysis, everything: Declared) -> None:
+def _chi_square(asked: Analysis, everything: Every) -> None:
     for pair in asked.chi_square or ():
         _differ(pair, "chi_square")
         for each in named(everything, pair, "chi_square"):
             _parted(each, "chi_square")
 
 
-def _correlation(asked: Analysis, everything: Declared) -> None:
+def _correlation(asked: Analysis, everything: Every) -> None:
     names = asked.correlation or ()
     if len(set(names)) < len(names):
         raise refused("correlation", "names a number twice")
@@ -60,7 +62,7 @@ def _correlation(asked: Analysis, everything: Declared) -> None:
         _measured(each, "correlation")
 
 
-def _compare(asked: Analysis, everything: Declared) -> None:
+def _compare(asked: Analysis, everything: Every) -> None:
     for pair in asked.compare or ():
         _differ(pair, "compare")
         number, group = named(everything, pair, "compare")
@@ -68,13 +70,49 @@ def _compare(asked: Analysis, everything: Declared) -> None:
         _parted(group, "compare")
 
 
-def _measured(each: Number | Category | Binary, where: str) -> None:
+def _association(asked: Analysis, everything: Every) -> None:
+    if asked.association and isinstance(everything[-1], Survival):
+        raise refused("association", "takes no time until an event: ask for survival")
+
+
+def _survival(asked: Analysis, everything: Every) -> None:
+    if asked.survival is not None and not isinstance(everything[-1], Survival):
+        raise refused("survival", "takes an [outcome] of kind survival")
+    for each in named(everything, asked.survival or (), "survival"):
+        if not isinstance(each, Category):
+            raise refused("survival", f"compares categories: {each.name} is none")
+
+
+def _effect(asked: Analysis, everything: Every) -> None:
+    wanted, where = asked.treatment_effect, "treatment_effect"
+    if wanted is None:
+        return
+    (treatment,) = named(everything, [wanted.treatment], where)
+    if not isinstance(treatment, Category) or len(treatment.levels) != 2:  # noqa: PLR2004 - with and without
+        raise refused(where, f"takes a category of two levels, not {treatment.name}")
+    if treatment.missing != "exclude":
+        what = f'cannot guess a treatment: {treatment.name} needs missing = "exclude"'
+        raise refused(where, what)
+    names = (*(wanted.covariates or ()), *wanted.subgroups)
+    taken = {wanted.treatment, everything[-1].name}
+    for each in named(everything, names, where):
+        if each.name in taken:
+            raise refused(where, f"takes {each.name} for something else already")
+    for each in named(everything, wanted.subgroups, where):
+        _parted(each, where)
+    if isinstance(everything[-1], Category | Survival):
+        raise refused(where, "takes an outcome that is a number or has two levels")
+
+
+def _measured(each: Declared | Survival, where: str) -> None:
     if not isinstance(each, Number):
         raise refused(where, f"takes a number: {each.name} is a category")
 
 
-def _parted(each: Number | Category | Binary, where: str) -> None:
-    """Refuse a number that no cuts make a category."""
+def _parted(each: Declared | Survival, where: str) -> None:
+    """Refuse a number that no cuts make a category, and a time until an event."""
+    if isinstance(each, Survival):
+        raise refused(where, f"takes categories: {each.name} is a time until an event")
     if not each.coded:
         raise refused(where, f"takes categories: {each.name} is a number without cuts")
 
@@ -82,3 +120,35 @@ def _parted(each: Number | Category | Binary, where: str) -> None:
 def _differ(names: Sequence[str], where: str) -> None:
     if len(set(names)) < len(names):
         raise refused(where, f"names {names[0]} twice")
+
+
+def keeps(model: ModelChoice | None, asked: Analysis) -> None:
+    """Raise ValueError, noting the key, for what has no form that promises privacy."""
+    if model and MODELS[model.kind].private is None:
+        able = [kind for kind, entry in MODELS.items() if entry.private]
+        raise _unable("model.kind", model.kind, able)
+    for key in ("l1_share", "site_intercepts"):
+        if getattr(model, key, None):
+            raise _unable(f"model.{key}", key, [])
+    for name in asked.named():
+        if ANALYSES[name].private is None:
+            able = [each for each, entry in ANALYSES.items() if entry.private]
+            raise _unable(f"analysis.{name}", name, able)
+
+
+def _unable(where: str, kind: str, able: list[str]) -> ValueError:
+    others = f"choose {', '.join(able)}, or" if able else "leave it out, or say"
+    error = ValueError(f'{kind} has no private form yet: {others} privacy = "none"')
+    error.add_note(where)
+    return error
+
+
+RULES = (
+    _quantiles,
+    _chi_square,
+    _correlation,
+    _compare,
+    _association,
+    _survival,
+    _effect,
+)

@@ -29,6 +29,13 @@ class Logistic(Document):
     site_intercepts: bool | None = None
 
 
+class Cox(Document):
+    """Proportional hazards of a time until an event, stratified by hospital."""
+
+    kind: Literal["cox"]
+    ridge: Ridge
+
+
 class Linear(Document):
     """Linear regression of a number: ordinary least squares, or ridge.
 
@@ -94,7 +101,8 @@ class RandomForest(Document):
 
 
 ModelChoice = Annotated[
-    Linear
+    Cox
+    | Linear
     | Logistic
     | Multinomial
     | Poisson

@@ -2,13 +2,17 @@
 
 from dataclasses import replace
 
+from common.encoding import columns
 from common.errors import StudyError
 from common.study import Study
-from common.task import Task, analyses_of, model_of
+from common.task import Found, State, Task, analyses_of, model_of
 from common.tasks.describe import DESCRIBE
 from common.tasks.evaluate import EVALUATE
 from common.tasks.private_describe import PRIVATE_DESCRIBE
 from common.tasks.private_evaluate import PRIVATE_EVALUATE
+
+PER_COLUMN = 3
+"""Records for each column, as DataSHIELD's nfilter.glm has it: a third at most."""
 
 
 def tasks(study: Study) -> tuple[Task, ...]:
@@ -22,6 +26,24 @@ def tasks(study: Study) -> tuple[Task, ...]:
     fit = model.fit
     tested = EVALUATE if exact else PRIVATE_EVALUATE
     return *first, *model.before(study), fit, replace(tested, encoded=fit.encoded)
+
+
+def begin(study: Study, task: Task, found: Found) -> State:
+    """Return the first state of *task*, from what the tasks before it *found*.
+
+    Raises StudyError where an exact study has fewer than three training records for
+    each column of its design matrix: sums of so many columns tell of single records.
+    """
+    if study.privacy == "none" and task.encoded and task.rows == "train":
+        width, records = len(columns(study)), found["describe"].arrays["records"][0]
+        if width * PER_COLUMN > records:
+            raise StudyError(
+                f"too few people of all sites train for {task.name}: {width} columns "
+                f"need {PER_COLUMN * width} records",
+                likely="many variables or levels, and a narrow cohort",
+                fix="leave out variables, or join levels that are rare",
+            )
+    return task.start(study, found)
 
 
 def rounds(study: Study, task: Task) -> int:

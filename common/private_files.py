@@ -6,11 +6,15 @@ group or others, nor from a folder that is: the program stops and says what to t
 
 import os
 import stat
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from common.errors import IdentityError, MachineError, UsageError
 
 FILE, FOLDER = 0o600, 0o700
+Step = Callable[[str], None]
+"""Told what is about to happen; a test dies there."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -58,7 +62,7 @@ def content(path: Path, then: str = "") -> bytes:
 def write(path: Path, content: bytes) -> None:
     """Write *path* for its owner only: wholly and durably, or not at all."""
     try:
-        _replace(path, content)
+        replace(path, content)
     except OSError as broken:
         raise MachineError(
             f"{path} cannot be written ({type(broken).__name__})",
@@ -75,15 +79,29 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes, step: Step = lambda _: None) -> None:
+    """Write *path* as :func:`write` does; raise OSError when it cannot be.
+
+    It is written under a name that nobody reads, synced, and only then named: a name
+    stands for the whole content.
+    """
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    step("write")
     new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    new.replace(path)
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            step("sync")
+            os.fsync(stream.fileno())
+        step("name")
+        new.replace(path)
+    except OSError:
+        with suppress(OSError):  # the first fault is the one to tell
+            new.unlink(missing_ok=True)
+        raise
+    step("sync the folder")
     sync_folder(path.parent)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal
 
-Kind = Literal["binary", "category", "number"]
+Kind = Literal["binary", "category", "number", "survival"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Asked:
 
 
 MODELS = {
+    "cox": Entry("common.tasks.cox", "COX", ("survival",)),
     "linear": Entry("common.tasks.least_squares", "LINEAR", ("number",)),
     "logistic": Entry(
         "common.tasks.linear_models",
@@ -65,6 +66,7 @@ MODELS = {
 }
 
 ANALYSES = {
+    "survival": Asked("common.tasks.survival", "SURVIVAL"),
     "quantiles": Asked("common.tasks.quantiles", "QUANTILES"),
     "chi_square": Asked("common.tasks.chi_square", "CHI_SQUARE"),
     "correlation": Asked("common.tasks.correlation", "CORRELATION"),
@@ -72,6 +74,7 @@ ANALYSES = {
     "association": Asked("common.tasks.association", "ASSOCIATION"),
     "pca": Asked("common.tasks.pca", "PCA"),
     "clusters": Asked("common.tasks.clusters", "CLUSTERS"),
+    "treatment_effect": Asked("common.tasks.treatment_effect", "TREATMENT_EFFECT"),
 }
 
 

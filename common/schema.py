@@ -184,5 +184,58 @@ class Image(Document):
         return (*self.size, self.channels)
 
 
+class Survival(Document):
+    """An outcome that comes with time, or not as long as somebody was watched.
+
+    ``grid`` holds the ends of intervals of time: a person had the event in one of them,
+    or was last seen in one. Whoever was watched beyond the last end counts as last seen
+    there. A site maps two things: the time under the outcome's name and ``_time``, and
+    under its name whether the event came.
+    """
+
+    kind: Literal["survival"]
+    name: Annotated[Name, Field(max_length=59)]
+    unit: Line
+    range: tuple[Finite, Finite]
+    grid: tuple[Finite, ...] = Field(min_length=2, max_length=1000)
+    units: dict[str, Conversion] = {}
+
+    @model_validator(mode="after")
+    def _forward(self) -> Self:
+        ends = (self.range[0], *self.grid)
+        if self.range[0] < 0.0 or any(b <= a for a, b in pairwise(ends)):
+            msg = f"the times of {self.name} start at 0 or later, and its grid goes up"
+            raise ValueError(msg)
+        if self.grid[-1] > self.range[1]:
+            msg = f"the grid of {self.name} ends within its range"
+            raise ValueError(msg)
+        _ = self.parts  # a range must hold as one of a number
+        return self
+
+    @property
+    def parts(self) -> tuple[Number, Binary]:
+        """What a site maps: how long somebody was watched, and if the event came."""
+        time = Number(
+            kind="number",
+            name=f"{self.name}_time",
+            unit=self.unit,
+            range=self.range,
+            units=self.units,
+        )
+        event = Binary(
+            kind="binary", name=self.name, levels=("no", "yes"), positive="yes"
+        )
+        return time, event
+
+    @property
+    def coded(self) -> tuple[str, ...]:
+        """Code 2i is last seen in interval i, and 2i + 1 is the event in it."""
+        ends = [f"by {end:g} {self.unit}" for end in self.grid]
+        return tuple(f"{what} {end}" for end in ends for what in ("last seen", "event"))
+
+
+Declared = Number | Category | Binary
+"""What a site maps, and cleans column by column."""
+
 Variable = Annotated[Number | Category, Field(discriminator="kind")]
-Outcome = Annotated[Number | Binary | Category, Field(discriminator="kind")]
+Outcome = Annotated[Number | Binary | Category | Survival, Field(discriminator="kind")]

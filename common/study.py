@@ -15,11 +15,12 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from common import asked, toml_file
 from common.analyses import Analysis
 from common.cleaning import Cleaning, Quality, require_declared
+from common.disclosure import Disclosure
 from common.models import ModelChoice
-from common.registry import ANALYSES, MODELS
+from common.registry import MODELS
 from common.schema import (
-    Binary,
     Category,
+    Declared,
     Document,
     Finite,
     Image,
@@ -27,6 +28,7 @@ from common.schema import (
     Name,
     Number,
     Outcome,
+    Survival,
     Text,
     Variable,
 )
@@ -83,22 +85,6 @@ class Evaluation(Document):
     seed: int = Field(default=0, ge=0, le=2**31)
     bins: int = Field(default=50, ge=2, le=10_000, multiple_of=2)
     subgroups: tuple[Name, ...] = ()
-
-
-class Disclosure(Document):
-    """How few people a sum may stand for; a site may ask for more, never for fewer.
-
-    ``min_cell`` is for what is told of all sites together: a count of fewer records is
-    withheld, and so is an extreme of fewer. It is ``min_people`` unless it is said.
-    """
-
-    min_people: int = Field(default=10, ge=1, le=10**9)
-    min_cell: int | None = Field(default=None, ge=1, le=10**9)
-
-    @property
-    def cell(self) -> int:
-        """The fewest records that a count, or a group in a result, may stand for."""
-        return self.min_cell or self.min_people
 
 
 class Privacy(Document):
@@ -166,9 +152,16 @@ class Study(Document):
         return self
 
     @property
-    def everything(self) -> tuple[Number | Category | Binary, ...]:
+    def everything(self) -> tuple[Declared | Survival, ...]:
         """The variables and, last, the outcome."""
         return (*self.variables, self.outcome)
+
+    @property
+    def measured(self) -> tuple[Declared, ...]:
+        """What a site maps: the variables and, last, the outcome or its parts."""
+        outcome = self.outcome
+        parts = outcome.parts if isinstance(outcome, Survival) else (outcome,)
+        return (*self.variables, *parts)
 
     def canonical(self) -> bytes:
         """Return the study as canonical JSON (RFC 8785), without what it leaves out."""
@@ -197,7 +190,7 @@ def read(path: Path) -> Study:
 
 def _names(study: Study) -> None:
     pictures = (study.image,) if study.image else ()
-    names = [each.name for each in (*study.everything, *pictures)]
+    names = [each.name for each in (*study.measured, *pictures)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         msg = f"{', '.join(twice)} is declared twice"
@@ -273,26 +266,8 @@ def _asked(study: Study) -> None:
 
 def _keeps(study: Study) -> None:
     """Refuse a promise that no form of a task keeps, before anybody is asked."""
-    if study.privacy == "none":
-        return
-    model = study.model
-    if model and MODELS[model.kind].private is None:
-        able = [kind for kind, entry in MODELS.items() if entry.private]
-        raise _unable("model.kind", model.kind, able)
-    for key in ("l1_share", "site_intercepts"):
-        if getattr(model, key, None):
-            raise _unable(f"model.{key}", key, [])
-    for name in study.analysis.named():
-        if ANALYSES[name].private is None:
-            able = [each for each, entry in ANALYSES.items() if entry.private]
-            raise _unable(f"analysis.{name}", name, able)
-
-
-def _unable(where: str, kind: str, able: list[str]) -> ValueError:
-    others = f"choose {', '.join(able)}, or" if able else "leave it out, or say"
-    refused = ValueError(f'{kind} has no private form yet: {others} privacy = "none"')
-    refused.add_note(where)
-    return refused
+    if study.privacy != "none":
+        asked.keeps(study.model, study.analysis)
 
 
 CHECKS = (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps)

@@ -252,11 +252,18 @@ def analyses_of(study: Study) -> tuple[Task, ...]:
     Raises StudyError when it makes a promise that one of them cannot keep.
     """
     private = study.privacy != "none"
-    return tuple(_analysis(name, private=private) for name in study.analysis.named())
+    return tuple(
+        task
+        for name in study.analysis.named()
+        for task in _analysis(name, private=private)
+    )
 
 
-def _analysis(name: str, *, private: bool) -> Task:
+def _analysis(name: str, *, private: bool) -> tuple[Task, ...]:
+    """Return the task of an analysis, or its tasks one after the other."""
     found = load_analysis(name, private=private)
-    if not isinstance(found, Task):
+    steps = found if isinstance(found, tuple) else (found,)
+    tasks = tuple(step for step in steps if isinstance(step, Task))
+    if not tasks:
         raise StudyError(f"{name} has no private form yet")
-    return found
+    return tasks

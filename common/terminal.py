@@ -3,11 +3,13 @@
 import json
 import logging
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,13 @@ from common.errors import INTERRUPTED, ConsiliumError, MachineError, UsageError
 
 LOG = logging.getLogger("consilium")
 STDOUT = 1
+SHOWN = {
+    "--site": "SITE.toml",
+    "--study": "STUDY.toml",
+    "--home": "HOME",
+    "--dir": "DIR",
+}
+"""Options whose value an error may not know; what was typed takes its place."""
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 OUT = click.option(
@@ -104,6 +113,7 @@ def run(root: click.Group, arguments: list[str]) -> int:
         return INTERRUPTED
     except Exception as ended:  # noqa: BLE001 - the last resort of the program
         error = _ours(ended, verbose="-v" in arguments or "--verbose" in arguments)
+        _fill_in(error, arguments)
         return _failed(error, as_json="--json" in arguments)
     return code if isinstance(code, int) else 0
 
@@ -124,6 +134,32 @@ def _ours(ended: Exception, *, verbose: bool) -> ConsiliumError:
         command = context.command_path if context else "consilium"
         return UsageError(_lower(ended.format_message()), then=f"{command} --help")
     return _crash(ended, verbose=verbose)
+
+
+def _fill_in(error: ConsiliumError, arguments: list[str]) -> None:
+    """Put what the person typed into the commands to come: they are to be pasted."""
+    for option, given in pairwise(arguments):
+        if shown := SHOWN.get(option):
+            error.hints |= {
+                hint: text.replace(
+                    f"{option} {shown}", f"{option} {shlex.quote(given)}"
+                )
+                for hint, text in error.hints.items()
+            }
+
+
+def typed(question: str, instead: str, *, hidden: bool = False) -> str:
+    """Return what a person types; *instead* is what a script gives on the command line.
+
+    Raises UsageError with it when there is nobody to type.
+    """
+    try:
+        answer: str = click.prompt(question, err=True, hide_input=hidden)
+    except click.exceptions.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise UsageError("there is nobody to answer", fix=instead) from None
+    return answer
 
 
 def _failed(error: ConsiliumError, *, as_json: bool) -> int:

@@ -23,7 +23,7 @@ def read(path: Path, model: type[Model], then: str) -> Model:
 
     Raises StudyError with file, line, cause and fix for anything that does not fit.
     """
-    text = _text(path, then)
+    text = _text(path, model, then)
     try:
         return model.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as broken:
@@ -48,16 +48,22 @@ def suggest(word: str, known: typing.Iterable[str]) -> str:
     return near[0] if near else ""
 
 
-def _text(path: Path, then: str) -> str:
+def _text(path: Path, model: type[BaseModel], then: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         what = f"there is no file {path}"
-        fix = "check the path; `consilium study new NAME` writes a study to start from"
-        raise StudyError(what, fix=fix, then=then) from None
+        raise StudyError(what, fix=f"check the path; {_begin(model)}") from None
     except (OSError, UnicodeDecodeError) as broken:
         what = f"{path} cannot be read as UTF-8 text ({type(broken).__name__})"
         raise StudyError(what, then=then) from None
+
+
+def _begin(model: type[BaseModel]) -> str:
+    """Return how a file of this kind comes into being."""
+    if model.__name__ == "Study":
+        return "`consilium study new NAME` writes a study to start from"
+    return "docs/files.md says what stands in it"
 
 
 def _index(text: str) -> dict[Location, int]:

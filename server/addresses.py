@@ -41,6 +41,20 @@ def port(url: str) -> int:
     return urlsplit(url).port or PORT
 
 
+def listening(url: str) -> str:
+    """Return where an aggregator listens to which sites connect by *url*.
+
+    That is every address of the machine, unless *url* names its loopback.
+    """
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        host = "127.0.0.1"
+    if not (_is_address(host) and ipaddress.ip_address(host).is_loopback):
+        host = "0.0.0.0"  # noqa: S104 - behind its own certificate check
+    shown = f"[{host}]" if ":" in host else host
+    return f"{shown}:{port(url)}"
+
+
 def _split(written: str) -> tuple[str, int]:
     """Return host and port of ``host``, ``host:port``, ``::1`` or ``[::1]:port``."""
     bare = written.removeprefix("[").removesuffix("]")

@@ -23,6 +23,8 @@ from server.papers import Papers, Peer, peer
 LOG = logging.getLogger("consilium.server.door")
 CONNECTIONS, EACH = 256, 24
 """Connections that may be open in all, and of one site."""
+SHAKING, HANDSHAKE_SECONDS = 256, 10.0
+"""Connections that may be at their handshake, where each takes 256 KiB; how long."""
 QUIET_SECONDS = 15.0
 """How long a connection may be open without a whole request."""
 PARTING_SECONDS = 1.5
@@ -63,8 +65,13 @@ class Connection:
         self.peer: Peer | None = None
         self.welcome = False
 
+    def late(self, now: float) -> bool:
+        """Say whether its handshake is over by now, in whatever way."""
+        return now - self.since > HANDSHAKE_SECONDS
+
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Let in who has a place; TLS has seen the certificate."""
+        self._door.shaking.discard(self)
         line: ssl.SSLObject = transport.get_extra_info("ssl_object")
         shown = line.getpeercert(binary_form=True) or b""
         self.peer = peer(shown, self._door.papers.name)
@@ -129,6 +136,7 @@ class Door:
     def __init__(self, folder: Path) -> None:
         """Open with the papers of the consortium in *folder*."""
         self.papers, self.open = Papers(folder, datetime.now(UTC)), set[Connection]()
+        self.shaking = set[Connection]()
         self.context = self.papers.context
         self.context.sslobject_class = Outspoken
 
@@ -139,10 +147,20 @@ class Door:
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> Connection:
-        """Return a new connection: what uvicorn calls for each."""
+        """Return a new connection: what uvicorn calls for each, before its handshake.
+
+        Raises ConnectionRefusedError when too many are at theirs: whoever that is has
+        shown nothing yet, and asyncio drops the connection.
+        """
+        now = time.monotonic()
+        if len(self.shaking) >= SHAKING:
+            self.shaking = {each for each in self.shaking if not each.late(now)}
+        if len(self.shaking) >= SHAKING:
+            raise ConnectionRefusedError
         state: dict[str, Any] = {**app_state}
         made = Connection(H11Protocol(config, server_state, state, _loop), self)
         state["connection"] = made
+        self.shaking.add(made)
         return made
 
     def full(self, site: str) -> bool:
@@ -154,6 +172,7 @@ class Door:
         """Close who must not be here any more; uvicorn calls this every second."""
         self.papers.reread(datetime.now(UTC))
         now = time.monotonic()
+        self.shaking = {each for each in self.shaking if not each.late(now)}
         for each in list(self.open):
             if told := self._unwelcome(each, now):
                 LOG.info("closed the connection of %s: %s", each.site, told)

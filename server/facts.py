@@ -41,6 +41,9 @@ class Totals(Part):
     brier: float | None = None
     rmse: float | None = None
     r_squared: float | None = None
+    log_loss: float | None = None
+    c_index: float | None = None
+    c_index_interval: Interval | None = None
     note: str | None = None
 
 

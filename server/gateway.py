@@ -13,6 +13,7 @@ import logging
 import ssl
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ import httpx
 import uvicorn
 
 from common.errors import ConsiliumError
-from server.door import Door
+from server.door import HANDSHAKE_SECONDS, Door
 from server.exchange import BODY, Exchange, No, Receive, Scope, Send
 
 ACCESS = logging.getLogger("consilium.server.access")
@@ -170,6 +171,14 @@ def server(door: Door, app: Gateway, host: str, port: int) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
+async def serve(running: uvicorn.Server) -> None:
+    """Serve until told to stop; asyncio alone waits a minute for a handshake."""
+    loop = asyncio.get_running_loop()
+    patient = partial(loop.create_server, ssl_handshake_timeout=HANDSHAKE_SECONDS)
+    loop.create_server = patient  # type: ignore[method-assign]
+    await running.serve()
+
+
 FILE = click.Path(path_type=Path, exists=True)
 
 
@@ -190,7 +199,8 @@ def main(folder: Path, listen: str, upstream: str, upstream_cert: Path) -> None:
     except ConsiliumError as refusal:
         logging.getLogger("consilium.server").error("%s", refusal)  # noqa: TRY400
         sys.exit(refusal.exit_code)
-    server(door, Gateway(upstream, inside), host.strip("[]"), int(port)).run()
+    app = Gateway(upstream, inside)
+    asyncio.run(serve(server(door, app, host.strip("[]"), int(port))))
 
 
 if __name__ == "__main__":

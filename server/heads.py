@@ -52,9 +52,8 @@ def follows(site: str, before: Mapping[str, str], said: str) -> None:
         f"the ledger of {site} went back: it had {_number(last)} lines, and {now}",
         likely="it was restored from an older copy, cut short, lost or written anew: "
         "what was spent since is missing from its budget",
-        fix=f"{site} puts back the ledger that holds its head; where that is gone for "
-        f"good, the line of {site} is taken out of {NAME}",
-        then=f"consilium client verify --head {last} --site SITE.toml   (at the site)",
+        fix=f"{site} puts back the ledger that `consilium client verify --head {last}` "
+        f"accepts there; is that gone for good, take {site}'s line out of {NAME}",
     )
 
 

@@ -19,10 +19,11 @@ from typing import Any
 
 from common import private_files
 from common.errors import IntegrityError, MachineError, UsageError
+from common.private_files import Step
 from common.release import Array
 from common.task import State
 from server import sealed
-from server.sealed import Record, Step
+from server.sealed import Record
 
 LOG = logging.getLogger("consilium.server")
 OPENED, ROUND, CLOSED = "opened", "round", "closed"

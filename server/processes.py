@@ -98,7 +98,7 @@ class Crew:
     def start(self, name: str) -> None:
         """Start one program."""
         program = self._programs[name]
-        lock = _lock(self._locks / name) if self._locks else None
+        lock = _seized(self._locks / name) if self._locks else None
         program.log.touch(mode=0o600)
         with program.log.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - the command is this package's
@@ -180,18 +180,29 @@ class Crew:
 def end_orphans(locks: Path) -> None:
     """End every program that outlived the crew which started it."""
     for path in sorted(locks.iterdir()):
-        with path.open("rb+") as lock:
-            until = time.monotonic() + STOP_SECONDS
-            while not _free(lock.fileno()):
-                for pid in _holders(path):
-                    _end(path.name, pid)
-                if time.monotonic() > until:
-                    raise MachineError(
-                        f"{path.name} still runs, and cannot be ended",
-                        where=str(path),
-                        fix=f"fuser -k {path}",
-                    )
-                time.sleep(PAUSE_FIRST / 4)
+        os.close(_seized(path))
+
+
+def _seized(path: Path) -> int:
+    """Return *path* open, empty and locked; end first whoever holds it.
+
+    That is a program whose crew was killed, or what a program left behind that died.
+    """
+    number = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    until = time.monotonic() + STOP_SECONDS
+    while not _free(number):
+        for pid in _holders(path):
+            _end(path.name, pid)
+        if time.monotonic() > until:
+            os.close(number)
+            raise MachineError(
+                f"{path.name} still runs, and cannot be ended",
+                where=str(path),
+                fix=f"fuser -k {path}",
+            )
+        time.sleep(PAUSE_FIRST / 4)
+    os.ftruncate(number, 0)
+    return number
 
 
 def _end(name: str, pid: int) -> None:
@@ -203,20 +214,17 @@ def _end(name: str, pid: int) -> None:
 
 
 def _holders(path: Path) -> set[int]:
-    """Return who else has *path* open; the number in it may be of another by now."""
+    """Return who else holds the lock on *path*: not who only has it open.
+
+    The number in it may be of another process by now.
+    """
     found: set[int] = set()
     for each in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):  # not ours to look into, or gone meanwhile
-            if each.samefile(path):
+            facts = each.parents[1] / "fdinfo" / each.name
+            if each.samefile(path) and "FLOCK" in facts.read_text(encoding="utf-8"):
                 found.add(int(each.parts[2]))
     return found - {os.getpid()}
-
-
-def _lock(path: Path) -> int:
-    """Return an open file that is locked, for a program to inherit."""
-    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return number
 
 
 def _free(number: int) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from common import terminal as terminals
 from common.errors import IdentityError
 from common.terminal import FILE, FOLDER, Terminal
 
@@ -116,7 +117,8 @@ def compare(
         f"  {enrolment.spoken(sealed)}\n",
         err=True,
     )
-    answer = click.prompt("Type yes if every word is the same", err=True)
+    question = "Type yes if every word is the same"
+    answer = terminals.typed(question, '--words "WORDS AS THEY ARE READ TO YOU"')
     if answer.strip().lower() != "yes":
         raise IdentityError(
             f"{request.site} was not admitted: the words were not confirmed",
@@ -126,8 +128,7 @@ def compare(
 
 def _typed() -> bytes:
     asked = "Passphrase of the consortium's authority"
-    typed: str = click.prompt(asked, hide_input=True, err=True)
-    return typed.encode()
+    return terminals.typed(asked, "--passphrase-file FILE", hidden=True).encode()
 
 
 def _stored(path: Path) -> bytes:

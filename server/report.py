@@ -23,11 +23,21 @@ __all__ = ["Report", "Score", "Site", "Totals", "headline", "page", "verdict", "
 
 Estimate = tuple[float, Interval | None]
 
-MEASURES = {"auc": "an AUC", "accuracy": "an accuracy", "r_squared": "an R²"}
+MEASURES = {
+    "auc": "an AUC",
+    "c_index": "a c-index",
+    "accuracy": "an accuracy",
+    "r_squared": "an R²",
+}
 """How good a model is, the best measure first; in each of them more is better."""
 
-AXES = {"auc": "AUC", "accuracy": "accuracy", "r_squared": "R²"}
-SCALES = {"logistic": "log odds", "poisson": "log rate", "linear": "outcome"}
+AXES = {"auc": "AUC", "c_index": "c-index", "accuracy": "accuracy", "r_squared": "R²"}
+SCALES = {
+    "logistic": "log odds",
+    "poisson": "log rate",
+    "linear": "outcome",
+    "cox": "log hazard",
+}
 """What a coefficient changes, by model."""
 
 INTERCEPT = "(intercept"

@@ -148,7 +148,7 @@ def _conclude(work: Work, task: Task) -> None:
     study, book, sites = work.study, work.book, work.line
     states = {name: entry.state for name, entry in book.last.items()}
     last = book.last.get(task.name)
-    state = last.state if last else rowwise(task.start(study, states))
+    state = last.state if last else rowwise(plan.begin(study, task, states))
     first = last.round + 1 if last else 1
     for number in range(first, study.rounds.maximum + 1):
         begun = sites.clock()

@@ -1,7 +1,7 @@
 """Records on disk that are whole or not there: numbered, checksummed, chained.
 
-Each record is a file of its own, written under another name, synced, and only then
-named: a name stands for a whole record, and what has one is never written to again.
+Each record is a file of its own, named only when it is on the disk: a name stands for a
+whole record, and what has one is never written to again.
 
     file = magic, length of the body, SHA-256 of the body, check of these three, body
     body = length of the head, head (JSON: facts, arrays, seal before), bytes of arrays
@@ -9,9 +9,8 @@ named: a name stands for a whole record, and what has one is never written to ag
 
 import hashlib
 import json
-import os
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,13 @@ import numpy as np
 
 from common import private_files
 from common.errors import IntegrityError, MachineError
+from common.private_files import Step
 from common.release import Array
 
 MAGIC = b"consilium record 1\n"
 FRAME = struct.Struct(f">{len(MAGIC)}sQ32s8s")
 LENGTH = struct.Struct(">Q")
 ENDING = ".record"
-Step = Callable[[str], None]
-"""Told what is about to happen; a test dies there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +51,8 @@ def pack(record: Record, before: str) -> tuple[bytes, str]:
 
 def write(folder: Path, number: int, data: bytes, step: Step) -> None:
     """Make *data* durable as record *number*; raise MachineError when it cannot be."""
-    path = _path(folder, number)
-    part = path.with_suffix(".part")
     try:
-        step("write")
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            step("sync")
-            os.fsync(file.fileno())
-        step("name")
-        part.replace(path)
-        step("sync the folder")
-        private_files.sync_folder(folder)
+        private_files.replace(_path(folder, number), data, step)
     except OSError as reason:
         raise MachineError(
             f"the journal cannot be written: {reason.strerror}",

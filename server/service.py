@@ -74,7 +74,7 @@ def prepare(folder: Path) -> Consortium:
 def serve(opened: Consortium, listen: str, stop: threading.Event) -> None:
     """Look after the aggregator of a prepared consortium until *stop* is set.
 
-    Raises UsageError when another process does, MachineError when it cannot begin.
+    Raises MachineError when another process does, or when it cannot begin.
     """
     folder = opened.folder
     with _only(folder):
@@ -184,7 +184,7 @@ def _announce(folder: Path, listen: str, link: Link) -> None:
 
 @contextmanager
 def _only(folder: Path) -> Iterator[None]:
-    """Hold the aggregator in *folder*; raise UsageError when another process does."""
+    """Hold the aggregator in *folder*; raise MachineError when another process does."""
     number = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _hold(number, folder)
@@ -200,7 +200,7 @@ def _hold(number: int, folder: Path) -> None:
     while not _locked(number, fcntl.LOCK_EX):
         if time.monotonic() > until:
             pid = os.pread(number, 20, 0).decode()
-            raise UsageError(
+            raise MachineError(
                 f"this aggregator is running already: process {pid}",
                 where=str(folder),
                 fix=f"use the one that runs, or   kill {pid}",

@@ -70,7 +70,8 @@ def everything(opened: Consortium) -> Shown:
         "ok": True,
         "consortium": opened.about.consortium,
         "running": asdict(running) if running else None,
-        "certificate": warning,
+        "certificate_until": opened.certificate().not_valid_after_utc.isoformat(),
+        "warning": warning,
         "sites": rows,
         "studies": found,
     }
@@ -130,7 +131,8 @@ def _site(
         "state": member.state,
         "connected": found.connected if found else None,
         "since": found.since or None if found else None,
-        "certificate": warning,
+        "certificate_until": member.expires.isoformat(),
+        "warning": warning,
         "words": words,
     }
 
@@ -142,8 +144,10 @@ def _words(member: Member, found: Presence | None, *, known: bool) -> str:
         return "not known while the aggregator does not run"
     if found is None or not found.since:
         return "has not connected since the aggregator was started"
-    state = "connected" if found.connected else "not connected"
-    return f"{state} since {_time(found.since)}"
+    if found.connected:
+        return f"connected since {_time(found.since)}"
+    up_to = f"or up to {superlink.SILENCE} s longer"
+    return f"not connected since {_time(found.since)}, {up_to}"
 
 
 def _time(written: str) -> str:

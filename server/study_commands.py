@@ -27,7 +27,8 @@ LOOK_SECONDS = 1.0
 @click.option(
     "--listen",
     metavar="HOST:PORT",
-    help="Where sites connect; by default the invites' port, on every address.",
+    help="Where sites connect; by default the invites' port, on every address, or on "
+    "loopback when they name that.",
 )
 @terminal.options
 def start(terminal: Terminal, folder: Path, listen: str | None) -> None:
@@ -40,7 +41,7 @@ def start(terminal: Terminal, folder: Path, listen: str | None) -> None:
     from server import addresses, prompts, service, views  # noqa: PLC0415
 
     opened = service.prepare(folder)
-    where = listen or f"0.0.0.0:{addresses.port(opened.about.url)}"
+    where = listen or addresses.listening(opened.about.url)
     service.address(where)
     level = "WARNING" if terminal.quiet else "INFO"
     talk.begin(level, as_json=terminal.json, file=folder / "logs" / "aggregator.log")
@@ -151,18 +152,23 @@ def _known(opened: "Consortium", study: "Study") -> None:
     """Raise StudyError unless every site that the study names is an active member."""
     from common import toml_file  # noqa: PLC0415
 
-    members = opened.roster().members
-    active = [each.site for each in members if each.state == "active"]
-    for site in study.study.sites:
-        if site not in active:
-            state = "was revoked" if opened.roster().member(site) else "is no site"
-            near = toml_file.suggest(site, active) or ", ".join(active) or "nobody"
+    roster, then = opened.roster(), f"consilium server sites --dir {opened.folder}"
+    active = [each.site for each in roster.members if each.state == "active"]
+    for site in sorted(set(study.study.sites) - set(active)):
+        if roster.member(site):
             raise StudyError(
-                f"{site} {state} of this consortium",
-                likely="the study spells it differently, or it was not admitted yet",
-                fix=f"in [study], sites:   did you mean {near}?",
-                then=f"consilium server sites --dir {opened.folder}",
+                f"{site} was revoked and is no site of this consortium any more",
+                fix=f"take it out of sites in [study], or admit it anew:   "
+                f"consilium server invite {site} --dir {opened.folder}",
+                then=then,
             )
+        near = toml_file.suggest(site, active) or ", ".join(active) or "nobody"
+        raise StudyError(
+            f"{site} is no site of this consortium",
+            likely="the study spells it differently, or it was not admitted yet",
+            fix=f"in [study], sites:   did you mean {near}?",
+            then=then,
+        )
 
 
 COMMANDS = (start, submit, status, begin, stop, report)

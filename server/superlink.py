@@ -36,6 +36,7 @@ from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.constant import NodeStatus
 from flwr.supercore.control.control_http_client import ControlHttpClient
 
+from common import private_files
 from common.direct import Direct
 from server.processes import Program
 
@@ -49,6 +50,8 @@ QUIET = {
 """Settings that keep Flower from calling out or installing anything."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """The order of a sum must not depend on how many processors there are."""
+SILENCE = 20
+"""Seconds without a sign of life after which a site counts as gone: two beats."""
 KEPT = ("PATH", "PYTHONPATH", "LANG", "TMPDIR", "VIRTUAL_ENV")
 BUNDLE = """\
 [project]
@@ -97,12 +100,15 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Whether a site is connected, and since when it is or is not."""
+    """Whether a site is connected, and since when it is or is not.
+
+    ``since`` is empty when it never was. One that went without a goodbye is noticed by
+    its silence: it may have gone so much as SILENCE earlier.
+    """
 
     site: str
     connected: bool
     since: str
-    """Empty when it never was."""
 
 
 def link(aggregator: Path, port: int) -> Link:
@@ -116,16 +122,10 @@ def prepare(folder: Path, port: int) -> Link:
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     if not link.secret.exists():
-        _private(link.secret, secrets.token_bytes(32))
+        private_files.write(link.secret, secrets.token_bytes(32))
     if not link.certificate.exists():
         _loopback(link)
     return link
-
-
-def _private(path: Path, content: bytes) -> None:
-    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(number, "wb") as file:
-        file.write(content)
 
 
 def _loopback(link: Link) -> None:
@@ -143,7 +143,7 @@ def _loopback(link: Link) -> None:
     )
     pem = serialization.Encoding.PEM
     shape, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    _private(link.key, key.private_bytes(pem, shape, none))
+    private_files.write(link.key, key.private_bytes(pem, shape, none))
     link.certificate.write_bytes(certificate.public_bytes(pem))
 
 

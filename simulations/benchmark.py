@@ -27,10 +27,10 @@ from common.errors import IntegrityError
 from common.study import Study
 from common.task import State
 from server.rounds import Outcome
-from simulations import compare, engine, hospitals, plain, processes, stock
+from simulations import compare, engine, hospitals, plain, processes, stock, traffic
 
-REPEATS = 7
-PEOPLE, WIDTH, SITES = 200_000, 20, 10
+REPEATS, FEW = 7, 3
+PEOPLE, WIDTH, SITES = 1_000_000, 50, 10
 HELP_SECONDS, APPS_MILLISECONDS, NEWTON_RATIO, ROUND_SECONDS = 0.3, 1.0, 1.5, 1.0
 EQUAL = 1e-6
 TRAIN = 0.9
@@ -53,6 +53,10 @@ def main() -> int:
     for line in lines:
         mark = "met   " if line.met else "MISSED"
         click.echo(f"{mark}  {line.what:<62}{line.figure:<34}goal {line.goal}")
+    click.echo("\na hospital sends, of 20 columns, 10 hospitals, before any masks:")
+    for each in traffic.measured():
+        rounds = f"{each.rounds} x {each.numbers:,} numbers"
+        click.echo(f"        {each.task:<62}{rounds:<34}{each.size / 1000:,.1f} kB")
     return 0 if all(line.met for line in lines) else 1
 
 
@@ -95,7 +99,9 @@ def newton() -> Line:
     if gap is None or gap > EQUAL:
         raise IntegrityError(f"the two fits differ by {gap}: no ratio is printed")
     ours, theirs = _in_turn(
-        lambda: plain.run(study, tables), lambda: compare.reference(study, tables)
+        lambda: plain.run(study, tables),
+        lambda: compare.reference(study, tables),
+        repeats=FEW,
     )
     ratio = ours / theirs
     what = f"Newton, {PEOPLE:,} people x {WIDTH}, {SITES} sites / scikit-learn pooled"
@@ -128,12 +134,12 @@ def _children() -> float:
 
 
 def _in_turn(
-    one: Callable[[], object], other: Callable[[], object]
+    one: Callable[[], object], other: Callable[[], object], repeats: int = REPEATS
 ) -> tuple[float, float]:
     """Return the median seconds of each, measured A B A B … after one warm-up."""
     one()
     other()
-    pairs = [(_seconds(one), _seconds(other)) for _ in range(REPEATS)]
+    pairs = [(_seconds(one), _seconds(other)) for _ in range(repeats)]
     first, second = zip(*pairs, strict=True)
     return statistics.median(first), statistics.median(second)
 

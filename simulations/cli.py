@@ -73,6 +73,11 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
     help="Folder of the four UCI heart disease files: run on those instead.",
 )
 @click.option(
+    "--richer",
+    is_flag=True,
+    help="With --data: ask for more than FLamby does; 40 splits, and each left out.",
+)
+@click.option(
     "--epsilon",
     type=click.FloatRange(0, 100, min_open=True),
     help="Promise each person so much privacy (delta 1e-5); without it, none.",
@@ -92,13 +97,17 @@ def demo(  # noqa: PLR0913 - one for each option
     chosen: Chosen,
     out: Path,
     data: Path | None,
+    richer: bool,
     epsilon: float | None,
     noise: str,
 ) -> None:
     """Let four hospitals learn one model together, and look at what left them."""
     from simulations import demos  # noqa: PLC0415 - Flower and pandas load here
 
-    demos.run(terminal, out, data, chosen.engine(), demos.Wish(epsilon, noise))
+    if richer and data is None:
+        raise click.UsageError("--richer is about the heart hospitals: give --data too")
+    wish = demos.Wish(epsilon, noise, richer)
+    demos.run(terminal, out, data, chosen.engine(), wish)
 
 
 @click.group()

@@ -7,6 +7,7 @@ Pooled needs every record in one place: possible only because sites are simulate
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -22,10 +23,11 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import LinearSVC
 
 from client.table import Table
-from common import intervals
+from common import follow_up, intervals
 from common.encoding import Encoding, encode
 from common.errors import StudyError
 from common.release import Array
+from common.schema import Survival
 from common.study import Study
 from common.task import Rows, State, model_of
 from common.tasks import image_network, svm, tabular_network
@@ -40,6 +42,9 @@ EPOCHS = 100
 
 THRESHOLD = 0.5
 """Who is at least this likely to have the outcome is said to have it."""
+
+REPEATS, SETTLED = 50, 1e-12
+"""Most Newton steps of a reference that has no such rule itself, and when to stop."""
 
 Predict = Callable[[Rows], Array]
 """Returns the expected outcome of each of a table's clean rows."""
@@ -154,6 +159,28 @@ def _multinomial(study: Study, rows: Rows) -> Array:
     return weights
 
 
+def _cox(study: Study, rows: Rows) -> Array:
+    """Fit by statsmodels' partial likelihood, the hospitals being strata."""
+    if not isinstance(study.outcome, Survival):
+        raise StudyError("cox needs a survival outcome")
+    # Only those who develop have statsmodels: no study needs it.
+    from statsmodels.duration.hazard_regression import PHReg  # noqa: PLC0415
+
+    time = np.asarray(study.outcome.grid)[follow_up.interval(rows.y)]
+    status = follow_up.came(rows.y).astype(int)
+    model = PHReg(time, rows.x, status=status, strata=rows.site, ties="efron")
+    ridge, weights = ridge_of(study), np.zeros(rows.x.shape[1])
+    for _ in range(REPEATS):
+        matrix = ridge * np.eye(len(weights)) - model.hessian(weights)
+        slope = model.score(weights) - ridge * weights
+        step = np.linalg.lstsq(matrix, slope, rcond=None)[0]
+        weights = weights + step
+        if np.abs(step).max() < SETTLED:
+            break
+    found: Array = weights
+    return found
+
+
 def _linear(study: Study, rows: Rows) -> Array:
     model = Ridge(alpha=ridge_of(study), solver="svd").fit(rows.x, rows.y)
     weights: Array = np.r_[model.coef_, model.intercept_]
@@ -230,6 +257,7 @@ def _machine(study: Study, x: Array, y: Array) -> Array:
 
 
 REFERENCES: dict[str, Reference] = {
+    "cox": _cox,
     "linear": _linear,
     "logistic": _logistic,
     "multinomial": _multinomial,
@@ -241,6 +269,22 @@ REFERENCES: dict[str, Reference] = {
     "svm": _svm,
 }
 """The same model elsewhere, by kind: what a new model is held to."""
+
+
+def has(study: Study) -> bool:
+    """Tell whether there is such a model elsewhere, and installed, for this study."""
+    model = study.model
+    own = getattr(model, "l1_share", None) or getattr(model, "site_intercepts", None)
+    if model is None or own:
+        return False
+    return model.kind != "cox" or _installed("statsmodels")
+
+
+def _installed(package: str) -> bool:
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False
 
 
 def _reference(study: Study) -> Reference:

@@ -16,7 +16,7 @@ from server import journal as journals
 from server import report as reports
 from server import results, screen
 from server.report import Report
-from simulations import engine, heart, hospitals, result
+from simulations import engine, heart, heart_richer, hospitals, result
 from simulations.engine import Engine
 from simulations.result import Simulation
 
@@ -37,10 +37,11 @@ WRITTEN = {
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the demo is to promise each person, if anything."""
+    """What the demo promises each person, if anything, and if it asks for more."""
 
     epsilon: float | None = None
     noise: str = "site"
+    richer: bool = False
 
 
 def run(
@@ -58,10 +59,13 @@ def run(
     else:
         terminal.say(heart.NOTE)
         place = out / "heart"
-        study = _promising(heart.write(data, place), wish)
+        written = heart_richer if wish.richer else heart
+        study = _promising(written.write(data, place), wish)
         done = _run(terminal, study, place, engine)
         made = _report(done, heart.NOTE, begun)
-        if wish.epsilon is None:
+        if wish.richer:
+            made = heart_richer.benchmark(made, data, out / "splits")
+        elif wish.epsilon is None:
             made = heart.benchmark(made, place)
     path, folder = quote(str(place / "study.toml")), quote(str(place))
     then = f"consilium simulate run {path} --data {folder}"

@@ -84,7 +84,7 @@ def benchmark(made: Report, place: Path) -> Report:
     compared = Sheet(
         title="Beside FLamby: the same inputs, split and metric",
         columns=COLUMNS,
-        rows=tuple((name, *map(_rounded, line)) for name, line in lines.items()),
+        rows=tuple((name, *map(rounded, line)) for name, line in lines.items()),
         notes=(*_notes(made), gain),
     )
     return made.model_copy(update={"benchmark": compared})
@@ -122,9 +122,9 @@ def _splits(study: Study, tables: Sequence[Table]) -> tuple[dict[str, Line], str
     apart = [trials.accuracy(each, trials.apart(study, each)) for each in again]
     count = len(SPLITS)
     lines = {
-        f"{count} other splits: mean": _over(fmean, ours),
-        f"{count} other splits: standard deviation": _over(stdev, ours),
-        f"{count} other splits: standardised by itself": _over(fmean, apart),
+        f"{count} other splits: mean": over(fmean, ours),
+        f"{count} other splits: standard deviation": over(stdev, ours),
+        f"{count} other splits: standardised by itself": over(fmean, apart),
     }
     gains = [one[-2] - other[-2] for one, other in zip(ours, apart, strict=True)]
     return lines, (
@@ -176,13 +176,15 @@ def _table(study: Study, path: Path) -> Table:
     return review.check(site.read(path), study).table
 
 
-def _over(
+def over(
     summary: Callable[[Sequence[float]], float], lines: Sequence[tuple[float, ...]]
 ) -> Line:
+    """Return the *summary* of each column of *lines*."""
     return tuple(summary(column) for column in zip(*lines, strict=True))
 
 
-def _rounded(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
+    """Return *value* to four digits."""
     return None if value is None else round(value, 4)
 
 

@@ -38,7 +38,7 @@ def run(
     designs = [Design(table) for table in tables]
     states: dict[str, State] = {}
     for task in plan.tasks(study):
-        state = task.start(study, states)
+        state = plan.begin(study, task, states)
         for _ in range(study.rounds.maximum):
             answers = [training.run(task, study, state, each) for each in designs]
             if noise:
@@ -84,5 +84,6 @@ def pooled(tables: Sequence[Table]) -> Table:
             "test": sum(table.people["test"] for table in tables),
         },
         report=(),
+        site=np.concatenate([table.site for table in tables]),
         images=np.concatenate([table.images for table in tables]),
     )

@@ -74,7 +74,7 @@ def report(done: Simulation, created: datetime, seconds: float, note: str) -> Re
     """Return everything that a finished simulation has to say."""
     study, outcome = done.study, done.outcome
     tables = [opened.table for opened in done.hospitals]
-    pooled = compare.reference(study, tables) if study.model else None
+    pooled = compare.reference(study, tables) if compare.has(study) else None
     known = results.known(study, outcome)
     facts = {
         **known,
@@ -158,9 +158,9 @@ def _compared(
         "pooled": results.totals(compare.totals(study, pooled, tables))
     }
     gap = compare.gap(compare.fitted(study, done.outcome.states), pooled)
-    if gap is None or pooled.weights is None or "coefficients" not in known:
+    if gap is None or pooled.weights is None:
         return facts
-    rows = cast("list[dict[str, Any]]", known["coefficients"])
+    rows = cast("list[dict[str, Any]]", known.get("coefficients", []))
     if len(rows) != len(pooled.weights):
         return facts | {"max_abs_coefficient_difference": gap}
     return facts | {

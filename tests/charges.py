@@ -85,14 +85,14 @@ class Aggregator:
         self, study: Study, number: int, task: str = "count", **other: Any
     ) -> Message:
         """Ask round *number* of *task*, from the state and in the run of *other*."""
-        state = State(other.get("arrays", {}))
+        state, sites = State(other.get("arrays", {})), other.get("sites", SITES)
         place = wire.Place(
             *(study.digest(), other.get("run", "run"), task, number),
             state=other.get("hash", fingerprint(state.arrays)),
-            roster=wire.roster(SITES),
+            roster=wire.roster(sites),
             sequence=other.get("sequence", number),
         )
-        return self._send(wire.ask(wire.Ask(place, state, SITES)), wire.ROUND)
+        return self._send(wire.ask(wire.Ask(place, state, sites)), wire.ROUND)
 
     def restart(self) -> None:
         """Let the site forget whatever is not on its disk."""

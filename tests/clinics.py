@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from client.table import Table
+from common import follow_up
 from common.release import Array
+from common.schema import Survival
 from common.study import Study
 from common.task import Images, Keys, Split
 
@@ -49,6 +51,7 @@ BINARY = {
 }
 COUNT = {"kind": "number", "name": "visits", "unit": "1", "range": [0, 50]}
 MODELS: dict[str, dict[str, Any]] = {
+    "cox": {"ridge": 1.0},
     "linear": {"ridge": 1.0},
     "logistic": {"ridge": 1.0},
     "poisson": {"ridge": 1.0},
@@ -65,11 +68,19 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 """What a small study says of each kind of model, beside its kind."""
 
+DEATH = {
+    "kind": "survival",
+    "name": "death",
+    "unit": "d",
+    "range": [0, 4000],
+    "grid": [90, 180, 365, 730, 1095, 1460, 1825],
+}
 STAGE = {"kind": "category", "name": "stage", "levels": ["none", "early", "late"]}
 OUTCOMES: dict[str, Mapping[str, Any]] = {
     "binary": BINARY,
     "category": STAGE,
     "number": COUNT,
+    "survival": DEATH,
 }
 
 
@@ -89,7 +100,7 @@ def study(**changes: Any) -> Study:
         "model": {"kind": "logistic", "ridge": 1.0},
         "rounds": {"quorum": 1, "deadline_seconds": 2},
         "evaluation": {"test": 0.3, "bins": 200},
-        "disclosure": {"min_people": 1},
+        "disclosure": {"min_people": 1, "min_sites": 1},
     }
     return Study.model_validate(document | changes)
 
@@ -127,6 +138,15 @@ def _outcome(kind: str, signal: Array, draw: np.random.Generator) -> Array:
     if kind == "category":
         cuts = signal + draw.logistic(size=len(signal))
         return np.searchsorted([-0.7, 0.7], cuts).astype(float)
+    if kind == "survival":
+        time = draw.exponential(900 * np.exp(-signal))
+        last = draw.uniform(100, 2500, len(signal))
+        code = follow_up.coded(
+            Survival.model_validate(DEATH),
+            np.minimum(time, last),
+            (time <= last).astype(float),
+        )
+        return np.asarray(code)
     return draw.poisson(np.exp(0.4 * signal + 0.5)).clip(0, 50).astype(float)
 
 
@@ -161,7 +181,10 @@ def split(whole: Table, places: Array) -> list[Table]:
 def dealt(whole: Table, places: Array) -> list[Table]:
     """Return :func:`split` as the tables of the study's sites, in their order."""
     tables = split(whole, places)
-    return [replace(table, site=place) for place, table in enumerate(tables)]
+    return [
+        replace(table, site=np.full(len(table.outcome), place))
+        for place, table in enumerate(tables)
+    ]
 
 
 HEADER = "patient,visit,age,chol,pain,sex,ill"

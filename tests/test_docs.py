@@ -19,10 +19,12 @@ from client.mapping import (
 )
 from client.picture_source import Images
 from common import study as studies
-from common.analyses import Analysis
+from common.analyses import Analysis, Clusters, TreatmentEffect
 from common.cleaning import Cleaning, Quality
 from common.cli import build
+from common.disclosure import Disclosure
 from common.models import (
+    Cox,
     Linear,
     Logistic,
     Multinomial,
@@ -33,10 +35,9 @@ from common.models import (
 )
 from common.networks import ImageNetwork, TabularNetwork, Training
 from common.registry import ANALYSES, MODELS
-from common.schema import Binary, Category, Image, Number
+from common.schema import Binary, Category, Image, Number, Survival
 from common.study import (
     About,
-    Disclosure,
     Evaluation,
     Privacy,
     Rounds,
@@ -96,6 +97,8 @@ MODELS_OF_FILES = [
     Analysis,
     Binary,
     Category,
+    Cox,
+    Clusters,
     Cleaning,
     Column,
     Disclosure,
@@ -123,6 +126,8 @@ MODELS_OF_FILES = [
     Parquet,
     Sql,
     Study,
+    Survival,
+    TreatmentEffect,
     Svm,
     TabularNetwork,
     Training,

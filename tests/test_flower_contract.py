@@ -14,6 +14,7 @@ import flwr
 import pytest
 from flwr.app import Message, RecordDict
 
+from client.node import RUN_OVER
 from common import direct, parcels
 from server import superlink
 from server.gateway import FLEET
@@ -155,6 +156,13 @@ def test_flower_has_the_paths_that_the_gateway_lets_through() -> None:
     source = inspect.getsource(client)
     for path in FLEET:
         assert f'path="{path}"' in source, path
+
+
+def test_a_message_of_a_run_that_has_ended_is_known_by_its_code() -> None:
+    codes = find("flwr.supercore.error", "ApiErrorCode")
+    assert codes.FLEET_RUN_STATUS_NOT_ALLOWED == RUN_OVER
+    catalog = find("flwr.supercore.error.catalog", "API_ERROR_MAP")
+    assert catalog[codes.FLEET_RUN_STATUS_NOT_ALLOWED].http_status_code == 403
 
 
 def test_the_superlink_knows_its_options(tmp_path: Path) -> None:

@@ -42,7 +42,8 @@ from tests import clinics
 
 SITES = ("east", "north", "south")
 REASON = re.compile(
-    "(?:refused|not approved yet|denied|paused|approval revoked), id ([0-9a-f]{8})"
+    "(?:refused|not approved yet|denied|paused|approval revoked|approval used|not open)"
+    ", id ([0-9a-f]{8})"
 )
 NUMBER = itertools.count(1)
 CANARY = "Wilhelmina"
@@ -100,6 +101,11 @@ class Ward:
     def ask(self, content: RecordDict, kind: str) -> Message:
         """Return what the hospital answers to *content*."""
         return replied(self.say(content, kind), self.here)
+
+    def approve(self, study: Study = STUDY) -> None:
+        """Let the steward say yes, in the ledger."""
+        note = home.about("approved", study, by="ada", until="2030-12-31")
+        ledger.append(home.log(self.state), note, lambda: datetime.now(UTC))
 
     def open(self, study: Study = STUDY, run: str = RUN) -> None:
         """Open *study* as an honest aggregator would."""
@@ -218,7 +224,7 @@ OTHER: dict[str, Callable[[], Study]] = {
             {"kind": "number", "name": "ldl", "unit": "mg/dL", "range": [0, 400]},
         ]
     ),
-    "fewer people a sum": lambda: changed(disclosure={"min_people": 2}),
+    "fewer people a sum": lambda: changed(disclosure={"min_people": 2, "min_sites": 1}),
     "a smaller quorum": lambda: changed(rounds={"quorum": 1, "deadline_seconds": 2}),
     "another model": lambda: changed(model={"kind": "logistic", "ridge": 0.0}),
 }
@@ -305,10 +311,45 @@ def test_the_message_of_an_older_run_is_worth_nothing_in_a_newer_one(
     assert replied(closing, ward.here).has_content()
     old = ward.say(question(), wire.ROUND)
     assert "not open here" in ward.refuses(old)
+    ward.approve()
     ward.open(run="second")
     assert "a run that did not open the study here" in ward.refuses(old)
     assert "a run that did not open the study here" in ward.refuses(closing)
     assert ward.released() == 1
+
+
+def test_an_exact_study_runs_once_on_one_approval(ward: Ward) -> None:
+    """Two runs from two states would tell more than the one that was approved."""
+    ward.open()
+    ward.open(run="second")
+    assert ward.ask(question(), wire.ROUND).has_content()
+    why = ward.refuses(ward.say(question(run="second"), wire.ROUND))
+    assert "small ran here already on this approval" in why
+    why = ward.refuses(ward.say(ward.opening(run="third"), wire.OPEN))
+    assert "small ran here already on this approval" in why
+    assert ward.ask(question("logistic", 1, fitted()), wire.ROUND).has_content()
+    ward.approve()
+    ward.open(run="third")
+    assert ward.ask(question(run="third"), wire.ROUND).has_content()
+    assert ward.released() == 3
+
+
+def test_after_a_restart_an_exact_round_is_not_answered_from_another_state(
+    ward: Ward,
+) -> None:
+    ward.open()
+    shown = fitted()
+    assert ward.ask(question(), wire.ROUND).has_content()
+    asked = question("logistic", 1, shown)
+    first = ward.ask(asked, wire.ROUND).content
+    client.app.SHELF.held.clear()
+    ward.open()
+    other = {name: 2 * array for name, array in shown.items()}
+    forked = ward.say(question("logistic", 1, other), wire.ROUND)
+    assert "from another state or in another order" in ward.refuses(forked)
+    again = ward.ask(asked, wire.ROUND).content
+    vectors = [wire.read_answer(each).vector for each in (first, again)]
+    assert vectors[0].tobytes() == vectors[1].tobytes()
 
 
 @pytest.mark.parametrize(

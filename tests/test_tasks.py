@@ -48,8 +48,8 @@ def weights(study: Study, tables: list[Table]) -> np.ndarray:
 def test_any_split_equals_pooled(kind: str, seed: int, sites: int) -> None:
     study, whole = study_of(kind), table_of(kind, seed=seed)
     places = np.random.default_rng(seed).integers(0, sites, len(whole.outcome))
-    dealt = plain.run(study, clinics.split(whole, places))
-    pooled = plain.run(study, [whole])
+    tables = clinics.dealt(whole, places)
+    dealt, pooled = plain.run(study, tables), plain.run(study, [plain.pooled(tables)])
     for name, state in pooled.items():
         rounding = ROUNDING.get(name, 1e-9)
         for key, array in state.arrays.items():

@@ -129,7 +129,7 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     ]
     explained = f"{100 * _explained(state):.0f} % of the variance"
     notes = [
-        f"Means in each column's unit; of a level, its share. Between groups: {explained}.",
+        f"Means in each column's unit, shares of levels. Between groups: {explained}.",
         "" if state.arrays["settled"][0] else "The groups were still changing.",
         f"Withheld: groups of fewer than {study.disclosure.cell} records."
         if None in sizes

@@ -8,12 +8,13 @@ model is a likelihood (Wald; by Student's t where the spread was estimated too).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from scipy import stats
 
 from common.release import Array
-from common.sheet import Sheet
+from common.sheet import Cell, Sheet
 from common.task import Findings, State
 from common.tasks import newton
 
@@ -103,5 +104,5 @@ WORDS = {
 def sheet(fit: Findings, *notes: str) -> Sheet:
     """Return the table of how well a model fits the people it learned from."""
     known = {words: fit[name] for name, words in WORDS.items() if name in fit}
-    rows = tuple((words, value) for words, value in known.items())
-    return Sheet("How well the model fits", ("measure", "value"), rows, notes)  # type: ignore[arg-type]
+    rows = cast("tuple[tuple[Cell, ...], ...]", tuple(known.items()))
+    return Sheet("How well the model fits", ("measure", "value"), rows, notes)

@@ -9,7 +9,7 @@ import numpy as np
 from common import suppression
 from common.encoding import Column, Encoding, columns
 from common.release import Array, Field, Release, Summands
-from common.schema import Binary, Category, Number
+from common.schema import Binary, Category, Number, Survival
 from common.study import Study
 from common.task import Findings, Found, Rows, State, Task
 
@@ -89,7 +89,7 @@ def levels(study: Study) -> list[tuple[int, int, str]]:
     return [
         (index, number, level)
         for index, each in enumerate(study.everything)
-        if isinstance(each, Category | Binary)
+        if not isinstance(each, Number)
         for number, level in enumerate(each.coded)
     ]
 
@@ -166,7 +166,7 @@ def quantile(counts: Array, variable: Number, share: float) -> float | None:
 
 
 def _category(
-    study: Study, state: State, index: int, variable: Category | Binary
+    study: Study, state: State, index: int, variable: Category | Binary | Survival
 ) -> Findings:
     """Return what pandas tells of a category, and how many records have each level.
 

@@ -17,7 +17,7 @@ from common.release import Array, Field, Release, Summands
 from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, Found, Rows, Shapes, State, Task, model_of
-from common.tasks import evaluate_levels, subgroups
+from common.tasks import evaluate_levels, evaluate_survival, subgroups
 from common.tasks.subgroups import asked
 
 WITHOUT, HAVING = "test records without the outcome", "test records with the outcome"
@@ -27,6 +27,8 @@ def release(study: Study) -> Release:
     """Declare score histograms by class and group, or the sums of a squared error."""
     if study.outcome.kind == "category":
         return evaluate_levels.release(study)
+    if study.outcome.kind == "survival":
+        return evaluate_survival.release(study)
     if study.outcome.kind == "binary":
         count, each = asked(study).bins, len(subgroups.groups(study))
         bins, by_group = (count,), (each, count)
@@ -69,6 +71,8 @@ def counted(study: Study, score: Array, rows: Rows) -> Summands:
     outcome = rows.y
     if study.outcome.kind == "category":
         return evaluate_levels.counted(study, score, outcome)
+    if study.outcome.kind == "survival":
+        return evaluate_survival.counted(score, rows)
     error = np.array([np.sum((score - outcome) ** 2)])
     if study.outcome.kind != "binary":
         return {
@@ -110,6 +114,8 @@ def read(study: Study, state: State) -> Findings:
     """Return discrimination, calibration error and counts, with 95 % intervals."""
     if study.outcome.kind == "category":
         return evaluate_levels.read(study, state)
+    if study.outcome.kind == "survival":
+        return evaluate_survival.read(state)
     if study.outcome.kind == "binary":
         return {**_binary(study, state.arrays), **subgroups.read(study, state.arrays)}
     return _number(state.arrays)
@@ -119,6 +125,8 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     """Return what the model says of whom, how far its chances hold, and by group."""
     if study.outcome.kind == "category":
         return evaluate_levels.show(study, state)
+    if study.outcome.kind == "survival":
+        return evaluate_survival.show(state)
     if study.outcome.kind != "binary":
         return ()
     found = cast("dict[str, Any]", read(study, state))

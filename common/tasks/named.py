@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from common.release import Array
-from common.schema import Binary, Category, Number
+from common.schema import Binary, Category, Number, Survival
 from common.study import Study
 from common.task import Rows
 
@@ -14,7 +14,10 @@ Pair = tuple[str, str]
 
 def declared(study: Study, name: str) -> Number | Category | Binary:
     """Return the declaration of *name*, which the study was checked to have."""
-    return next(each for each in study.everything if each.name == name)
+    found = next(each for each in study.everything if each.name == name)
+    if isinstance(found, Survival):
+        raise TypeError(f"{name} is a time until an event")
+    return found
 
 
 def number(study: Study, name: str) -> Number:

@@ -13,7 +13,7 @@ import numpy as np
 from common.encoding import Column, Encoding, columns
 from common.intervals import Z
 from common.release import Array, Summands
-from common.schema import Binary, Category, Number
+from common.schema import Binary, Category, Number, Survival
 from common.study import Study
 from common.task import Findings, Found, Noisy, Rows, State, Task, added
 from common.tasks import noised
@@ -145,7 +145,7 @@ def _number(
 
 
 def _frequencies(
-    study: Study, sums: Summands, index: int, variable: Category | Binary
+    study: Study, sums: Summands, index: int, variable: Category | Binary | Survival
 ) -> dict[str, int]:
     counts = level_counts(study, sums, index)
     return {

@@ -39,7 +39,7 @@ def only_counting(request: pytest.FixtureRequest) -> Iterator[None]:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Write down each time that records are read, or a formula runs."""
     seen: list[str] = []
-    table, run = opened.integration.table, egress.training.run
+    table, run = opened.cache.table, egress.training.run
 
     def reading(*rest: Any) -> Any:
         seen.append("read")
@@ -49,7 +49,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append("run")
         return run(*rest)
 
-    monkeypatch.setattr(opened.integration, "table", reading)
+    monkeypatch.setattr(opened.cache, "table", reading)
     monkeypatch.setattr(egress.training, "run", running)
     return seen
 

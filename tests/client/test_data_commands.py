@@ -160,6 +160,7 @@ def test_who_withdraws_is_left_out_and_the_studies_are_named(
         assert b"p3" not in file.read_bytes()
     table = integration.table(site.read(path), study)
     assert ("withdrawn", 1) in [(each.step, each.count) for each in table.report]
+    decide(path, study)
     after = engine.run(study, [path]).states["logistic"].arrays
     records = [each for each in clinics.lines(60) if not each.startswith("p3,")]
     without = hospital(tmp_path / "without", records)

@@ -52,6 +52,33 @@ def test_what_is_written_is_read(notes: list[Note]) -> None:
     assert chain.parse(PLACE, data) == chain.Parsed(tuple(made), len(data))
 
 
+def test_what_was_read_is_not_parsed_again_and_a_change_in_it_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "home" / "ledger.jsonl"
+    for number in range(3):
+        ledger.append(path, ledgers.note(number), ledgers.now)
+    whole, parsed = ledger.read(path), []
+    entry = chain._entry
+
+    def counted(line: bytes) -> chain.Entry:
+        parsed.append(line)
+        return entry(line)
+
+    monkeypatch.setattr(chain, "_entry", counted)
+    assert ledger.read(path) == whole
+    assert parsed == []
+    ledger.append(path, ledgers.note(3), ledgers.now)
+    assert len(ledger.read(path)) == 4
+    assert len(parsed) == 1
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'"number":1', b'"number":7', 1))
+    with pytest.raises(IntegrityError, match="line 1 of the ledger"):
+        ledger.read(path)
+    path.write_bytes(data[: -len(parsed[0]) - 1])
+    assert ledger.read(path) == whole
+
+
 @given(LEDGERS, st.data())
 def test_any_changed_byte_is_seen(notes: list[Note], data: st.DataObject) -> None:
     whole = bytearray(b"".join(content(notes)))

@@ -206,7 +206,8 @@ def test_two_runs_do_not_mix(
 ) -> None:
     first = ask("logistic", 1)
     send(grid, wire.opening(study, "other"), wire.OPEN)
-    assert ask("logistic", 1, 1.0, "other").has_content()
+    assert ask("logistic", 1, 1.0, "other").has_error()
+    assert content(ask("logistic", 1, 0.0, "other"))[1] == content(first)[1]
     assert content(ask("logistic", 1)) == content(first)
     assert computed == ["logistic", "logistic"]
 

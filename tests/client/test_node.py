@@ -2,12 +2,13 @@
 
 import json
 import logging
+import shutil
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -133,6 +134,41 @@ def test_a_refusal_is_told_in_words(here: Resident, status: int) -> None:
     failure = httpx.HTTPStatusError("", request=answer.request, response=answer)
     told = str(node.why(failure, here.post))
     assert node.REFUSALS.get(status, f"answers with {status}") in told
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "over"),
+    [
+        (403, b'{"code": 2007, "public_message": "."}', True),
+        (403, b'{"code": 2001}', False),
+        (403, b"revoked", False),
+        (403, b"[2007]", False),
+    ],
+)
+def test_what_a_run_that_ended_leaves_behind_sends_nobody_away(
+    here: Resident, status: int, body: bytes, *, over: bool
+) -> None:
+    request = httpx.Request("POST", here.post.url)
+    answer = httpx.Response(status, request=request, content=body)
+    failure = httpx.HTTPStatusError("", request=request, response=answer)
+    assert node._run_over(failure) is over
+    assert not node._run_over(ValueError())
+
+
+def test_at_its_start_it_says_what_would_stop_every_answer(
+    here: Resident, board: Board, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = shutil.copytree(here.site.parent, tmp_path / "north", symlinks=True)
+    there = replace(here, site=place / "site.toml")
+    shift = Shift(there, Wait(AGGREGATOR, board), threading.Event())
+    (place / "export.csv").unlink()
+    (place / "state" / "ledger.jsonl").write_text("{}\n")
+    shift.look()
+    assert "line 1 of the ledger is not what was written" in caplog.text
+    assert "export.csv" in caplog.text
+    assert caplog.text.count("nothing can be answered") == 2
+    shift.look()
+    assert caplog.text.count("nothing can be answered") == 2
 
 
 def test_of_a_foreign_exception_only_its_type_is_told(here: Resident) -> None:

@@ -57,6 +57,15 @@ def test_it_works_when_nothing_runs(told: Any, path: Path) -> None:
     assert facts["sites"] == ["north"]
 
 
+def test_before_its_admission_the_next_step_is_no_start(told: Any, path: Path) -> None:
+    for each in (path.parent / "state").glob("*"):
+        each.unlink()
+    text, facts = told()
+    assert "client start" not in text
+    assert f"consilium client join INVITE --home {path.parent / 'state'}" in text
+    assert facts["admitted"] is False
+
+
 def test_after_a_kill_the_old_page_is_not_believed(told: Any, path: Path) -> None:
     board = Board(path.parent / "state", AGGREGATOR, now)
     board.put(state="connected", studies=(STUDY.digest(),))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from client import changes, desk, home, ledger, site
 from common import terminal
 from common.cli import build
-from common.errors import INTERRUPTED, QuorumError, StudyError
+from common.errors import QuorumError, StudyError
 from common.study import Study
 from common.study_commands import TEMPLATE
 from simulations import engine
@@ -137,8 +137,8 @@ def test_from_a_request_to_an_answer_and_back_to_no(
         ([], "smal\n", 7),
         ([], "Small\n", 7),
         ([], "yes\n", 7),
-        ([], "\n", INTERRUPTED),
-        ([], "", INTERRUPTED),
+        ([], "\n", 2),
+        ([], "", 2),
         (["--yes"], "small\n", 2),
         (["--i-am-approving", ""], "small\n", 7),
         (["--i-am-approving", "large"], "small\n", 7),
@@ -157,6 +157,17 @@ def test_no_answer_is_no(
     assert say("approve", "small", *words) == code
     assert kinds(north) == before
     assert not (north.parent / "state" / "studies").exists()
+
+
+@pytest.mark.usefixtures("asked")
+def test_where_nobody_types_it_says_what_a_script_gives(
+    say: Say, keyboard: Type, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keyboard("")
+    assert say("approve", "small") == 2
+    told = capsys.readouterr().err
+    assert "there is nobody to answer" in told
+    assert "--i-am-approving small" in told
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ def served(folder: Path) -> Iterator[int]:
     port, door, loop = nowhere(), Door(folder), asyncio.new_event_loop()
     upstream = Gateway(f"https://{HOST}:{nowhere()}", ssl.create_default_context())
     running: uvicorn.Server = gateway.server(door, upstream, HOST, port)
-    thread = threading.Thread(target=loop.run_until_complete, args=[running.serve()])
+    serving = gateway.serve(running)
+    thread = threading.Thread(target=loop.run_until_complete, args=[serving])
     thread.start()
     watch = asyncio.run_coroutine_threadsafe
     LOOKS.append(lambda: watch(door.watch(), loop).result())
@@ -501,6 +502,28 @@ def test_one_site_cannot_take_the_places_of_the_others(
         knock(modest, port)
         for line in lines:
             line.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_who_does_not_shake_hands_keeps_nobody_out_for_long(
+    fresh: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("door", "gateway"):
+        monkeypatch.setattr(f"server.{module}.HANDSHAKE_SECONDS", 1.5)
+    monkeypatch.setattr("server.door.SHAKING", 3)
+    with served(fresh.dir) as port:
+        begun = time.monotonic()
+        mute = [socket.create_connection((HOST, port)) for _ in range(3)]
+        time.sleep(0.2)
+        with socket.create_connection((HOST, port), 5) as late:
+            assert late.recv(1) == b"", "there is no place to shake hands"
+        assert time.monotonic() - begun < 1.4
+        for each in mute:
+            each.settimeout(5)
+            assert each.recv(1) == b"", "nobody waits for them any more"
+            each.close()
+        knock(fresh.home("north"), port)
+    assert time.monotonic() - begun < 10
 
 
 def test_a_site_is_named_by_the_uri_and_by_nothing_else(fresh: House) -> None:

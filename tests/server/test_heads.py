@@ -30,7 +30,7 @@ def test_a_ledger_that_grew_is_heard(said: str) -> None:
 def test_one_that_went_back_is_told_by_name(said: str) -> None:
     with pytest.raises(IntegrityError, match="the ledger of north went back") as caught:
         heads.follows("north", {"north": f"7:{ONE}"}, said)
-    assert f"verify --head 7:{ONE}" in caught.value.hints["then"]
+    assert f"verify --head 7:{ONE}" in caught.value.hints["fix"]
 
 
 @pytest.mark.parametrize("said", ["7", f"-1:{ONE}", f"7:{ONE}0", f"{10**16}:{ONE}"])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common import private_files
 from common.errors import IntegrityError, MachineError, UsageError
 from common.task import State, fingerprint, rowwise
 from server import journal, sealed
@@ -97,7 +98,7 @@ def test_a_torn_tail_at_every_byte_counts_as_not_written(
         assert held(folder).last["fit"].round == 2
     last.unlink()
     for length in range(len(data) + 1):
-        last.with_suffix(".part").write_bytes(data[:length])
+        (folder / ".000003.record.7.new").write_bytes(data[:length])
         assert held(folder).last["fit"].round == 2
     with journal.held(folder, DIGEST, 1) as book:
         book.add(entry(3), TRAFFIC)
@@ -209,9 +210,9 @@ def test_a_record_is_named_only_when_it_is_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    fsync = sealed.os.fsync
+    fsync = private_files.os.fsync
     monkeypatch.setattr(
-        sealed.os, "fsync", lambda number: (seen.append("fsync"), fsync(number))
+        private_files.os, "fsync", lambda number: (seen.append("fsync"), fsync(number))
     )
     sealed.write(tmp_path, 0, b"data", seen.append)
     assert seen == ["write", "sync", "fsync", "name", "sync the folder", "fsync"]

@@ -1,6 +1,7 @@
 """A crew keeps its programs alive, and leaves none behind, however it ends."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,41 @@ def alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def opened(pid: int) -> set[str]:
+    """Return what a process has open."""
+    return {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
+
+
+def test_what_a_program_left_behind_is_ended_before_it_is_started_again(
+    tmp_path: Path,
+) -> None:
+    """A child that was forked holds the lock of its parent, which died."""
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    code = f"import os, time; os.fork(); {FOREVER}"
+    with Crew([program(tmp_path, code)], locks) as crew:
+        first = crew.pid("one")
+        until = time.monotonic() + 10
+        while not (child := children(first)):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        crew.kill("one")
+        assert all(alive(each) for each in child)
+        tended(crew, 1.0)
+        assert alive(crew.pid("one"))
+        assert crew.pid("one") != first
+        assert not any(alive(each) for each in child)
+        left = children(crew.pid("one"))
+    for each in left:
+        os.kill(each, signal.SIGKILL)
+
+
+def children(pid: int) -> list[int]:
+    """Return what a process has forked."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
+    return [int(each) for each in text.split()]
 
 
 def test_what_dies_is_started_again(tmp_path: Path) -> None:
@@ -86,9 +122,18 @@ def test_an_orphan_is_ended_and_nobody_else(tmp_path: Path, written: str) -> Non
     if written != "its own":
         number = str(bystander.pid) if written else ""
         (locks / "one").write_text(number)
+    reads = f"import time; kept = open({str(locks / 'one')!r}); time.sleep(600)"
+    reader = subprocess.Popen((sys.executable, "-c", reads))  # noqa: S603 - our own
+    until = time.monotonic() + 10
+    while str(locks / "one") not in opened(reader.pid):
+        assert time.monotonic() < until
+        time.sleep(0.02)
     processes.end_orphans(locks)
     assert not alive(orphan)
     assert alive(bystander.pid)
+    assert alive(reader.pid)
+    reader.kill()
+    reader.wait()
     with Crew([program(tmp_path)], locks) as later:
         assert alive(later.pid("one"))
     bystander.kill()

@@ -61,7 +61,7 @@ def test_a_port_that_is_taken_is_said_before_anything_starts() -> None:
 
 
 def test_one_service_at_a_time_and_the_other_is_named(tmp_path: Path) -> None:
-    named = pytest.raises(UsageError, match=r"process \d+")
+    named = pytest.raises(MachineError, match=r"process \d+")
     with service._only(tmp_path), named as no, service._only(tmp_path):
         pass
     assert "server status" in no.value.hints["then"]

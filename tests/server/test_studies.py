@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import UsageError
-from server import studies
+from server import addresses, studies
 from server.studies import Progress, Submitted
 from tests import clinics
 from tests.enrolling import Desk, desk
@@ -109,4 +109,26 @@ def test_the_commands_of_an_aggregator_that_does_not_run(desk: Desk) -> None:
     assert code == 2
     assert "submitted are: small-" in err
     assert desk.operator("revoke", "north")[0] == 0
-    assert desk.operator("submit", "small")[0] == 3
+    code, _, err = desk.operator("submit", "small")
+    assert code == 3
+    assert "north was revoked and is no site of this consortium any more" in err
+    assert "spells" not in err
+    facts = desk.facts("server", "status", "--dir", "agg")
+    assert (facts["certificate_until"][:2], facts["warning"]) == ("20", None)
+    assert [each["certificate_until"][:2] for each in facts["sites"]] == ["20", "20"]
+
+
+@pytest.mark.parametrize(
+    ("url", "listens"),
+    [
+        ("https://aggregator.example.org:9443", "0.0.0.0:9443"),
+        ("https://192.0.2.7:8443", "0.0.0.0:8443"),  # it may be that of a router
+        ("https://127.0.0.1:9443", "127.0.0.1:9443"),
+        ("https://localhost:9443", "127.0.0.1:9443"),
+        ("https://[::1]:9443", "[::1]:9443"),
+    ],
+)
+def test_an_aggregator_of_one_machine_listens_on_loopback(
+    url: str, listens: str
+) -> None:
+    assert addresses.listening(url) == listens

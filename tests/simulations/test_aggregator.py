@@ -72,7 +72,7 @@ def test_an_operators_day(
         assert pid == running.crew.pid(AGGREGATOR)
         command = processes._consilium("server", "start", *map(str, where))
         twice = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        assert twice.returncode == 2
+        assert twice.returncode == 4
         assert f"running already: process {pid}" in twice.stderr
 
         out = tmp_path / "results"

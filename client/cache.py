@@ -1,0 +1,167 @@
+"""A clean table at rest: encrypted for one study and one state of the records.
+
+    tables/<digest>.table     blocks of AES-256-GCM, each with its own nonce
+
+After a restart a site need not read gigabytes again. The key is in the home. What the
+table is of (site, study, settings, files, withdrawals) is authenticated with every
+block, so a table of another study or of older records does not open: it is read anew.
+It is erased when its study closes, or loses its approval. Nothing is ever on the disk
+in clear, and nothing is unpickled.
+"""
+
+import hashlib
+import io
+import json
+import secrets
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from client import integration, withdrawals
+from client.mapping import Sql
+from client.site import Site
+from client.table import Count, Table
+from common import private_files
+from common.study import Study
+
+CONTEXT: Final = "consilium/table/1"
+ENDING: Final = ".table"
+BLOCK: Final = 2**26
+NONCE, TAG, KEY = 12, 16, 32
+
+
+def table(site: Site, study: Study) -> Table:
+    """Return the clean table of *study*: from the cache, or read and then kept.
+
+    A site without a home, or with a database that tells nobody when it changes, keeps
+    none.
+    """
+    state = _state(site, study)
+    if site.home is None or state is None:
+        return integration.table(site, study)
+    path, key = _path(site.home, study.digest()), _key(site.home)
+    if (found := _opened(path, key, state)) is not None:
+        return found
+    made = integration.table(site, study)
+    private_files.make_folder(path.parent)
+    private_files.write(path, b"".join(_sealed(_packed(made), key, state)))
+    return made
+
+
+def erase(home: Path | None, digest: str) -> None:
+    """Remove the table of the study of *digest*, if there is one."""
+    if home is not None:
+        _path(home, digest).unlink(missing_ok=True)
+
+
+def sweep(home: Path | None, digests: Collection[str]) -> None:
+    """Remove the tables of all studies but those of *digests*."""
+    if home is not None:
+        for path in (home / "tables").glob(f"*{ENDING}"):
+            if path.stem not in digests:
+                path.unlink(missing_ok=True)
+
+
+def _path(home: Path, digest: str) -> Path:
+    return home / "tables" / f"{digest}{ENDING}"
+
+
+def _key(home: Path) -> bytes:
+    path = home / "table.key"
+    if not path.exists():
+        private_files.make_folder(home)
+        private_files.write(path, secrets.token_bytes(KEY))
+    return private_files.read(path)
+
+
+def _state(site: Site, study: Study) -> str | None:
+    """Return what a table depends on, hashed; None when that cannot be told."""
+    sources = site.mapping.named.values()
+    if any(isinstance(each, Sql) and each.file is None for each in sources):
+        return None
+    seen: list[object] = [CONTEXT, site.name, study.digest()]
+    seen.append(site.mapping.model_dump(mode="json", exclude={"approved", "budget"}))
+    seen.append(withdrawals.read(site.home).tolist())
+    for each in sources:
+        seen += _files(site.path.parent / each.called)
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
+
+def _files(path: Path) -> list[object]:
+    """Return name, size and time of change of every file at *path*."""
+    found = sorted(path.rglob("*")) if path.is_dir() else [path]
+    stats = [(each, each.stat()) for each in found if each.is_file()]
+    return [[each.name, stat.st_size, stat.st_mtime_ns] for each, stat in stats]
+
+
+def _sealed(content: bytes, key: bytes, state: str) -> Iterator[bytes]:
+    """Yield the blocks of *content*; each knows its place and which is the last."""
+    cipher, blocks = AESGCM(key), range(0, len(content), BLOCK)
+    for number, begin in enumerate(blocks):
+        nonce = secrets.token_bytes(NONCE)
+        about = _about(state, number, last=number == len(blocks) - 1)
+        yield nonce + cipher.encrypt(nonce, content[begin : begin + BLOCK], about)
+
+
+def _opened(path: Path, key: bytes, state: str) -> Table | None:
+    """Return the table at *path*; None unless it is whole and of this very state."""
+    if not path.exists():
+        return None
+    sealed, cipher, found = private_files.read(path), AESGCM(key), []
+    size = NONCE + BLOCK + TAG
+    starts = range(0, len(sealed) or 1, size)
+    try:
+        for number, begin in enumerate(starts):
+            block = sealed[begin : begin + size]
+            about = _about(state, number, last=number == len(starts) - 1)
+            found.append(cipher.decrypt(block[:NONCE], block[NONCE:], about))
+        return _unpacked(b"".join(found))
+    except (InvalidTag, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def _about(state: str, number: int, *, last: bool) -> bytes:
+    return f"{CONTEXT}:{state}:{number}:{'last' if last else 'more'}".encode()
+
+
+def _packed(table: Table) -> bytes:
+    """Return a table as an archive of arrays, and its words as JSON among them."""
+    arrays: dict[str, np.ndarray] = {}
+    words: dict[str, Any] = {"report": [asdict(each) for each in table.report]}
+    for each in fields(table):
+        value = getattr(table, each.name)
+        if isinstance(value, np.ndarray):
+            arrays[each.name] = value
+        elif isinstance(value, Mapping) and _of_arrays(value):
+            words.setdefault("mapped", {})[each.name] = [*value]
+            arrays |= {f"{each.name}/{key}": array for key, array in value.items()}
+        elif each.name != "report":
+            words[each.name] = value
+    stream = io.BytesIO()
+    said = np.frombuffer(json.dumps(words).encode(), dtype=np.uint8)
+    np.savez(stream, words=said, **arrays)  # type: ignore[arg-type] # of the stubs
+    return stream.getvalue()
+
+
+def _of_arrays(value: Mapping[str, object]) -> bool:
+    return all(isinstance(each, np.ndarray) for each in value.values())
+
+
+def _unpacked(content: bytes) -> Table:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        words = json.loads(archive["words"].tobytes())
+        mapped = words.pop("mapped", {})
+        known: dict[str, Any] = {
+            name: {key: archive[f"{name}/{key}"] for key in keys}
+            for name, keys in mapped.items()
+        }
+        names = [n for n in archive.files if n != "words" and "/" not in n]
+        known |= {name: archive[name] for name in names}
+    report = tuple(Count(**each) for each in words.pop("report"))
+    return Table(**known, **words, report=report)

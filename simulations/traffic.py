@@ -1,0 +1,133 @@
+"""How many bytes a hospital sends for each kind of model: what is declared, by rounds.
+
+Eight bytes a number, on one study of twenty columns and ten hospitals. An answer's
+envelope and its masks come on top, and are the same for every task.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from client import training
+from client.table import Table
+from client.training import Design
+from common import plan
+from common.registry import MODELS
+from common.release import Array, length
+from common.study import Study
+from common.task import State
+from simulations import plain
+
+PEOPLE, WIDTH, SITES = 5000, 20, 10
+BYTES = 8
+
+OUTCOMES: dict[str, dict[str, object]] = {
+    "binary": {"levels": ["no", "yes"], "positive": "yes"},
+    "category": {"levels": ["none", "early", "late"]},
+    "number": {"unit": "1", "range": [0, 100]},
+    "survival": {"unit": "d", "range": [0, 2000], "grid": [90, 180, 365, 730, 1460]},
+}
+SETTINGS: dict[str, dict[str, object]] = {"random_forest": {}}
+"""What a kind of model is told beside its kind; a ridge of 1 where nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What one hospital sends for one task: so many numbers, so many times."""
+
+    task: str
+    numbers: int
+    rounds: int
+
+    @property
+    def size(self) -> int:
+        """How many bytes this is in all."""
+        return BYTES * self.numbers * self.rounds
+
+
+def measured() -> list[Sent]:
+    """Return what each kind of model sends, after describe, which all of them need."""
+    found: list[Sent] = []
+    for kind in MODELS:
+        study = _study(kind)
+        counted = sent(study, _tables(study.outcome.kind))
+        found += counted if not found else counted[1:-1]
+    return found
+
+
+def sent(study: Study, tables: Sequence[Table]) -> list[Sent]:
+    """Return what each task of *study* sends, by running it."""
+    designs = [Design(table) for table in tables]
+    states: dict[str, State] = {}
+    found = []
+    for task in plan.tasks(study):
+        state, rounds = task.start(study, states), 0
+        while not state.done:
+            answers = [training.run(task, study, state, each) for each in designs]
+            state = task.finish(study, state, plain.total(task, study, answers))
+            rounds += 1
+        states[task.name] = state
+        found.append(Sent(task.name, length(task.release(study)), rounds))
+    return found
+
+
+def _tables(kind: str) -> list[Table]:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(PEOPLE, WIDTH)).clip(-6, 6)
+    y = _outcome(kind, x @ draw.normal(size=WIDTH) / 4, draw)
+    train = draw.random(PEOPLE) < 0.9  # noqa: PLR2004 - a tenth tests
+    return [
+        Table(
+            values=x[part],
+            outcome=y[part],
+            train=train[part],
+            person=part,
+            key=part.astype(np.uint64),
+            people={"train": 1, "test": 1},
+            report=(),
+            site=np.full(len(part), place),
+        )
+        for place, part in enumerate(np.array_split(np.arange(PEOPLE), SITES))
+    ]
+
+
+def _outcome(kind: str, signal: Array, draw: np.random.Generator) -> Array:
+    """Return an outcome of each person that depends on the *signal*."""
+    noisy = signal + draw.logistic(size=len(signal))
+    if kind == "binary":
+        return (noisy > 0).astype(np.float64)
+    if kind == "category":
+        return np.searchsorted([-1.0, 1.0], noisy).astype(np.float64)
+    if kind == "survival":
+        place = np.searchsorted([-2.0, -1.0, 0.0, 2.0], -noisy)
+        came = (draw.random(len(signal)) < 0.7).astype(np.float64)  # noqa: PLR2004
+        return np.asarray(2.0 * place + came, dtype=np.float64)
+    return draw.poisson(np.exp(signal / 2 + 1.0)).clip(0, 100).astype(np.float64)
+
+
+def _study(kind: str) -> Study:
+    outcome = MODELS[kind].outcomes[0]
+    names = [f"x{index}" for index in range(WIDTH)]
+    return Study.model_validate(
+        {
+            "format": 1,
+            "privacy": "none",
+            "study": {
+                "name": "traffic",
+                "title": "What is sent",
+                "purpose": "to measure",
+                "contact": "nobody@consortium.example",
+                "expires": "2030-12-31",
+                "sites": [f"site-{index}" for index in range(SITES)],
+            },
+            "variables": [
+                {"kind": "number", "name": name, "unit": "1", "range": [-6, 6]}
+                for name in names
+            ],
+            "outcome": {"kind": outcome, "name": "outcome", **OUTCOMES[outcome]},
+            "model": {"kind": kind, **SETTINGS.get(kind, {"ridge": 1.0})},
+            "rounds": {"quorum": SITES},
+            "evaluation": {"test": 0.1},
+        }
+    )

@@ -1,0 +1,149 @@
+"""What a site tells twice, of whom too little: it refuses before anything leaves."""
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client import home, integration, review
+from client import site as sites
+from client.site import Site
+from common.errors import Refusal, StudyError
+from common.study import Study
+from simulations import plain
+from tests import charges, clinics
+from tests.charges import Aggregator, vector
+
+EXACT = clinics.study(model=None, evaluation=None, analysis={"quantiles": [0.5]})
+SHAPE = (2, 4)
+
+
+def windows(width: float) -> dict[str, np.ndarray]:
+    return {"first": np.zeros(SHAPE), "width": np.full(SHAPE, width)}
+
+
+@pytest.fixture
+def asked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Aggregator:
+    caplog.set_level(logging.WARNING, "consilium.client")
+    one = Aggregator(charges.site(tmp_path, EXACT))
+    assert one.open(EXACT).has_content()
+    yield one
+    one.restart()
+
+
+def again(one: Aggregator) -> None:
+    """Close the run, let the site forget it, approve once more, and open another."""
+    one.close(EXACT)
+    one.restart()
+    state = one.path.parent / "state"
+    yes = home.about("approved", EXACT, until="2030-12-31", typed="small")
+    home.note(state, yes, lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    assert one.open(EXACT, "again").has_content()
+
+
+def test_the_same_question_in_another_run_gets_the_same_answer(
+    asked: Aggregator,
+) -> None:
+    first = asked.ask(EXACT, 1, "describe")
+    again(asked)
+    second = asked.ask(EXACT, 1, "describe", run="again")
+    assert vector(first).tobytes() == vector(second).tobytes()
+
+
+def test_asked_without_one_of_the_sites_it_refuses(
+    asked: Aggregator, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert asked.ask(EXACT, 1, "describe").has_content()
+    again(asked)
+    reply = asked.ask(EXACT, 1, "describe", run="again", sites=("north",))
+    assert reply.has_error()
+    assert "among other sites" in caplog.text
+
+
+def test_another_task_among_other_sites_is_refused_too(asked: Aggregator) -> None:
+    assert asked.ask(EXACT, 1, "describe").has_content()
+    again(asked)
+    other = {"sequence": 2, "arrays": windows(16.0), "sites": ("north",)}
+    assert asked.ask(EXACT, 1, "quantiles", run="again", **other).has_error()
+
+
+def test_asked_after_one_person_came_it_refuses(
+    asked: Aggregator, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert asked.ask(EXACT, 1, "describe").has_content()
+    export = asked.path.parent / "export.csv"
+    export.write_text(export.read_text() + "new,2020-01-01,77,250,mild,f,yes\n")
+    again(asked)
+    assert asked.ask(EXACT, 1, "describe", run="again").has_error()
+    assert "from other records" in caplog.text
+
+
+def test_asked_from_another_state_it_refuses(
+    asked: Aggregator, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert asked.ask(EXACT, 1, "describe").has_content()
+    one = {"sequence": 2, "arrays": windows(16.0)}
+    assert asked.ask(EXACT, 1, "quantiles", **one).has_content()
+    again(asked)
+    other = {**one, "arrays": windows(15.0), "run": "again"}
+    assert asked.ask(EXACT, 1, "quantiles", **other).has_error()
+    assert "from another state" in caplog.text
+    assert asked.ask(EXACT, 1, "quantiles", **{**one, "run": "again"}).has_content()
+
+
+def test_within_a_run_a_site_that_restarted_goes_on(asked: Aggregator) -> None:
+    first = asked.ask(EXACT, 1, "describe")
+    asked.restart()
+    assert asked.open(EXACT).has_content()
+    second = asked.ask(EXACT, 1, "describe")
+    assert vector(first).tobytes() == vector(second).tobytes()
+
+
+def test_an_exact_study_of_two_sites_must_say_so(tmp_path: Path) -> None:
+    silent = clinics.study(disclosure={"min_people": 1})
+    site = sites.read(charges.site(tmp_path, silent))
+    with pytest.raises(Refusal, match="may run with fewer than 3 sites"):
+        sites.invited(site, silent, clinics.TODAY)
+    sites.invited(site, EXACT, clinics.TODAY)
+    kept = charges.study(disclosure={"min_people": 1})
+    sites.invited(site, kept, clinics.TODAY)
+    simulated = sites.read(clinics.folder(tmp_path / "simulated", clinics.lines(40)))
+    sites.invited(simulated, silent, clinics.TODAY)
+
+
+def narrow(oldest: int) -> Study:
+    return clinics.study(
+        model=None,
+        evaluation=None,
+        cohort=[{"variable": "age", "at_most": oldest}],
+        disclosure={"min_people": 5, "min_sites": 1},
+    )
+
+
+@pytest.mark.parametrize(("oldest", "left"), [(86, 3), (80, 8), (90, 0)])
+def test_a_cohort_that_leaves_out_a_few_is_refused(
+    tmp_path: Path, oldest: int, left: int
+) -> None:
+    ages = [*range(30, 72), *[81] * 5, 87, 88, 89]
+    records = [f"p{i},2020-01-01,{age},200,mild,f,yes" for i, age in enumerate(ages)]
+    study = narrow(oldest)
+    path = clinics.folder(tmp_path, records, approved=study.digest())
+    path.write_text(path.read_text().replace("[data]", "min_people = 2\n[data]", 1))
+    site: Site = sites.read(path)
+    table = integration.table(site, study)
+    assert table.outside == left
+    refused = 0 < left < 5
+    assert review.check(site, study).enough is not refused
+    asked = Aggregator(path)
+    assert asked.open(study).has_error() is refused
+    asked.restart()
+
+
+def test_sums_of_too_many_columns_are_not_asked_for() -> None:
+    study = clinics.study()
+    few, enough = (clinics.table(people, 3) for people in (25, 60))
+    with pytest.raises(StudyError, match="7 columns need 21 records"):
+        plain.run(study, [few])
+    assert plain.run(study, [enough])["logistic"].done

@@ -1,0 +1,204 @@
+"""Times until an event: hazards, risks and curves are those of pooled records."""
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from statsmodels.duration.hazard_regression import PHReg
+from statsmodels.duration.survfunc import SurvfuncRight, survdiff
+
+from client import integration, site
+from client.table import Table
+from common import follow_up, plan
+from common.encoding import Encoding, encode
+from common.errors import StudyError
+from common.schema import Survival
+from common.study import Study
+from common.task import Rows, State
+from common.tasks import evaluate, survival
+from common.tasks.evaluate import EVALUATE
+from simulations import compare, plain
+from tests import clinics
+from tests.test_inference import with_model
+from tests.test_tasks import study_of, table_of
+
+DEATH = Survival.model_validate(clinics.DEATH)
+
+
+def hospitals(people: int = 500, sites: int = 2) -> list[Table]:
+    whole = table_of("cox", people)
+    return clinics.dealt(whole, np.arange(people) * 7 % 10 * sites // 10)
+
+
+def told(tables: list[Table], split: str) -> tuple[Rows, np.ndarray, np.ndarray]:
+    """Return pooled rows, the end of each one's interval, and who had the event."""
+    rows = plain.pooled(tables).rows(split)
+    time = np.asarray(DEATH.grid)[follow_up.interval(rows.y)]
+    return rows, time, follow_up.came(rows.y)
+
+
+def test_a_code_is_an_interval_and_what_happened() -> None:
+    grid = clinics.DEATH | {"grid": [30, 60, 365]}
+    outcome = Survival.model_validate(grid)
+    time = np.array([30.0, 40, 40, 900, 900, 0, np.nan, 40])
+    event = np.array([1.0, 1, 0, 1, 0, 0, 1, np.nan])
+    codes = follow_up.coded(outcome, time, event)
+    np.testing.assert_array_equal(codes, [1, 3, 2, 4, 4, 0, np.nan, np.nan])
+    assert outcome.coded[3] == "event by 60 d"
+
+
+@pytest.mark.parametrize("sites", [1, 2, 4, 10])
+def test_hazards_equal_statsmodels_on_pooled_rows(sites: int) -> None:
+    study = with_model(study_of("cox"), ridge=0.0)
+    tables = hospitals(sites=sites)
+    state = plain.run(study, tables)["cox"]
+    rows, time, came = told(tables, "train")
+    x = encode(study, Encoding.of(state.arrays), rows.x)
+    own = PHReg(time, x, status=came.astype(int), strata=rows.site, ties="efron").fit()
+    exact = compare.reference(study, tables).weights
+    found = plan.find(study, "cox").read(study, state)
+    assert np.abs(state.arrays["weights"] - exact).max() < 1e-8
+    lines = found["coefficients"]
+    for name, values in {"standard_error": own.bse, "p": own.pvalues}.items():
+        said = [line[name] for line in lines]
+        np.testing.assert_allclose(said, values, rtol=1e-4, atol=1e-12)
+    inverse = np.linalg.inv(-own.model.hessian(exact))
+    errors = [line["standard_error"] for line in lines]
+    np.testing.assert_allclose(errors, np.sqrt(np.diag(inverse)), rtol=1e-8)
+    log = own.model.loglike(exact)
+    assert found["fit"]["log_likelihood"] == pytest.approx(log, rel=1e-12)
+    null = own.model.loglike(np.zeros_like(exact))
+    assert found["fit"]["log_likelihood_null"] == pytest.approx(null, rel=1e-12)
+
+
+def test_hazards_with_ridge_equal_the_reference() -> None:
+    study, tables = study_of("cox"), hospitals()
+    found = plain.run(study, tables)["cox"].arrays["weights"]
+    exact = compare.reference(study, tables).weights
+    assert np.abs(found - exact).max() < 1e-8
+
+
+def index_of(hazard: np.ndarray, time: np.ndarray, came: np.ndarray) -> list[float]:
+    """Return all pairs and the right ones, one by one."""
+    pairs = right = 0.0
+    for one, other in product(range(len(time)), repeat=2):
+        tied = time[one] == time[other] and not came[other]
+        if came[one] and (time[one] < time[other] or tied):
+            pairs += 1
+            right += (hazard[one] > hazard[other]) + (hazard[one] == hazard[other]) / 2
+    return [pairs, right]
+
+
+def test_the_c_index_counts_pairs_of_one_hospital() -> None:
+    study, tables = study_of("cox"), hospitals()
+    states = plain.run(study, tables)
+    found = plan.find(study, "evaluate").read(study, states["evaluate"])
+    model, counts = compare.fitted(study, states), np.zeros(2)
+    for table in tables:
+        rows, time, came = told([table], "test")
+        hazard = model.predict(rows).round(1)
+        counts += index_of(model.predict(rows), time, came)
+        assert len(np.unique(hazard)) < len(hazard)
+    assert found["pairs"] == counts[0]
+    assert found["c_index"] == pytest.approx(counts[1] / counts[0])
+    low, high = found["c_index_interval"]
+    assert 0.5 < low < found["c_index"] < high < 1.0
+
+
+def test_the_error_of_the_c_index_is_that_of_many_samples() -> None:
+    study = study_of("cox")
+    seen, halves = [], []
+    for seed in range(40):
+        whole = table_of("cox", 300, seed)
+        rows = clinics.rows(whole.values, whole.outcome, np.zeros(300)).rows("test")
+        hazard = np.nan_to_num(rows.x[:, 0])
+        sums = EVALUATE.release(study)
+        counted = EVALUATE.finish(
+            study, State({}), evaluate.counted(study, hazard, rows)
+        )
+        assert set(counted.arrays) == set(sums)
+        found = EVALUATE.read(study, counted)
+        seen.append(found["c_index"])
+        halves.append((found["c_index_interval"][1] - found["c_index"]) / 1.96)
+    assert np.mean(halves) == pytest.approx(np.std(seen), rel=0.35)
+
+
+def test_nobody_with_the_event_is_an_error_that_says_so() -> None:
+    whole = table_of("cox", 80)
+    alive = clinics.rows(whole.values, whole.outcome // 2 * 2, whole.train)
+    with pytest.raises(StudyError, match="event of death"):
+        plain.run(study_of("cox"), [alive])
+
+
+def test_a_time_and_an_event_are_two_columns_of_an_export(tmp_path: Path) -> None:
+    study: Study = study_of("cox")
+    header = f"{clinics.HEADER},months,status"
+    lines = [
+        f"{line},{1 + number % 50},{'dead' if number % 3 else 'alive'}"
+        for number, line in enumerate(clinics.lines(40))
+    ]
+    lines[0] = lines[0].rsplit(",", 1)[0] + ","  # nobody knows what became of p0
+    path = clinics.folder(tmp_path, lines, header=header)
+    mapped = path.read_text().replace(
+        '[columns.ill]\ncolumn = "ill"\n',
+        '[columns.death_time]\ncolumn = "months"\nunit = "mo"\n\n'
+        '[columns.death]\ncolumn = "status"\nlevels = { dead = "yes", alive = "no" }\n',
+    )
+    path.write_text(mapped)
+    months = study.outcome.model_copy(update={"units": {"mo": 30.4}})
+    study = study.model_copy(update={"outcome": months})
+    local = site.read(path)
+    table = integration.table(local, study)
+    assert len(table.outcome) == 39
+    number = np.array([int(line.split(",")[-2]) - 1 for line in lines[1:]])
+    status = np.array([line.endswith("dead") for line in lines[1:]], dtype=float)
+    expected = follow_up.coded(months, (number + 1) * 30.4, status)
+    np.testing.assert_array_equal(table.outcome, expected)
+    assert (table.site == 0).all()
+
+
+def km_study(**changes: object) -> Study:
+    return clinics.study(
+        model=None,
+        evaluation=None,
+        outcome=clinics.DEATH,
+        analysis={"survival": ["sex", "pain"]},
+        **changes,
+    )
+
+
+def test_curves_and_log_rank_equal_statsmodels_on_pooled_rows() -> None:
+    study, tables = km_study(), hospitals(sites=4)
+    state = plain.run(study, tables)["survival"]
+    found = plan.find(study, "survival").read(study, state)
+    rows, time, came = told(tables, "train")
+    whole = SurvfuncRight(time, came)
+    points = {each["time"]: each for each in found["everybody"]["curve"]}
+    np.testing.assert_allclose(
+        [points[at]["share"] for at in whole.surv_times], whole.surv_prob, rtol=1e-12
+    )
+    error = (DEATH.grid[2], whole.surv_prob_se[2] / whole.surv_prob[2])
+    at = points[error[0]]["share"]
+    half = 1.959963984540054 * error[1] / np.log(at)
+    assert points[error[0]]["low"] == pytest.approx(at ** np.exp(-half))
+    assert found["everybody"]["median"] == whole.quantile(0.5)
+    for index, each in zip((3, 2), found["groups"], strict=True):
+        known = ~np.isnan(rows.x[:, index])
+        test = survdiff(time[known], came[known], rows.x[known, index])
+        said = each["log_rank"]
+        np.testing.assert_allclose([said["statistic"], said["p"]], test, rtol=1e-8)
+    assert found["everybody"]["records"] == len(time)
+
+
+def test_no_step_of_a_curve_stands_for_few() -> None:
+    study = km_study(disclosure={"min_people": 10})
+    state = plain.run(study, hospitals(90, sites=3))["survival"]
+    found = plan.find(study, "survival").read(study, state)
+    counts = state.arrays["everybody"]
+    kept = survival.told(counts, 10)
+    assert 0 < kept.sum() < len(kept)
+    steps = np.add.reduceat(counts[1], np.r_[0, np.flatnonzero(kept)[:-1] + 1])
+    assert all(step == 0 or step >= 10 for step in steps[: int(kept.sum())])
+    shown = [each["share"] is not None for each in found["everybody"]["curve"]]
+    assert shown == kept.tolist()
