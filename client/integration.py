@@ -31,7 +31,7 @@ from client.ways import Way, pictures
 from client.work import Work
 from common.errors import DataError
 from common.release import Array
-from common.schema import Number
+from common.schema import Image, Number
 from common.study import Study
 
 
@@ -162,7 +162,7 @@ def _own(numbers: Array, rows: NDArray[np.int64]) -> Array:
 
 def _said(way: Way, happened: Array) -> Array:
     """Return the levels that stand for something that happened, or did not."""
-    if isinstance(way.variable, Number):
+    if isinstance(way.variable, Number | Image):
         return happened
     codes = way.variable.coded
     present, otherwise = way.column.present, way.column.otherwise

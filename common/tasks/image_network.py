@@ -44,7 +44,7 @@ def weights(study: Study) -> tuple[Weight, ...]:
     """Return every array of weights, in the order of Keras."""
     model, image = asked(study)
     found: list[Weight] = []
-    before = image.channels
+    before: int = image.channels
     for filters in model.blocks:
         fan = KERNEL * KERNEL * before
         kernel = (KERNEL, KERNEL, before, filters)
