@@ -110,9 +110,9 @@ def _satisfies(study: Study, rule: Rule, values: pd.Series) -> pd.Series:
 def complete(study: Study, work: Work) -> Work:
     """Leave out people without an outcome, or without a variable that must be there."""
     needed = [v.name for v in study.variables if v.missing == "exclude"]
-    outcome = study.measured[len(study.variables) :]
     pictured = [each.name for each in ways.pictures(study)]
-    for name in (*pictured, *needed, *(part.name for part in outcome)):
+    outcome = [part.name for part in study.measured[len(study.variables) :]]
+    for name in (*pictured, *needed, *outcome):
         known = work.frame[name].notna().to_numpy()
         work = work.keep(known, "gaps", name, "records without a required value")
     return work
@@ -185,8 +185,8 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     people = {"train": person[train].nunique(), "test": person[~train].nunique()}
     kept = Count("done", "", "records that train", int(train.sum()))
     tested = Count("done", "", "records that test", int((~train).sum()))
-    images = [work.arrays[each.name] for each in pictured if each.name in work.arrays]
     values = work.frame[[variable.name for variable in study.variables]]
+    images = [work.arrays[each.name] for each in pictured if each.name in work.arrays]
     return Table(
         values=np.ascontiguousarray(values.to_numpy(dtype=np.float64)),
         outcome=_outcome(study, work),

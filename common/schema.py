@@ -165,25 +165,6 @@ class Binary(Document):
         return (first, second) if second == self.positive else (second, first)
 
 
-Pixels = Annotated[int, Field(ge=4, le=1024)]
-
-
-class Image(Document):
-    """One picture of each record: its height and width in pixels, and its channels.
-
-    A model sees every pixel as a number from 0 (black) to 1.
-    """
-
-    name: Name
-    size: tuple[Pixels, Pixels]
-    channels: Literal[1, 3] = 1
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels."""
-        return (*self.size, self.channels)
-
-
 class Survival(Document):
     """An outcome that comes with time, or not as long as somebody was watched.
 
@@ -236,6 +217,25 @@ class Survival(Document):
 
 Declared = Number | Category | Binary
 """What a site maps, and cleans column by column."""
+
+Pixels = Annotated[int, Field(ge=4, le=1024)]
+
+
+class Image(Document):
+    """One picture of each record: its height and width in pixels, and its channels.
+
+    A model sees every pixel as a number from 0 (black) to 1.
+    """
+
+    name: Name
+    size: tuple[Pixels, Pixels]
+    channels: Literal[1, 3] = 1
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        return (*self.size, self.channels)
+
 
 Variable = Annotated[Number | Category, Field(discriminator="kind")]
 Outcome = Annotated[Number | Binary | Category | Survival, Field(discriminator="kind")]

@@ -113,7 +113,8 @@ def test_every_layer_gives_what_a_loop_gives(name: str, seed: int, count: int) -
     bounds = np.linalg.norm(each, axis=1) * draw.choice([0.1, 0.7, 3.0], count)
     found, _ = clipped.add(images, outcome, bounds)
     expected = shortened(each, bounds)
-    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+    known = 1e-5 * np.abs(expected).max() + 1e-6  # a sure answer has few digits left
+    assert np.abs(found - expected).max() <= known
 
 
 def test_more_records_than_a_block_are_all_added_once_and_traced_once() -> None:

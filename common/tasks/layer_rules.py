@@ -183,8 +183,9 @@ def _usual(layer: Layer) -> bool:
     """Tell whether a layer is set as its rule takes it to be."""
     if isinstance(layer, keras.layers.Conv2D):
         plain = layer.strides == (1, 1) and layer.dilation_rate == (1, 1)
-        last = layer.data_format == "channels_last"
-        return bool(plain and layer.groups == 1 and last)
+        return bool(
+            plain and layer.groups == 1 and layer.data_format == "channels_last"
+        )
     if isinstance(layer, keras.layers.GroupNormalization):
         return bool(layer.center and layer.scale and layer.axis in (-1, 3))
     return True

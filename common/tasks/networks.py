@@ -219,8 +219,9 @@ def _first(network: Network, study: Study, found: Found, share: float) -> State:
 def _local(network: Network, study: Study, state: State, rows: Rows) -> Summands:
     training = network.training(study)
     if training.by == "weights":
-        by = partial(network.gradient, study)
-        return local_steps.taken(training, state, rows, by)
+        return local_steps.taken(
+            training, state, rows, partial(network.gradient, study)
+        )
     drawn = _drawn(study, training, state, rows)
     bounds = np.full(len(drawn.y), training.clip)
     shown = state.arrays["parameters"]
