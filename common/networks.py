@@ -36,9 +36,11 @@ class Training(Document):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        local = {"local_steps", "local_rate", "batch", "proximal", "most"}
-        if self.by == "gradients" and (said := local & self.model_fields_set):
-            msg = f'{", ".join(sorted(said))} are read only with by = "weights"'
+        local = ("local_steps", "local_rate", "batch", "proximal", "most")
+        usual = type(self).model_fields
+        said = [name for name in local if getattr(self, name) != usual[name].default]
+        if self.by == "gradients" and said:
+            msg = f'{", ".join(said)} are read only with by = "weights"'
             raise ValueError(msg)
         if self.by == "weights" and self.sample < 1:
             msg = 'a sample is drawn only with by = "gradients"'

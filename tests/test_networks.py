@@ -157,6 +157,15 @@ def test_a_sample_is_the_same_people_wherever_they_are(kind: str) -> None:
     np.testing.assert_array_equal(again.arrays[key], pooled.arrays[key])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_study_means_the_same_after_it_travelled(kind: str) -> None:
+    for changes in ({}, {"by": "weights", "local_steps": 3}):
+        study = asked(kind, changes)
+        assert Study.model_validate_json(study.canonical()) == study
+    with pytest.raises(ValueError, match="local_steps are read only"):
+        asked(kind, {"local_steps": 3})
+
+
 def test_too_few_people_in_a_sample_are_nobody() -> None:
     study = asked("tabular_network", {"sample": 0.05}, disclosure={"min_people": 30})
     whole = table_of("tabular_network", 200)
