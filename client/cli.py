@@ -5,7 +5,13 @@ from pathlib import Path
 
 import click
 
-from client import data_commands, joining, node_commands, steward_commands
+from client import (
+    data_commands,
+    joining,
+    node_commands,
+    predict_command,
+    steward_commands,
+)
 from common import terminal
 from common.terminal import Terminal
 
@@ -33,5 +39,6 @@ def check(terminal: Terminal, study_path: Path, site_path: Path) -> None:
 
 JOINING = (joining.join, joining.admitted, joining.renew)
 STEWARD = (*steward_commands.COMMANDS, *data_commands.COMMANDS)
-for command in (*JOINING, *node_commands.COMMANDS, *STEWARD):
+CLINIC = predict_command.COMMANDS
+for command in (*JOINING, *node_commands.COMMANDS, *STEWARD, *CLINIC):
     client.add_command(command)

@@ -1,0 +1,44 @@
+"""``consilium client predict``: what a learned model says of people here."""
+
+from pathlib import Path
+
+import click
+
+from client.steward_commands import at_site
+from common import terminal
+from common.terminal import FILE, Terminal
+
+
+@click.command()
+@click.argument("model", metavar="MODEL.json", type=FILE)
+@at_site
+@click.option("--data", "file", type=FILE, help="Another file than that of [data].")
+@click.option("--person", "number", help="One person, with every contribution.")
+@click.option(
+    "--out",
+    type=FILE,
+    default="predictions.csv",
+    show_default=True,
+    help="Where a line for each record goes, for your eyes only.",
+)
+@terminal.options
+def predict(terminal: Terminal, model: Path, path: Path, **given: object) -> None:
+    """Say what MODEL.json expects of each record here; nothing is sent."""
+    from client import predicting, site  # noqa: PLC0415 - pandas and more load here
+
+    local = site.read(path)
+    learned = predicting.read_model(local, model)
+    file, number, out = given["file"], given["number"], Path(str(given["out"]))
+    said = predicting.predict(local, learned, Path(str(file)) if file else None)
+    if number:
+        one = said.of(predicting.pseudonym(local, str(number)))
+        facts = {"ok": True, "expected": one.expected.tolist()}
+        terminal.result(facts, predicting.text(one))
+        return
+    predicting.write(said, out)
+    count = len(said.expected)
+    facts = {"ok": True, "records": count, "written": str(out)}
+    terminal.result(facts, f"{count} records; wrote {out}, in their order")
+
+
+COMMANDS = (predict,)

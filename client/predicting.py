@@ -1,0 +1,197 @@
+"""What a learned model says of a hospital's own people: here, and to nobody else.
+
+    consilium client predict model.json --site site.toml --data today.csv
+
+The records are read as for a study, by the same mapping, without the outcome. A value
+outside its declared range is refused: the model has seen no such person.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from client import credentials, integration, persons, ways
+from client.mapping import Column, Csv
+from client.site import Site
+from client.work import Work
+from common import identity, model_file, private_files
+from common.encoding import Encoding, columns, encode
+from common.errors import DataError, StudyError, UsageError
+from common.model_file import Learned
+from common.release import Array
+from common.study import Study
+from common.task import Rows, no_images
+
+REASONS = 3
+"""How many of the largest contributions a line of the file holds."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Said:
+    """What the model says of some records: expectation, its interval, and why.
+
+    ``ends`` [records, 2] and ``parts`` [records, columns + 1] are None where the model
+    cannot tell.
+    """
+
+    learned: Learned
+    persons: persons.Persons
+    expected: Array
+    ends: Array | None
+    parts: Array | None
+
+    @property
+    def names(self) -> list[str]:
+        """What adds to a prediction, as ``parts`` holds it."""
+        return [*(each.name for each in columns(self.learned.study)), "(everybody)"]
+
+    def of(self, person: int) -> "Said":
+        """Return what is said of one person; raise DataError when it is nobody."""
+        chosen = self.persons == person
+        if not chosen.any():
+            raise DataError("no record is of that person", fix="check the number")
+        ends = None if self.ends is None else self.ends[chosen]
+        parts = None if self.parts is None else self.parts[chosen]
+        who = self.persons[chosen]
+        return replace(
+            self, persons=who, expected=self.expected[chosen], ends=ends, parts=parts
+        )
+
+
+def read_model(site: Site, path: Path) -> Learned:
+    """Return the model at *path*; at a member of a consortium it must be signed.
+
+    Raises IdentityError when the site's aggregator did not sign it.
+    """
+    home = site.home
+    if home is None or not (home / "request.json").exists():
+        return model_file.read(path)
+    key = identity.public_key(credentials.load(home).invite.aggregator)
+    return model_file.read(path, key)
+
+
+def predict(site: Site, learned: Learned, file: Path | None = None) -> Said:
+    """Return what *learned* says of every record at *site*, or in another *file*.
+
+    Raises DataError for values outside the declared ranges.
+    """
+    study = _strict(learned.study)
+    if study.outcome.kind not in {"binary", "number"}:
+        raise StudyError(
+            f"predict tells a chance or a number; {study.outcome.name} is neither",
+            fix="consilium study export MODEL.json --to card   says what it is",
+        )
+    work = integration.gather(_without_outcome(site, study, file), study)
+    rows = _rows(study, learned, work)
+    model, arrays = learned.model, learned.arrays
+    return Said(
+        learned,
+        work.keys["person"].to_numpy(dtype=np.int64),
+        model.predict(study, arrays, rows),
+        model.interval(study, arrays, rows) if model.interval else None,
+        model.explain(study, arrays, rows) if model.explain else None,
+    )
+
+
+def pseudonym(site: Site, number: str) -> int:
+    """Return who has this *number* at the site; raise UsageError for no number."""
+    secret = persons.key(site.home)
+    asked = persons.numbers(pd.Series([number.strip()], dtype="str"))
+    (who,) = persons.pseudonyms(secret, asked)
+    if who == persons.NOBODY:
+        raise UsageError("which person?", fix="the number as the records have it")
+    return int(who)
+
+
+def write(said: Said, path: Path) -> None:
+    """Write one line a record, in the order of the records, for its owner only."""
+    text = io.StringIO()
+    out = csv.writer(text)
+    reasons = [f"reason_{place}" for place in range(1, REASONS + 1)]
+    out.writerow(["record", "expected", "class", "low", "high", *reasons])
+    for place in range(len(said.expected)):
+        out.writerow([place + 1, *_line(said, place)])
+    private_files.write(path, text.getvalue().encode())
+
+
+def text(said: Said) -> str:
+    """Return what is said of one person, every contribution the largest first."""
+    lines = []
+    for place, expected in enumerate(said.expected):
+        low, high = _ends(said, place)
+        sure = f", 95 % interval {low} to {high}" if low else ""
+        lines.append(f"{_class(said, expected)}: {expected:.3f}{sure}")
+        lines += [f"  {name:<32}{part:+.3f}" for name, part in _reasons(said, place)]
+    scale = said.learned.model.scale
+    lines += (
+        [f"Contributions in {scale}; their sum is the prediction."] if scale else []
+    )
+    return "\n".join([*lines, "A model's word on people like this one; no diagnosis."])
+
+
+def _line(said: Said, place: int) -> list[object]:
+    expected = said.expected[place]
+    told = [f"{name} {part:+.3f}" for name, part in _reasons(said, place)]
+    shown = told[:REASONS] + [""] * (REASONS - len(told))
+    return [f"{expected:.6g}", _class(said, expected), *_ends(said, place), *shown]
+
+
+def _ends(said: Said, place: int) -> tuple[str, str]:
+    if said.ends is None:
+        return "", ""
+    low, high = said.ends[place]
+    return f"{low:.3g}", f"{high:.3g}"
+
+
+def _reasons(said: Said, place: int) -> Sequence[tuple[str, float]]:
+    if said.parts is None:
+        return []
+    pairs = zip(said.names, said.parts[place].tolist(), strict=True)
+    *own, everybody = pairs
+    return [*sorted(own, key=lambda pair: -abs(pair[1])), everybody]
+
+
+def _class(said: Said, expected: float) -> str:
+    outcome = said.learned.study.outcome
+    if outcome.kind == "binary":
+        return outcome.coded[int(expected >= 0.5)]  # noqa: PLR2004 - more likely than not
+    return outcome.name
+
+
+def _strict(study: Study) -> Study:
+    quality = study.quality.model_copy(update={"out_of_range": 0.0})
+    return study.model_copy(update={"quality": quality, "evaluation": None})
+
+
+def _without_outcome(site: Site, study: Study, file: Path | None) -> Site:
+    """Return the site as if it never measured the outcome, reading another *file*."""
+    mapping = site.mapping
+    parts = study.measured[len(study.variables) :]
+    absent = {part.name: Column(absent=True) for part in parts}
+    update: dict[str, object] = {"columns": {**mapping.columns, **absent}}
+    if file is not None:
+        if not isinstance(mapping.data, Csv):
+            raise UsageError(
+                "--data stands for the file of [data], and there is no such table",
+                where=str(site.path),
+                fix="leave --data out: the sources of site.toml are read",
+            )
+        update["data"] = mapping.data.model_copy(update={"file": str(file.resolve())})
+    return replace(site, mapping=mapping.model_copy(update=update))
+
+
+def _rows(study: Study, learned: Learned, work: Work) -> Rows:
+    names = [variable.name for variable in study.variables]
+    values = work.frame[names].to_numpy(dtype=np.float64)
+    pictured = [each.name for each in ways.pictures(study)]
+    images = [work.arrays[name] for name in pictured if name in work.arrays]
+    x = values
+    if learned.model.fit.encoded:
+        x = encode(study, Encoding.of(learned.arrays), values)
+    shown = images[0].astype(np.float32) if images else no_images()
+    return Rows(x, np.zeros(len(values)), values=values, images=shown)

@@ -1,0 +1,102 @@
+"""What a model says at a hospital is what it said, with reasons that add up."""
+
+import csv
+import json
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from client import integration, predicting, site
+from common import model_file
+from common.cli import build
+from common.errors import DataError, IdentityError
+from common.study import Study
+from simulations import compare, plain
+from tests import clinics, residents
+
+ABOUT = {"created": "2026-11-23", "sites": ["north"], "measures": {}, "limits": []}
+STUDY = clinics.study()
+HEADER = "patient,visit,age,chol,pain,sex"
+
+
+def learned(place: Path, study: Study = STUDY) -> tuple[Path, Path]:
+    """Return a hospital's site.toml and a model that its records gave."""
+    path = clinics.folder(place, clinics.lines(80))
+    table = integration.table(site.read(path), study)
+    states = plain.run(study, [table])
+    made = model_file.of(study, states, ABOUT)
+    return path, model_file.write(made, place / "model")
+
+
+def newcomers(path: Path, *records: str) -> Path:
+    file = path.parent / "new.csv"
+    file.write_text("\n".join([HEADER, *records]) + "\n")
+    return file
+
+
+@pytest.mark.parametrize("kind", ["logistic", "random_forest"])
+def test_it_says_what_the_study_said(tmp_path: Path, kind: str) -> None:
+    study = clinics.study(model={"kind": kind, **clinics.MODELS[kind]})
+    path, model = learned(tmp_path, study)
+    local = site.read(path)
+    table = integration.table(local, study)
+    said = predicting.predict(local, predicting.read_model(local, model))
+    expected = compare.fitted(study, plain.run(study, [table])).predict
+    everyone = np.concatenate([expected(table.rows(s)) for s in ("train", "test")])
+    np.testing.assert_allclose(np.sort(said.expected), np.sort(everyone))
+
+
+def test_new_people_need_no_outcome_and_reasons_add_up(tmp_path: Path) -> None:
+    path, model = learned(tmp_path)
+    file = newcomers(path, "n1,v,60,250,mild,f", "n2,v,40,,none,m")
+    local = site.read(path)
+    said = predicting.predict(local, predicting.read_model(local, model), file)
+    assert said.expected.shape == (2,)
+    assert said.parts is not None
+    assert said.ends is not None
+    odds = np.log(said.expected / (1 - said.expected))
+    np.testing.assert_allclose(said.parts.sum(axis=1), odds)
+    low, high = said.ends.T
+    assert ((low < said.expected) & (said.expected < high)).all()
+    one = said.of(predicting.pseudonym(local, "n2"))
+    text = predicting.text(one)
+    assert f"{said.expected[1]:.3f}" in text
+    assert "no diagnosis" in text
+    with pytest.raises(DataError, match="no record is of that person"):
+        said.of(predicting.pseudonym(local, "n3"))
+
+
+def test_what_the_model_never_saw_is_refused(tmp_path: Path) -> None:
+    path, model = learned(tmp_path)
+    file = newcomers(path, "n1,v,60,250,mild,f", "n2,v,40,9000,none,m")
+    local = site.read(path)
+    with pytest.raises(DataError, match="chol") as told:
+        predicting.predict(local, predicting.read_model(local, model), file)
+    assert "9000" not in str(told.value)
+
+
+def test_a_member_of_a_consortium_takes_signed_models_only(tmp_path: Path) -> None:
+    _, model = learned(tmp_path / "alone")
+    path = residents.found(tmp_path / "net", STUDY)
+    local = site.read(path)
+    with pytest.raises(IdentityError, match="signature"):
+        predicting.read_model(local, model)
+
+
+def test_the_command_writes_a_line_for_each_record(tmp_path: Path) -> None:
+    path, model = learned(tmp_path)
+    file = newcomers(path, "n1,v,60,250,mild,f", "n2,v,40,,none,m")
+    out = tmp_path / "said.csv"
+    given = ["client", "predict", str(model), "--site", str(path), "--data", str(file)]
+    ran = CliRunner().invoke(build(), [*given, "--out", str(out), "--json"])
+    assert ran.exit_code == 0, ran.output
+    assert json.loads(ran.stdout)["records"] == 2
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    assert [row["record"] for row in rows] == ["1", "2"]
+    assert {row["class"] for row in rows} <= {"yes", "no"}
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    ran = CliRunner().invoke(build(), [*given, "--person", "n1"])
+    assert "(everybody)" in ran.stdout
