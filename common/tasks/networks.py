@@ -253,7 +253,13 @@ def _finish(network: Network, study: Study, state: State, total: Summands) -> St
     losses[step] = float(total["loss"][0]) / max(records, 1.0)
     slope = mean if training.by == "gradients" else -mean
     moved = stepping.step(training, state, slope)
-    return State(moved.arrays, {**moved.kept, "losses": losses}, moved.done)
+    return _after(State(moved.arrays, {**moved.kept, "losses": losses}, moved.done))
+
+
+def _after(state: State) -> State:
+    """Return *state* with what is told of its way, once it has come to its end."""
+    told = {"losses": state.kept["losses"]} if state.done else {}
+    return State({**state.arrays, **told}, state.kept, state.done)
 
 
 def _private_finish(
@@ -264,12 +270,12 @@ def _private_finish(
     people = float(state.kept["people"][0]) * training.sample
     moved = stepping.step(training, state, total["gradient"] / max(people, 1.0))
     rest = {name: state.kept[name] for name in ("people", "losses")}
-    return State(moved.arrays, {**rest, **moved.kept}, moved.done)
+    return _after(State(moved.arrays, {**rest, **moved.kept}, moved.done))
 
 
 def _read(network: Network, study: Study, state: State) -> Findings:
     """Return how large the network is, and the loss of each round where it is known."""
-    losses = state.kept["losses"]
+    losses = state.arrays["losses"]
     return {
         "parameters": size(network, study),
         "steps": network.training(study).steps,

@@ -104,7 +104,7 @@ def test_stewards_and_an_operator_who_does_not_wait(
 ) -> None:
     """Approved while it waits, begun below its quorum, stopped and begun anew."""
     about = {**clinics.ABOUT, "name": "slow", "sites": [*NAMES, "west"]}
-    rules = {"quorum": 2, "deadline_seconds": 120}
+    rules = {"quorum": 2, "deadline_seconds": 120, "secure_aggregation": False}
     asked = clinics.study(study=about, rounds=rules)
     desk, paths = Desk(tmp_path, capsys), clinics.hospitals(tmp_path / "real", asked)
     for path in paths:

@@ -434,7 +434,7 @@ def test_dropping_incomplete_records_would_lose_hospitals(
 def test_a_column_that_is_hardly_measured_can_stop_its_hospital(run: Run) -> None:
     everything = (*run.study.variables, *SPARSE)
     quality = run.study.quality.model_copy(update={"missing_of": {"ca": 0.9}})
-    asked = run.study.model_copy(update={"variables": everything, "quality": quality})
+    asked = run.study.model_copy(update={"declared": everything, "quality": quality})
     review.check(mapped(run, "cleveland"), asked)
     for name in ("hungary", "switzerland", "va-long-beach"):
         with pytest.raises(DataError, match="of the records have no ca; the study"):
