@@ -25,10 +25,10 @@ demo-processes: $(VENV)/.core ## The same over mutual TLS, one hospital killed a
 	@$(BIN)/consilium demo --engine processes --kill-one
 
 test: $(VENV)/.everything ## Run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: $(VENV)/.everything ## Run the tests, the slow ones too
-	@$(BIN)/python -m pytest -m ""
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m ""
 
 lint: $(VENV)/.everything ## Check style, types, and who imports whom
 	@$(BIN)/ruff check
