@@ -37,7 +37,8 @@ class Used:
         about = self.study.study
         made = f"{about.name} ({self.study.digest()[:HEX]})"
         todo = (
-            f"ask {about.contact} to run it again: its sums are then without the person"
+            f"approve it once more, and ask {about.contact} to run it again: without "
+            "the person"
             if self.exact
             else "its noise covers one person: nothing needs to be run again"
         )
