@@ -32,13 +32,14 @@ def predict(terminal: Terminal, model: Path, path: Path, **given: object) -> Non
     said = predicting.predict(local, learned, Path(str(file)) if file else None)
     if number:
         one = said.of(predicting.pseudonym(local, str(number)))
-        facts = {"ok": True, "expected": one.expected.tolist()}
+        facts = {"ok": True, "records": one.facts()}
         terminal.result(facts, predicting.text(one))
         return
     predicting.write(said, out)
-    count = len(said.expected)
-    facts = {"ok": True, "records": count, "written": str(out)}
-    terminal.result(facts, f"{count} records; wrote {out}, in their order")
+    count, none = len(said.expected), sum(bool(each) for each in said.outside)
+    facts = {"ok": True, "records": count, "refused": none, "written": str(out)}
+    what = f"{count} records, nothing said of {none}; wrote {out}, in their order"
+    terminal.result(facts, what)
 
 
 COMMANDS = (predict,)

@@ -2,8 +2,8 @@
 
     consilium client predict model.json --site site.toml --data today.csv
 
-The records are read as for a study, by the same mapping, without the outcome. A value
-outside its declared range is refused: the model has seen no such person.
+The records are read as for a study, by the same mapping, without the outcome. Nothing
+is said of a record with a value outside its declared range: the model saw no such one.
 """
 
 import csv
@@ -24,9 +24,11 @@ from common.encoding import Encoding, columns, encode
 from common.errors import DataError, StudyError, UsageError
 from common.model_file import Learned
 from common.release import Array
+from common.schema import HIGHEST, Number
 from common.study import Study
 from common.task import Rows, no_images
 
+REFUSED = "nothing is said, outside the declared range:"
 REASONS = 3
 """How many of the largest contributions a line of the file holds."""
 
@@ -36,11 +38,13 @@ class Said:
     """What the model says of some records: expectation, its interval, and why.
 
     ``ends`` [records, 2] and ``parts`` [records, columns + 1] are None where the model
-    cannot tell.
+    cannot tell. ``outside`` names, of each record, what lies outside its range: then
+    nothing is said of it.
     """
 
     learned: Learned
     persons: persons.Persons
+    outside: tuple[str, ...]
     expected: Array
     ends: Array | None
     parts: Array | None
@@ -50,6 +54,13 @@ class Said:
         """What adds to a prediction, as ``parts`` holds it."""
         return [*(each.name for each in columns(self.learned.study)), "(everybody)"]
 
+    def facts(self) -> list[dict[str, object]]:
+        """Return what is said of each record as plain data."""
+        return [
+            {"outside": outside} if outside else {"expected": float(expected)}
+            for outside, expected in zip(self.outside, self.expected, strict=True)
+        ]
+
     def of(self, person: int) -> "Said":
         """Return what is said of one person; raise DataError when it is nobody."""
         chosen = self.persons == person
@@ -57,9 +68,13 @@ class Said:
             raise DataError("no record is of that person", fix="check the number")
         ends = None if self.ends is None else self.ends[chosen]
         parts = None if self.parts is None else self.parts[chosen]
-        who = self.persons[chosen]
-        return replace(
-            self, persons=who, expected=self.expected[chosen], ends=ends, parts=parts
+        return Said(
+            self.learned,
+            self.persons[chosen],
+            tuple(self.outside[place] for place in np.flatnonzero(chosen)),
+            self.expected[chosen],
+            ends,
+            parts,
         )
 
 
@@ -78,20 +93,21 @@ def read_model(site: Site, path: Path) -> Learned:
 def predict(site: Site, learned: Learned, file: Path | None = None) -> Said:
     """Return what *learned* says of every record at *site*, or in another *file*.
 
-    Raises DataError for values outside the declared ranges.
+    Raises StudyError for an outcome that is neither a chance nor a number.
     """
-    study = _strict(learned.study)
+    study = learned.study
     if study.outcome.kind not in {"binary", "number"}:
         raise StudyError(
             f"predict tells a chance or a number; {study.outcome.name} is neither",
             fix="consilium study export MODEL.json --to card   says what it is",
         )
-    work = integration.gather(_without_outcome(site, study, file), study)
+    work = integration.gather(_without_outcome(site, study, file), _wide(study))
     rows = _rows(study, learned, work)
     model, arrays = learned.model, learned.arrays
     return Said(
         learned,
         work.keys["person"].to_numpy(dtype=np.int64),
+        _outside(study, rows.values),
         model.predict(study, arrays, rows),
         model.interval(study, arrays, rows) if model.interval else None,
         model.explain(study, arrays, rows) if model.explain else None,
@@ -123,6 +139,9 @@ def text(said: Said) -> str:
     """Return what is said of one person, every contribution the largest first."""
     lines = []
     for place, expected in enumerate(said.expected):
+        if said.outside[place]:
+            lines.append(f"{REFUSED} {said.outside[place]}")
+            continue
         low, high = _ends(said, place)
         sure = f", 95 % interval {low} to {high}" if low else ""
         lines.append(f"{_class(said, expected)}: {expected:.3f}{sure}")
@@ -135,6 +154,8 @@ def text(said: Said) -> str:
 
 
 def _line(said: Said, place: int) -> list[object]:
+    if said.outside[place]:
+        return ["", f"{REFUSED} {said.outside[place]}", *[""] * (2 + REASONS)]
     expected = said.expected[place]
     told = [f"{name} {part:+.3f}" for name, part in _reasons(said, place)]
     shown = told[:REASONS] + [""] * (REASONS - len(told))
@@ -163,9 +184,32 @@ def _class(said: Said, expected: float) -> str:
     return outcome.name
 
 
-def _strict(study: Study) -> Study:
-    quality = study.quality.model_copy(update={"out_of_range": 0.0})
-    return study.model_copy(update={"quality": quality, "evaluation": None})
+def _wide(study: Study) -> Study:
+    """Return *study* with no end to its ranges, so that what lies outside is seen."""
+    everything = {"range": (-HIGHEST, HIGHEST)}
+    declared = tuple(
+        each.model_copy(update=everything) if isinstance(each, Number) else each
+        for each in study.declared
+    )
+    return study.model_copy(update={"declared": declared, "evaluation": None})
+
+
+def _outside(study: Study, values: Array) -> tuple[str, ...]:
+    """Return, of each record, which variables lie outside their declared ranges."""
+    numbers = [
+        (place, each)
+        for place, each in enumerate(study.variables)
+        if isinstance(each, Number)
+    ]
+    return tuple(
+        ", ".join(
+            each.name
+            for place, each in numbers
+            if not np.isnan(row[place])
+            and not each.range[0] <= row[place] <= each.range[1]
+        )
+        for row in values
+    )
 
 
 def _without_outcome(site: Site, study: Study, file: Path | None) -> Site:

@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import click
+
 from common import manifest
 from common.encoding import columns
 from common.errors import StudyError
@@ -81,7 +83,7 @@ def card(learned: Learned) -> bytes:
         f"- **Made** {about['created']}, by {', '.join(about['sites'])}",
         f"- **Contact** {said.contact}",
         f"- **Intended use** {said.purpose}",
-        f"- **Privacy** {manifest.privacy(study)}",
+        f"- **Privacy** {click.unstyle(manifest.privacy(study))}",
         "- **Not for** people outside the cohort and the declared ranges below",
     ]
     return "\n".join([*head, *_inputs(learned), *_measures(learned), ""]).encode()

@@ -146,6 +146,7 @@ def test_a_card_says_for_whom_and_how_good(tmp_path: Path) -> None:
     text = exporting.write(made, "card", tmp_path).read_text()
     for words in ("A small study", "auc", "0.8", "0 to 120 a", "not for use", "north"):
         assert words in text
+    assert "\x1b" not in text
 
 
 def test_the_command_writes_every_form(tmp_path: Path) -> None:

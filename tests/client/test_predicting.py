@@ -69,13 +69,19 @@ def test_new_people_need_no_outcome_and_reasons_add_up(tmp_path: Path) -> None:
         said.of(predicting.pseudonym(local, "n3"))
 
 
-def test_what_the_model_never_saw_is_refused(tmp_path: Path) -> None:
+def test_nothing_is_said_of_whom_the_model_never_saw(tmp_path: Path) -> None:
     path, model = learned(tmp_path)
     file = newcomers(path, "n1,v,60,250,mild,f", "n2,v,40,9000,none,m")
     local = site.read(path)
-    with pytest.raises(DataError, match="chol") as told:
-        predicting.predict(local, predicting.read_model(local, model), file)
-    assert "9000" not in str(told.value)
+    said = predicting.predict(local, predicting.read_model(local, model), file)
+    assert said.outside == ("", "chol")
+    assert [*said.facts()[0], *said.facts()[1]] == ["expected", "outside"]
+    predicting.write(said, tmp_path / "said.csv")
+    text = (tmp_path / "said.csv").read_text()
+    assert "outside the declared range: chol" in text
+    one = predicting.text(said.of(predicting.pseudonym(local, "n2")))
+    assert "outside the declared range: chol" in one
+    assert "9000" not in text + one
 
 
 def test_a_member_of_a_consortium_takes_signed_models_only(tmp_path: Path) -> None:
