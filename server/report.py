@@ -42,6 +42,8 @@ SCALES = {
 
 INTERCEPT = "(intercept"
 """How the name of an intercept begins, also where each site has its own."""
+LONG = 40
+"""Letters of a cell from which on it is a sentence."""
 MOST_DRAWN = 40
 """So many coefficients are drawn, the largest first; the table holds them all."""
 
@@ -71,6 +73,7 @@ def page(report: Report) -> str:
         verdict=verdict(report),
         measure=_measure(report),
         estimate=_estimate,
+        sentence=_is_sentence,
         compared=_compared(report),
         sized=any(site.rows is not None for site in report.sites),
         cleaned=any(site.cleaning for site in report.sites),
@@ -105,6 +108,11 @@ def verdict(report: Report) -> str:
     none = "" if any(gains[1] for gains in found.values()) else "No hospital gains. "
     lead = "Compared with each hospital's own model, the joint one is"
     return f"{none}{lead} {'; '.join(said)}."
+
+
+def _is_sentence(cell: object) -> bool:
+    """Return whether a cell is words that may break, and no figure."""
+    return isinstance(cell, str) and len(cell) > LONG
 
 
 def _word(number: int) -> str:

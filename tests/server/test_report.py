@@ -283,6 +283,14 @@ def test_every_sheet_of_an_analysis_is_on_the_page() -> None:
         assert words in text
 
 
+def test_a_sentence_in_a_sheet_may_break() -> None:
+    said = "All records of one person at one site, however many there are."
+    sheet = {"title": "t", "columns": ["asked", "said"], "rows": [["unit", said]]}
+    whole = page(sheets=[sheet])
+    assert f'<td class="words">{said}</td>' in whole
+    assert '<th scope="col">said</th>' in whole
+
+
 def test_json_holds_the_contract_and_comes_back_equal(tmp_path: Path) -> None:
     """What was written is what is read, under the names that others rely on."""
     made = Report.model_validate(facts())
