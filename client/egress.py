@@ -74,7 +74,7 @@ def masked(
 ) -> Message:
     """Let the sums of one round out under their masks."""
     asked = legs.heard(message.content, "boxes")
-    opened.seats.stage(asked.place, asked.attempt)
+    opened.seats.require(asked.place, asked.attempt, question.sites)
     vector = _contribution(question, opened, clock)
     turn = seated.Asked(asked, question.sites, opened, who, clock)
     upload, said = seated.masked(question, turn, vector)

@@ -18,8 +18,8 @@ from common.errors import Refusal
 def check(entries: Sequence[Entry], note: Note) -> None:
     """Raise Refusal where the release in *note* would differ from one in *entries*.
 
-    A note without ``answer`` is looked at before anything is computed. Within one run
-    the answer may be computed again: a site that restarted repeats what it sent.
+    A note without ``answer`` is looked at before anything is computed. A site that
+    restarted may compute an answer again, and it is the same: so within one run, too.
     """
     left = [place for place, each in enumerate(entries) if each.kind == "withdrawn"]
     for entry in entries[max(left, default=0) :]:
@@ -32,7 +32,7 @@ def check(entries: Sequence[Entry], note: Note) -> None:
             continue
         if _differ(before, now, "state"):
             raise _refusal(note, "was answered here from another state before")
-        if before.get("run") != now.get("run") and _differ(before, now, "answer"):
+        if _differ(before, now, "answer"):
             raise _refusal(note, "was answered here from other records before")
 
 

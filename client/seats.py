@@ -10,7 +10,7 @@ again as a new attempt, with fresh keys. The numbers below the masks stay what t
 (client/openings.py): a second sum of the same numbers tells nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from client import credentials
@@ -18,7 +18,7 @@ from client.site import Site
 from common import circle as circles
 from common import masking
 from common.circle import Circle
-from common.errors import IdentityError, UnseatedError
+from common.errors import IdentityError, Refusal, UnseatedError
 from common.identity import SigningKey
 from common.pinned import Pinned
 from common.stages import Advertised, Seat, Stage
@@ -76,6 +76,18 @@ class Seats:
     def stage(self, place: Place, attempt: int) -> Stage:
         """Return how far one attempt is; raise UnseatedError when there is no seat."""
         return self._held(place, attempt).stage
+
+    def require(self, place: Place, attempt: int, sites: Collection[str]) -> None:
+        """Raise Refusal unless the seat is in the circle of exactly these *sites*.
+
+        A sum over one list, masked in the circle of another, would be a second sum.
+        """
+        if set(self._held(place, attempt).seat.circle.sites) != set(sites):
+            raise Refusal(
+                "a round is asked of other sites than its masks were made for",
+                likely="an aggregator that compares sums over different sites",
+                fix="ask the aggregator's operator; nothing was computed",
+            )
 
     def pass_(self, place: Place, attempt: int, stage: Stage) -> None:
         """Replace the stage of a seat; the one before is gone."""

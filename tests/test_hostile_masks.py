@@ -220,6 +220,24 @@ def test_an_honest_site_says_no_before_it_opens(
     assert kind == legs.UNMASK or not grid.opened, "three could open without it"
 
 
+def test_a_round_of_other_sites_than_its_masks_is_not_computed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two lists, both allowed: their sums would differ by one hospital."""
+    study = study_of(rounds={"quorum": 3, "deadline_seconds": 1})
+    paths = hospitals(tmp_path, study, list(NAMES))
+    grid = Cheating(paths, wire.ROUND, sites(*NAMES[:3]))
+    engine.become(95)
+    voice = voices.simulated(str(grid.keys["key"]), str(grid.keys["pinned"]))
+    with (
+        caplog.at_level(logging.WARNING, "consilium.client"),
+        pytest.raises(ConsiliumError),
+    ):
+        rounds.run(study, grid, terms=Terms(voice))
+    assert "other sites than its masks were made for" in caplog.text
+    assert not grid.opened
+
+
 def test_a_site_that_is_shown_another_state_is_opened_by_nobody(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
