@@ -51,7 +51,7 @@ def test_any_split_equals_pooled(kind: str, seed: int, sites: int) -> None:
     tables = clinics.dealt(whole, places)
     dealt, pooled = plain.run(study, tables), plain.run(study, [plain.pooled(tables)])
     for name, state in pooled.items():
-        rounding = ROUNDING.get(name, 1e-9)
+        rounding = ROUNDING.get(kind, 1e-9)
         for key, array in state.arrays.items():
             np.testing.assert_allclose(
                 dealt[name].arrays[key], array, rtol=1e-7, atol=rounding
