@@ -68,7 +68,7 @@ def check(study: Study, encoding: Encoding) -> None:
     A centre and a fill lie within the declared range, a deviation within half of it.
     """
     for index, column in enumerate(columns(study)):
-        low, high = _bounds(study, column)
+        low, high = bounds(study, column)
         slack = ROUNDING * (high - low)
         middle = (encoding.centre[index], encoding.fill[index])
         inside = all(low - slack <= each <= high + slack for each in middle)
@@ -76,7 +76,8 @@ def check(study: Study, encoding: Encoding) -> None:
             raise IntegrityError(f"the constants of {column.name} cannot be its own")
 
 
-def _bounds(study: Study, column: Column) -> tuple[float, float]:
+def bounds(study: Study, column: Column) -> tuple[float, float]:
+    """Return the least and the largest value that *column* may have."""
     variable = study.variables[column.variable]
     if column.kind == "value" and isinstance(variable, Number):
         return variable.range

@@ -31,7 +31,7 @@ def sklearn_json(learned: Learned) -> bytes:
     a value, a level or a gap; filled, less its centre, divided by its scale.
     """
     study, arrays = learned.study, learned.arrays
-    kind = study.model.kind if study.model else ""
+    kind = study.kind
     if kind not in SKLEARN:
         able = ", ".join(SKLEARN)
         raise StudyError(f"{kind} has no like in scikit-learn; {able} have")
@@ -72,7 +72,7 @@ def card(learned: Learned) -> bytes:
     """Return the model card (Mitchell et al. 2019): what it is, for whom, how good."""
     study, about = learned.study, learned.about
     said = study.study
-    kind = study.model.kind if study.model else ""
+    kind = study.kind
     by = f"learned by {len(about['sites'])} hospitals without sharing a record"
     head = [
         f"# {said.title}",

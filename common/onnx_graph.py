@@ -28,7 +28,7 @@ Constants = dict[str, np.ndarray]
 def of(learned: Learned) -> bytes:
     """Return the graph of *learned*; raise StudyError for a kind that has none yet."""
     study = learned.study
-    kind = study.model.kind if study.model else ""
+    kind = study.kind
     if kind not in HEADS:
         able = ", ".join(HEADS)
         raise StudyError(f"{kind} cannot be exported to ONNX yet; {able} can")
@@ -92,7 +92,7 @@ def _linear(
     study: Study, arrays: Mapping[str, Array], constants: Constants
 ) -> list[NodeProto]:
     """Return the nodes of a linear predictor and of its inverse link."""
-    kind = study.model.kind if study.model else ""
+    kind = study.kind
     weights = intercepts.elsewhere(study, arrays["weights"])
     constants |= {"weights": weights[:-1], "intercept": weights[-1:]}
     return [

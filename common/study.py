@@ -156,6 +156,11 @@ class Study(Document):
         return (*self.variables, self.outcome)
 
     @property
+    def kind(self) -> str:
+        """The kind of its model; empty when it fits none."""
+        return self.model.kind if self.model else ""
+
+    @property
     def measured(self) -> tuple[Declared, ...]:
         """What a site maps: the variables and, last, the outcome or its parts."""
         outcome = self.outcome

@@ -124,6 +124,8 @@ class Rows:
         )
 
 
+Read = Callable[[Study, State], Findings]
+Show = Callable[[Study, State], tuple[Sheet, ...]]
 Each = Callable[[Study, State, Rows], Array]
 Bounded = Callable[[Study, State, Rows, Array], Summands]
 Local = Callable[[Study, State, Rows], Summands]
@@ -171,9 +173,9 @@ class Task:
     start: Callable[[Study, Found], State]
     local: Local
     finish: Callable[[Study, State, Summands], State]
-    read: Callable[[Study, State], Findings]
+    read: Read
     noisy: Noisy | None = None
-    show: Callable[[Study, State], tuple[Sheet, ...]] = lambda *_: ()
+    show: Show = lambda *_: ()
 
 
 def added(each: Each, release: Callable[[Study], Release]) -> Local:
@@ -183,6 +185,30 @@ def added(each: Each, release: Callable[[Study], Release]) -> Local:
         return unflatten(release(study), each(study, state, rows).sum(axis=0))
 
     return local
+
+
+def kept(study: Study, state: State, total: Summands) -> State:
+    """Keep the total as it is: one round is enough."""
+    del study, state
+    return State(dict(total), done=True)
+
+
+def once(
+    name: str, release: Callable[[Study], Release], local: Local, read: Read, show: Show
+) -> Task:
+    """Return the task that counts the clean rows that train, once, from nothing."""
+    return Task(
+        name=name,
+        rows="train",
+        encoded=False,
+        shows=lambda _study: {},
+        release=release,
+        start=lambda _study, _found: State({}),
+        local=local,
+        finish=kept,
+        read=read,
+        show=show,
+    )
 
 
 def check_state(task: Task, study: Study, state: State) -> None:
@@ -234,7 +260,7 @@ def model_of(study: Study) -> Model:
 
     Raises StudyError when it fits none, or makes a promise that the model cannot keep.
     """
-    kind = study.model.kind if study.model else ""
+    kind = study.kind
     found = load(kind) if kind else None
     if not isinstance(found, Model):
         raise StudyError(f"study {study.study.name} has no [model]")

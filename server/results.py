@@ -14,7 +14,7 @@ from importlib.metadata import version
 from common import __version__, costs, manifest, model_file, plan, statement
 from common.model_file import Learned
 from common.study import Study
-from common.task import model_of
+from common.task import Findings, model_of
 from server.facts import Totals
 from server.report import Report
 from server.rounds import Outcome
@@ -48,8 +48,10 @@ def known(study: Study, outcome: Outcome) -> dict[str, object]:
     """Return what every aggregator knows of a study, wherever it ran."""
     tasks = plan.tasks(study)
     main = model_of(study).fit if study.model else tasks[0]
+    found = {task.name: task.read(study, outcome.states[task.name]) for task in tasks}
+    described = found.pop(tasks[0].name)
     return {
-        "task": study.model.kind if study.model else main.name,
+        "task": study.kind or main.name,
         "study": _about(study),
         "privacy": _promise(study),
         "rounds": outcome.rounds[main.name],
@@ -57,25 +59,21 @@ def known(study: Study, outcome: Outcome) -> dict[str, object]:
         "bytes_per_site": max(
             sum(traffic(outcome, name).values()) for name in outcome.roster
         ),
-        "describe": tasks[0].read(study, outcome.states[tasks[0].name]),
+        "describe": described,
         "left": [
             {**line.facts(), "rounds": outcome.rounds[line.task]}
             for line in manifest.lines(study)
         ],
         "sentence": manifest.sentence(study, outcome.rounds),
         "command": " ".join(["consilium", *sys.argv[1:]]),
-        "findings": {
-            task.name: json.loads(json.dumps(found))
-            for task in tasks[1:]
-            if (found := task.read(study, outcome.states[task.name]))
-        },
+        "findings": json.loads(json.dumps({n: f for n, f in found.items() if f})),
         "sheets": [
             {**asdict(sheet), "task": task.name}
             for task in tasks
             for sheet in task.show(study, outcome.states[task.name])
         ]
         + [asdict(statement.sheet(study))],
-        **(_model(study, outcome) if study.model else {}),
+        **(_model(found[main.name], found["evaluate"]) if study.model else {}),
     }
 
 
@@ -132,13 +130,11 @@ def _promise(study: Study) -> dict[str, object] | None:
     }
 
 
-def _model(study: Study, outcome: Outcome) -> dict[str, object]:
+def _model(fitted: Findings, tested: Findings) -> dict[str, object]:
     """Return the model that was fitted, and how it does on all test records."""
-    fit, evaluate = model_of(study).fit, plan.tasks(study)[-1]
-    found = fit.read(study, outcome.states[fit.name])
     return {
-        **{key: found[key] for key in ("ridge", "coefficients") if key in found},
-        "together": totals(evaluate.read(study, outcome.states[evaluate.name])),
+        **{key: fitted[key] for key in ("ridge", "coefficients") if key in fitted},
+        "together": totals(tested),
     }
 
 

@@ -288,7 +288,7 @@ def _installed(package: str) -> bool:
 
 
 def _reference(study: Study) -> Reference:
-    kind = study.model.kind if study.model else ""
+    kind = study.kind
     if kind not in REFERENCES:
         raise StudyError(
             f"there is no reference to compare {kind} with",

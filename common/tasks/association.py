@@ -8,7 +8,7 @@ from common.release import Release, Summands
 from common.schema import Number
 from common.sheet import Cell, Sheet, decimal, probability
 from common.study import Study
-from common.task import Findings, Rows, State, Task
+from common.task import Findings, Rows, State, once
 from common.tasks import chi_square, compare, correlation
 from common.tasks.named import Pair
 
@@ -32,12 +32,6 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
         **compare.add(study, groups, rows),
         **correlation.add(study, numbers, rows),
     }
-
-
-def finish(study: Study, state: State, total: Summands) -> State:
-    """Keep the sums: one round is enough."""
-    del study, state
-    return State(dict(total), done=True)
 
 
 def read(study: Study, state: State) -> Findings:
@@ -123,15 +117,4 @@ def _row(test: Findings) -> tuple[Cell, ...]:
     )
 
 
-ASSOCIATION = Task(
-    name="association",
-    rows="train",
-    encoded=False,
-    shows=lambda _study: {},
-    release=release,
-    start=lambda _study, _found: State({}),
-    local=local,
-    finish=finish,
-    read=read,
-    show=show,
-)
+ASSOCIATION = once("association", release, local, read, show)

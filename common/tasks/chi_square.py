@@ -16,7 +16,7 @@ from common.multiplicity import benjamini_hochberg, holm
 from common.release import Array, Field, Release, Summands
 from common.sheet import WITHHELD, Cell, Sheet, decimal, probability
 from common.study import Study
-from common.task import Findings, Rows, State, Task
+from common.task import Findings, Rows, State, once
 from common.tasks import named
 from common.tasks.named import Pair
 
@@ -68,12 +68,6 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
     """Count this site's records."""
     del state
     return count(study, pairs(study), rows)
-
-
-def finish(study: Study, state: State, total: Summands) -> State:
-    """Keep the tables: one round is enough."""
-    del study, state
-    return State(dict(total), done=True)
 
 
 def read(study: Study, state: State) -> Findings:
@@ -224,15 +218,4 @@ def _p(found: object) -> Cell:
     return probability(found if isinstance(found, float) else None)
 
 
-CHI_SQUARE = Task(
-    name="chi_square",
-    rows="train",
-    encoded=False,
-    shows=lambda _study: {},
-    release=release,
-    start=lambda _study, _found: State({}),
-    local=local,
-    finish=finish,
-    read=read,
-    show=show,
-)
+CHI_SQUARE = once("chi_square", release, local, read, show)

@@ -15,7 +15,7 @@ from common import suppression
 from common.release import Array, Field, Release, Summands
 from common.sheet import WITHHELD, Cell, Sheet, decimal, estimate, probability
 from common.study import Study
-from common.task import Findings, Rows, State, Task
+from common.task import Findings, Rows, State, once
 from common.tasks import chi_square, named
 from common.tasks.named import Pair
 
@@ -80,12 +80,6 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
     """Add up this site's records."""
     del state
     return add(study, pairs(study), rows)
-
-
-def finish(study: Study, state: State, total: Summands) -> State:
-    """Keep the sums: one round is enough."""
-    del study, state
-    return State(dict(total), done=True)
 
 
 def read(study: Study, state: State) -> Findings:
@@ -237,15 +231,4 @@ def _name(pair: Pair) -> str:
     return f"{pair[0]} by {pair[1]}"
 
 
-COMPARE = Task(
-    name="compare",
-    rows="train",
-    encoded=False,
-    shows=lambda _study: {},
-    release=release,
-    start=lambda _study, _found: State({}),
-    local=local,
-    finish=finish,
-    read=read,
-    show=show,
-)
+COMPARE = once("compare", release, local, read, show)

@@ -15,7 +15,7 @@ from common.intervals import Z
 from common.release import Array, Field, Release, Summands
 from common.sheet import Cell, Sheet, decimal, probability
 from common.study import Study
-from common.task import Findings, Rows, State, Task
+from common.task import Findings, Rows, State, once
 from common.tasks import chi_square, named
 from common.tasks.named import Pair
 
@@ -79,12 +79,6 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
     return add(study, pairs(study), rows)
 
 
-def finish(study: Study, state: State, total: Summands) -> State:
-    """Keep the sums: one round is enough."""
-    del study, state
-    return State(dict(total), done=True)
-
-
 def read(study: Study, state: State) -> Findings:
     """Return r of each pair, with p-values corrected for their number."""
     every = zip(pairs(study), state.arrays["both"], state.arrays["sums"], strict=True)
@@ -135,15 +129,4 @@ def _p(r: float, records: int) -> float:
     return float(2 * stats.t.sf(t, degrees))
 
 
-CORRELATION = Task(
-    name="correlation",
-    rows="train",
-    encoded=False,
-    shows=lambda _study: {},
-    release=release,
-    start=lambda _study, _found: State({}),
-    local=local,
-    finish=finish,
-    read=read,
-    show=show,
-)
+CORRELATION = once("correlation", release, local, read, show)

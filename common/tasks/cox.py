@@ -142,7 +142,6 @@ COX = Model(
             terms=_terms,
             penalty=_penalty,
             begin=_begin,
-            release=lambda study: newton.declared(_width(study)),
         ),
         _read,
         _show,

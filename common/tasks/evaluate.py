@@ -16,7 +16,7 @@ from common import intervals, scores
 from common.release import Array, Field, Release, Summands
 from common.sheet import Sheet
 from common.study import Study
-from common.task import Findings, Found, Rows, Shapes, State, Task, model_of
+from common.task import Findings, Found, Rows, Shapes, State, Task, kept, model_of
 from common.tasks import evaluate_levels, evaluate_survival, subgroups
 from common.tasks.subgroups import asked
 
@@ -102,12 +102,6 @@ def counted(study: Study, score: Array, rows: Rows) -> Summands:
         "group_said": np.array([score[w].sum() for w in inside]),
     }
     return {name: summands[name].astype(np.float64) for name in release(study)}
-
-
-def finish(study: Study, state: State, total: Summands) -> State:
-    """Keep the sums: one round is enough."""
-    del study, state
-    return State(dict(total), done=True)
 
 
 def read(study: Study, state: State) -> Findings:
@@ -222,7 +216,7 @@ EVALUATE = Task(
     release=release,
     start=start,
     local=local,
-    finish=finish,
+    finish=kept,
     read=read,
     show=show,
 )

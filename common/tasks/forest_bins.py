@@ -8,11 +8,10 @@ nobody's value can be.
 import numpy as np
 
 from common import trees
-from common.encoding import Column, Encoding, columns, shapes
+from common.encoding import Encoding, bounds, columns, shapes
 from common.errors import StudyError
 from common.models import RandomForest
 from common.release import Array, Field, Release, Summands
-from common.schema import Number
 from common.study import Study
 from common.task import Rows, State, Task
 
@@ -46,18 +45,11 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
 def _fine(study: Study, encoding: Encoding) -> Array:
     """Return the edges of the fine parts [columns, FINE], in units of the design."""
     parts = (np.arange(FINE) + OFFSET) / FINE
-    edges = [_range(study, column) for column in columns(study)]
+    edges = [bounds(study, column) for column in columns(study)]
     raw = np.array([low + (high - low) * parts for low, high in edges])
     scale = np.where(encoding.scale > 0.0, encoding.scale, 1.0)
     spread: Array = (raw - encoding.centre[:, None]) / scale[:, None]
     return spread
-
-
-def _range(study: Study, column: Column) -> tuple[float, float]:
-    variable = study.variables[column.variable]
-    if column.kind == "value" and isinstance(variable, Number):
-        return variable.range
-    return (0.0, 1.0)
 
 
 def finish(study: Study, state: State, total: Summands) -> State:

@@ -18,10 +18,10 @@ from common.errors import StudyError
 from common.release import Array, Release
 from common.sheet import Sheet
 from common.study import Study
-from common.task import Findings, Found, Model, Rows, Shapes, State
+from common.task import Findings, Found, Model, Rows, Shapes, Show, State
 from common.tasks import coefficients, intercepts, linear_explained, newton
 from common.tasks.coefficients import Errors
-from common.tasks.newton import Arrays, Penalty, Problem, Show, Terms
+from common.tasks.newton import Arrays, Penalty, Problem, Terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,6 @@ MULTINOMIAL = Model(
             terms=_terms,
             penalty=_penalty,
             begin=_begin,
-            release=lambda study: newton.declared(_width(study)),
         ),
         _read,
         _show,

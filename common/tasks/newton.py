@@ -14,9 +14,8 @@ import numpy as np
 from common.encoding import Encoding, shapes
 from common.errors import StudyError
 from common.release import Array, Field, Release, Summands
-from common.sheet import Sheet
 from common.study import Study
-from common.task import Findings, Found, Rows, Shapes, State, Task
+from common.task import Found, Read, Rows, Shapes, Show, State, Task
 from common.tasks import lasso
 
 TOLERANCE = 1e-8
@@ -53,7 +52,7 @@ class Problem:
     ``width(study)`` is the number of weights; ``terms(study, arrays, rows)`` is what
     the people in *rows* add at ``arrays["weights"]``; ``penalty(study, arrays)`` is
     added once; ``begin(study, found)`` are the first weights, without effects.
-    ``release`` declares what :func:`declared` does.
+    ``release`` declares what :func:`declared` does, in words of its own if it is given.
     """
 
     name: str
@@ -61,26 +60,17 @@ class Problem:
     terms: Callable[[Study, Arrays, Rows], Terms]
     penalty: Callable[[Study, Arrays], Penalty]
     begin: Callable[[Study, Found], Array]
-    release: Callable[[Study], Release]
+    release: Callable[[Study], Release] | None = None
 
 
-Read = Callable[[Study, State], Findings]
-Show = Callable[[Study, State], tuple[Sheet, ...]]
-
-
-def nothing(_study: Study, _state: State) -> tuple[Sheet, ...]:
-    """Show no table."""
-    return ()
-
-
-def task(problem: Problem, read: Read, show: Show = nothing) -> Task:
+def task(problem: Problem, read: Read, show: Show = lambda *_: ()) -> Task:
     """Return the task that solves *problem*."""
     return Task(
         name=problem.name,
         rows="train",
         encoded=True,
         shows=lambda study: shown(problem.width(study), study),
-        release=problem.release,
+        release=problem.release or (lambda study: declared(problem.width(study))),
         start=lambda study, found: _start(problem, study, found),
         local=lambda study, state, rows: _local(problem, study, state, rows),
         finish=lambda study, state, total: _finish(problem, study, state, total),

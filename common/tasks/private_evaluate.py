@@ -12,8 +12,8 @@ from scipy.special import expit
 from common import intervals, promise
 from common.release import Array, Field, Release
 from common.study import Study
-from common.task import Findings, Noisy, Rows, State, Task, added, model_of
-from common.tasks.evaluate import finish, shows, start
+from common.task import Findings, Noisy, Rows, State, Task, added, kept, model_of
+from common.tasks.evaluate import shows, start
 
 LOG_ODDS = 3.0
 """Scores beyond these log-odds (0.95 and above) share a bin."""
@@ -127,7 +127,7 @@ PRIVATE_EVALUATE = Task(
     release=release,
     start=start,
     local=added(each, release),
-    finish=finish,
+    finish=kept,
     read=read,
     noisy=Noisy(each=each, clip=_clip, rounds=lambda _study: 1, weight=1.0),
 )

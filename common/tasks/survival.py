@@ -20,7 +20,7 @@ from common.release import Array, Field, Release, Summands
 from common.schema import Category, Survival
 from common.sheet import Cell, Sheet
 from common.study import Study
-from common.task import Findings, Rows, State, Task
+from common.task import Findings, Rows, State, once
 
 EVERYBODY = "everybody"
 HALF = 0.5
@@ -57,12 +57,6 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
         ]
         summands[each.name] = np.array(found)
     return summands
-
-
-def finish(study: Study, state: State, total: Summands) -> State:
-    """Keep the counts: one round is enough."""
-    del study, state
-    return State(dict(total), done=True)
 
 
 def read(study: Study, state: State) -> Findings:
@@ -242,15 +236,4 @@ def _line(name: str, found: Findings) -> tuple[Cell, ...]:
 Points = list[dict[str, float | None]]
 
 
-SURVIVAL = Task(
-    name="survival",
-    rows="train",
-    encoded=False,
-    shows=lambda _study: {},
-    release=release,
-    start=lambda _study, _found: State({}),
-    local=local,
-    finish=finish,
-    read=read,
-    show=show,
-)
+SURVIVAL = once("survival", release, local, read, show)
