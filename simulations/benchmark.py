@@ -39,6 +39,7 @@ from simulations import (
     processes,
     stock,
     traffic,
+    wide,
 )
 
 REPEATS, FEW = 7, 3
@@ -106,7 +107,7 @@ def engine_cost() -> Line:
 
 def newton() -> Line:
     """Measure a federated Newton fit against scikit-learn's on the pooled rows."""
-    study, tables = _wide()
+    study, tables = _people()
     states = plain.run(study, tables)
     pooled = compare.reference(study, tables)
     gap = compare.gap(compare.fitted(study, states), pooled)
@@ -234,65 +235,27 @@ def _equal_to_the_bit(outcome: Outcome, states: dict[str, State]) -> int:
     return sum(outcome.rounds.values())
 
 
-def _wide() -> tuple[Study, list[Table]]:
+def _people() -> tuple[Study, list[Table]]:
     """Return a study of many people, dealt to sites of equal size."""
     draw = np.random.default_rng(0)
-    x = draw.normal(size=(PEOPLE, WIDTH)).clip(-6, 6)
+    x = wide.values(PEOPLE, WIDTH, draw)
     y = draw.random(PEOPLE) < 1 / (1 + np.exp(-x @ draw.normal(size=WIDTH) / 3))
     train = draw.random(PEOPLE) < TRAIN
-    tables = [
-        Table(
-            values=x[part],
-            outcome=y[part].astype(float),
-            train=train[part],
-            person=part,
-            key=part.astype(np.uint64),
-            people={"train": 1, "test": 1},
-            report=(),
-        )
-        for part in np.array_split(np.arange(PEOPLE), SITES)
-    ]
-    return _wide_study(), tables
+    return _study(), wide.dealt(x, y.astype(np.float64), train, SITES)
 
 
-def _wide_study() -> Study:
-    names = [f"x{index}" for index in range(WIDTH)]
-    return Study.model_validate(
-        {
-            "format": 1,
-            "privacy": "none",
-            "study": {
-                "name": "bench",
-                "title": "Benchmark",
-                "purpose": "to measure",
-                "contact": "nobody@consortium.example",
-                "expires": "2030-12-31",
-                "sites": [f"site-{index}" for index in range(SITES)],
-            },
-            "variables": [
-                {"kind": "number", "name": name, "unit": "1", "range": [-6, 6]}
-                for name in names
-            ],
-            "outcome": {
-                "kind": "binary",
-                "name": "ill",
-                "levels": ["no", "yes"],
-                "positive": "yes",
-            },
-            "model": {"kind": "logistic", "ridge": 1.0},
-            "rounds": {"quorum": SITES},
-            "evaluation": {"test": 0.1},
-        }
-    )
+def _study() -> Study:
+    outcome = {"kind": "binary", "levels": ["no", "yes"], "positive": "yes"}
+    return wide.study(WIDTH, SITES, outcome, {"kind": "logistic", "ridge": 1.0})
 
 
 def _private_study() -> Study:
     """Return a small study that promises epsilon 1."""
-    wide, names = _wide_study().model_dump(), ("age", "weight", "height")
+    known, names = _study().model_dump(), ("age", "weight", "height")
     unit = {"kind": "number", "unit": "1", "range": (0, 100)}
     kept = {"epsilon": 1.0, "delta": 1e-5, "noise": "site"}
     variables = [unit | {"name": name} for name in names]
-    return Study.model_validate(wide | {"variables": variables, "privacy": kept})
+    return Study.model_validate(known | {"variables": variables, "privacy": kept})
 
 
 if __name__ == "__main__":
