@@ -22,7 +22,6 @@ from common.errors import DataError
 from common.release import Array
 from common.schema import Category, Survival
 from common.study import Rule, Study
-from common.task import no_images
 
 EVENT = ["person", "event"]
 
@@ -180,7 +179,6 @@ STEPS: dict[Step, Callable[[Study, Work], Work]] = {
 
 def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     """Hand over plain arrays, each person on one side."""
-    pictured = ways.pictures(study)
     train = work.keys["trains"].to_numpy(dtype=np.bool_)
     person = work.keys["person"]
     sides = work.keys["trains"].groupby(person).nunique()
@@ -195,10 +193,8 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     people = {"train": person[train].nunique(), "test": person[~train].nunique()}
     kept = Count("done", "", "records that train", int(train.sum()))
     tested = Count("done", "", "records that test", int((~train).sum()))
-    images = [work.arrays[each.name] for each in pictured if each.name in work.arrays]
-    values = work.frame[[variable.name for variable in study.variables]]
     return Table(
-        values=np.ascontiguousarray(values.to_numpy(dtype=np.float64)),
+        values=work.values(study),
         outcome=_outcome(study, work),
         train=train,
         person=pd.factorize(person)[0].astype(np.int64),
@@ -207,7 +203,7 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
         report=(*work.report, kept, tested),
         site=np.full(len(train), _place(study, site.name)),
         outside=outside,
-        images=images[0].astype(np.float32) if images else no_images(),
+        images=work.images(study),
     )
 
 

@@ -25,9 +25,14 @@ from common.terminal import FILE, Terminal
 def predict(terminal: Terminal, model: Path, path: Path, **given: object) -> None:
     """Say what MODEL.json expects of each record here; nothing is sent."""
     from client import predicting, site  # noqa: PLC0415 - pandas and more load here
+    from common import model_file  # noqa: PLC0415
 
     local = site.read(path)
     learned = predicting.read_model(local, model)
+    if not model_file.is_signed(model):
+        terminal.say(
+            "this model is not signed: a simulation's, or nobody vouches for it"
+        )
     file, number, out = given["file"], given["number"], Path(str(given["out"]))
     said = predicting.predict(local, learned, Path(str(file)) if file else None)
     if number:

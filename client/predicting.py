@@ -10,23 +10,24 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from client import credentials, integration, persons, ways
+from client import credentials, integration, persons
 from client.mapping import Column, Csv
 from client.site import Site
 from client.work import Work
 from common import identity, model_file, private_files
-from common.encoding import Encoding, columns, encode
+from common.encoding import columns, seen
 from common.errors import DataError, StudyError, UsageError
 from common.model_file import Learned
 from common.release import Array
 from common.schema import HIGHEST, Number
 from common.study import Study
-from common.task import Rows, no_images
+from common.task import Rows
 
 REFUSED = "nothing is said, outside the declared range:"
 REASONS = 3
@@ -196,20 +197,13 @@ def _wide(study: Study) -> Study:
 
 def _outside(study: Study, values: Array) -> tuple[str, ...]:
     """Return, of each record, which variables lie outside their declared ranges."""
-    numbers = [
-        (place, each)
-        for place, each in enumerate(study.variables)
-        if isinstance(each, Number)
-    ]
-    return tuple(
-        ", ".join(
-            each.name
-            for place, each in numbers
-            if not np.isnan(row[place])
-            and not each.range[0] <= row[place] <= each.range[1]
-        )
-        for row in values
-    )
+    every = enumerate(study.variables)
+    numbers = {place: each for place, each in every if isinstance(each, Number)}
+    low, high = np.array([each.range for each in numbers.values()]).reshape(-1, 2).T
+    measured = values[:, list(numbers)]
+    names = [each.name for each in numbers.values()]
+    beyond = (measured < low) | (measured > high)
+    return tuple(", ".join(compress(names, line)) for line in beyond)
 
 
 def _without_outcome(site: Site, study: Study, file: Path | None) -> Site:
@@ -230,12 +224,7 @@ def _without_outcome(site: Site, study: Study, file: Path | None) -> Site:
 
 
 def _rows(study: Study, learned: Learned, work: Work) -> Rows:
-    names = [variable.name for variable in study.variables]
-    values = work.frame[names].to_numpy(dtype=np.float64)
-    pictured = [each.name for each in ways.pictures(study)]
-    images = [work.arrays[name] for name in pictured if name in work.arrays]
-    x = values
-    if learned.model.fit.encoded:
-        x = encode(study, Encoding.of(learned.arrays), values)
-    shown = images[0].astype(np.float32) if images else no_images()
-    return Rows(x, np.zeros(len(values)), values=values, images=shown)
+    values = work.values(study)
+    images = work.images(study)
+    clean = Rows(values, np.zeros(len(values)), values=values, images=images)
+    return seen(study, learned.model.fit, learned.arrays, clean)

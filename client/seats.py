@@ -10,7 +10,7 @@ again as a new attempt, with fresh keys. The numbers below the masks stay what t
 (client/openings.py): a second sum of the same numbers tells nothing.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from client import credentials
@@ -24,8 +24,6 @@ from common.pinned import Pinned
 from common.stages import Advertised, Seat, Stage
 from common.study import Study
 from common.wire import Place
-
-Pass = Callable[[Stage], Stage]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -8,6 +8,10 @@ import pandas as pd
 from client.columns import Flags
 from client.raw import Arrays
 from client.table import Count
+from client.ways import pictures
+from common.release import Array
+from common.study import Study
+from common.task import Images, no_images
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -47,6 +51,17 @@ class Work:
         """Return the work with other *values* of one variable, and *marks* of it."""
         frame, keys = self.frame.assign(**{name: values}), self.keys.assign(**marks)
         return replace(self, frame=frame, keys=keys)
+
+    def values(self, study: Study) -> Array:
+        """Return the numbers of the variables of *study* [records, variables]."""
+        names = [variable.name for variable in study.variables]
+        return np.ascontiguousarray(self.frame[names].to_numpy(dtype=np.float64))
+
+    def images(self, study: Study) -> Images:
+        """Return the pictures that *study* declares, or none."""
+        names = [each.name for each in pictures(study)]
+        found = [self.arrays[name] for name in names if name in self.arrays]
+        return found[0].astype(np.float32) if found else no_images()
 
     def __repr__(self) -> str:
         """Return a count only: a work may end up in a log line."""

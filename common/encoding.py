@@ -6,7 +6,7 @@ four-hospital heart data; see docs/architecture.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from common.errors import IntegrityError
 from common.release import Array
 from common.schema import Category, Number
 from common.study import Study
+from common.task import Rows, Task
 
 ROUNDING = 1e-9
 """How far rounding may carry a constant out of the range, as a share of it."""
@@ -94,6 +95,13 @@ def encode(study: Study, encoding: Encoding, values: Array) -> Array:
         scale = encoding.scale[index]
         design[:, index] = (filled - encoding.centre[index]) / scale if scale else 0.0
     return design
+
+
+def seen(study: Study, fit: Task, arrays: Mapping[str, Array], rows: Rows) -> Rows:
+    """Return clean *rows* as *fit* sees them, by the encoding that *arrays* carry."""
+    if not fit.encoded:
+        return rows
+    return replace(rows, x=encode(study, Encoding.of(arrays), rows.x))
 
 
 def expand(column: Column, values: Array) -> Array:

@@ -24,7 +24,7 @@ from sklearn.svm import LinearSVC
 
 from client.table import Table
 from common import follow_up, intervals
-from common.encoding import Encoding, encode
+from common.encoding import Encoding, encode, seen
 from common.errors import StudyError
 from common.release import Array
 from common.schema import Survival
@@ -65,9 +65,7 @@ def fitted(study: Study, states: Mapping[str, State]) -> Fitted:
     arrays = states[model.fit.name].arrays
 
     def predict(rows: Rows) -> Array:
-        if model.fit.encoded:
-            rows = replace(rows, x=encode(study, Encoding.of(arrays), rows.x))
-        return model.predict(study, arrays, rows)
+        return model.predict(study, arrays, seen(study, model.fit, arrays, rows))
 
     return Fitted(predict, arrays.get("weights"))
 
@@ -134,27 +132,25 @@ def _auc(outcome: Array, predicted: Array) -> float | None:
     return float(roc_auc_score(outcome, predicted))
 
 
-def _logistic(study: Study, rows: Rows) -> Array:
+def _likely(study: Study, rows: Rows) -> LogisticRegression:
     ridge = ridge_of(study)
-    model = LogisticRegression(
+    return LogisticRegression(
         C=1.0 / ridge if ridge else np.inf,
         solver="newton-cholesky",
         tol=1e-12,
         max_iter=1000,
     ).fit(rows.x, rows.y)
+
+
+def _logistic(study: Study, rows: Rows) -> Array:
+    model = _likely(study, rows)
     weights: Array = np.r_[model.coef_[0], model.intercept_]
     return weights
 
 
 def _multinomial(study: Study, rows: Rows) -> Array:
     """Fit every level's weights, intercept last, one level after the other."""
-    ridge = ridge_of(study)
-    model = LogisticRegression(
-        C=1.0 / ridge if ridge else np.inf,
-        solver="newton-cholesky",
-        tol=1e-12,
-        max_iter=1000,
-    ).fit(rows.x, rows.y)
+    model = _likely(study, rows)
     weights: Array = np.column_stack([model.coef_, model.intercept_]).ravel()
     return weights
 

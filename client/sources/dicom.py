@@ -29,7 +29,6 @@ from common.schema import Image
 
 AT_ONCE = 500
 PIXELS = "pixels"
-UNDAMAGED = "can be read"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

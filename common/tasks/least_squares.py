@@ -179,12 +179,10 @@ def interval(study: Study, arrays: newton.Arrays, rows: Rows) -> Array:
     state = State(arrays)
     if arrays["l1"].any() or _freedom(state) < 1.0:
         return np.full((len(rows.x), 2), np.nan)
-    design = np.hstack([rows.x, intercepts.of(study, rows)])
     variance = float(arrays["residual"][0]) / _freedom(state)
     shared = variance * newton.covariance(arrays)
-    spread = np.sqrt(np.einsum("ij,ij->i", design @ shared, design).clip(0.0))
-    half = float(stats.t(_freedom(state)).ppf(0.975)) * spread
-    said = design @ arrays["weights"]
+    said, error = linear_explained.deviation(study, arrays["weights"], shared, rows)
+    half = float(stats.t(_freedom(state)).ppf(0.975)) * error
     return np.column_stack([said - half, said + half])
 
 

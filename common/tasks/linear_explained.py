@@ -22,6 +22,15 @@ def explain(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
     return np.column_stack([rows.x * weights[:inside], everybody])
 
 
+def deviation(
+    study: Study, weights: Array, covariance: Array, rows: Rows
+) -> tuple[Array, Array]:
+    """Return the linear predictor of each row and its standard error."""
+    design = np.hstack([rows.x, intercepts.of(study, rows)])
+    variance = np.einsum("ij,ij->i", design @ covariance, design)
+    return design @ weights, np.sqrt(variance.clip(0.0))
+
+
 def interval(mean: Callable[[Array], Array]) -> Predict:
     """Return the function that gives the ends of the interval of each expectation.
 
@@ -33,10 +42,10 @@ def interval(mean: Callable[[Array], Array]) -> Predict:
     def ends(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
         if arrays["l1"].any():
             return np.full((len(rows.x), 2), np.nan)
-        design = np.hstack([rows.x, intercepts.of(study, rows)])
-        shared = newton.covariance(arrays)
-        spread = np.einsum("ij,ij->i", design @ shared, design)
-        eta, half = design @ arrays["weights"], Z * np.sqrt(np.maximum(spread, 0.0))
+        eta, error = deviation(
+            study, arrays["weights"], newton.covariance(arrays), rows
+        )
+        half = Z * error
         return np.column_stack([mean(eta - half), mean(eta + half)])
 
     return ends
