@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,12 @@ def alive(pid: int) -> bool:
 
 
 def opened(pid: int) -> set[str]:
-    """Return what a process has open."""
-    return {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    """Return what a process has open; it may close a file while we look."""
+    found = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(str(each.readlink()))
+    return found
 
 
 def test_what_a_program_left_behind_is_ended_before_it_is_started_again(
