@@ -30,6 +30,8 @@ ONLY_FROM: dict[str, tuple[State, ...]] = {
     "revoked": ("approved", "paused"),
 }
 """The states in which a decision means something; those not named always do."""
+OVER = ("denied", "revoked", "expired")
+"""Decisions after which a run is asked no more, whatever it has not used."""
 HEX = 12
 """Digits of a digest that people are shown."""
 TOLD: dict[State, str] = {

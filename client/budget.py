@@ -16,7 +16,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import date
 
-from client import answers, chain, home, ledger, repeats, runs, spending
+from client import answers, chain, home, ledger, once, spending
 from client import site as sites
 from client.chain import Entry, Facts, Note
 from client.ledger import Clock, Log
@@ -59,8 +59,7 @@ def expect(
     """
     _policy(local, study)
     entries = local.entries() or (tuple(held.book) if held else ())
-    runs.unless_closed(entries, study, run)
-    runs.unless_used(local, entries, study, run)
+    once.begin(local, entries, study, run)
     if costs.promise(study):
         _fitting(local, entries, _admission(study, run), clock)
 
@@ -84,15 +83,11 @@ def admit(opened: Opened, run: str, clock: Clock) -> None:
 def afford(opened: Opened, task: Task, turn: Turn, clock: Clock) -> None:
     """Raise unless one release of *task* may be charged now.
 
-    Raises BudgetError when it does not fit, Refusal when the ledger knows of a later or
-    another round of this run, which a site that restarted has forgotten otherwise, or,
-    without a promise, of another answer to the same question.
+    Raises BudgetError when it does not fit, Refusal when the ledger says no
+    (client/once.py).
     """
     entries = opened.site.entries() or tuple(opened.book)
-    note = _released(opened, task, turn, None)
-    _chargeable(opened, entries, note, clock)
-    if not costs.promise(opened.study):
-        repeats.check(entries, note)
+    _chargeable(opened, entries, _released(opened, task, turn, None), clock)
 
 
 def charge(opened: Opened, task: Task, turn: Turn, answer: Array, clock: Clock) -> None:
@@ -106,8 +101,6 @@ def charge(opened: Opened, task: Task, turn: Turn, answer: Array, clock: Clock) 
         if site.home:
             sites.approval(site, opened.study, log.entries, clock().date())
         _chargeable(opened, log.entries, note, clock)
-        if not costs.promise(opened.study):
-            repeats.check(log.entries, note)
         log.append(note, clock)
 
 
@@ -184,12 +177,9 @@ def _chargeable(
     opened: Opened, entries: Sequence[Entry], note: Note, clock: Clock
 ) -> None:
     """Raise unless *note* may be the next release of its run."""
-    runs.in_turn(entries, note)
+    once.release(opened.site, entries, opened.study, note)
     if costs.promise(opened.study):
         _fitting(opened.site, entries, note, clock)
-    else:
-        run = str(note.facts["run"])
-        runs.unless_used(opened.site, entries, opened.study, run)
 
 
 def _admission(study: Study, run: str) -> Note:
@@ -256,22 +246,6 @@ def _charged(entries: Sequence[Entry], turn: Turn) -> bool:
 
 
 def _forget(opened: Opened, entries: Sequence[Entry], today: date) -> None:
-    """Forget the answers of runs that are over, or that another run has followed."""
+    """Forget the answers of runs that are over."""
     if opened.site.home:
-        runs = spending.accounts(entries, today)
-        running = {each.digest for each in runs if each.running}
-        answers.drop(opened.site.home, running | _masking(entries))
-
-
-def _masking(entries: Sequence[Entry]) -> set[str]:
-    """Return the digests of masked studies that promise nothing and are not over."""
-    running: dict[str, object] = {}
-    for each in entries:
-        run = each.facts.get("run")
-        if each.kind == "admitted" and run and "train" not in each.facts:
-            running[each.digest] = run
-        elif each.kind == "revoked" or (
-            each.kind == "closed" and running.get(each.digest) == run
-        ):
-            running.pop(each.digest, None)
-    return set(running)
+        answers.drop(opened.site.home, once.running(entries, today))

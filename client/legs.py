@@ -5,10 +5,10 @@ release: :func:`masked` hides what was computed, and takes a seat in the next ro
 that its keys travel along.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from client import openings, seats
+from client import budget, home, once, seats
 from client import site as sites
 from client.ledger import Clock
 from client.opened import Opened
@@ -18,7 +18,7 @@ from common.errors import Refusal
 from common.legs import Documents, Leg
 from common.release import Array, unflatten
 from common.stages import Confirmed, Opening, Summand, Upload
-from common.wire import Ask, Place
+from common.wire import Ask, Place, roster
 
 Said = dict[str, Documents]
 """What a site says in a leg, by the names of common/legs.py."""
@@ -77,7 +77,7 @@ def unmask(asked: Asked) -> Said:
     before = opened.seats.stage(place, attempt)
     stage = masking.unmask(before, _survivors(asked), parts["confirmations"])
     opening: Opening = stage.reply
-    openings.once(opened, place, opening.seeds, asked.clock)
+    _write(opened, place, opening.seeds, asked.clock)
     boxes = _boxes(asked, _next(place), parts["keys"]) if parts["keys"] else {}
     opened.seats.pass_(place, attempt, stage)
     return {"seeds": opening.seeds, "shares": opening.keys, "boxes": boxes}
@@ -94,6 +94,31 @@ def encoded(opened: Opened, place: Place, vector: Array) -> Summand:
     numbers = unflatten(task.release(study), vector)
     ring = fixed_point.encode(parts, count, numbers)
     return Summand(place.state, fixed_point.digest(parts, count), ring)
+
+
+def _write(
+    opened: Opened, place: Place, survivors: Iterable[str], clock: Clock
+) -> None:
+    """Write down that this site opens a sum for *survivors*, durably, and once.
+
+    Raises Refusal when it has opened it for others: the two sums would differ by who is
+    missing on one of the lists.
+    """
+    turn, names = opened.memory.answered(place).place, sorted(survivors)
+    facts: dict[str, str | int] = {
+        "run": turn.run,
+        "task": turn.task,
+        "round": turn.round,
+        "state": turn.state,
+        "sites": len(names),
+        "survivors": roster(names),
+    }
+    note = home.about("opened", opened.study, **facts)
+    with budget.writing(opened) as log:
+        once.opening(log.entries, opened.study, note)
+        said = [e.facts for e in log.entries if e.digest == note.digest]
+        if facts not in said:
+            log.append(note, clock)
 
 
 def _keys(

@@ -40,13 +40,15 @@ def turn_of(facts: dict[str, Any]) -> Turn:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The runs that opened a study here, each with its last turn and answer."""
+    """The run that opened a study here, with its last turn and answer."""
 
     last: dict[str, tuple[Turn, Array] | None] = field(default_factory=dict)
 
     def begin(self, run: str) -> None:
-        """Expect rounds of *run*; one that is known already goes on where it was."""
-        self.last.setdefault(run, None)
+        """Expect rounds of *run* alone; if it is known already it goes on."""
+        kept = self.last.get(run)
+        self.last.clear()
+        self.last[run] = kept
 
     def take_up(self, run: str, turn: Turn, answer: Array) -> None:
         """Go on with *run* from an answer that was stored, unless there is a newer."""
@@ -62,6 +64,17 @@ class Memory:
                 likely="this site restarted, or the message is an old one sent again",
                 fix="none is needed: the aggregator opens the study again and goes on",
             )
+
+    def answered(self, place: Place) -> Turn:
+        """Return the turn that was answered last; raise Refusal if *place* is not it.
+
+        What a later leg says of its task and state is the aggregator's word only.
+        """
+        self.known(place.run)
+        kept = self.last[place.run]
+        if kept is None or kept[0].place.sequence != place.sequence:
+            raise _refusal(f"round {place.sequence} of the run was not answered last")
+        return kept[0]
 
     def expects(self, place: Place, *, gaps: bool) -> None:
         """Raise Refusal unless *place* is in the last round, or in the next.

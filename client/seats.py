@@ -6,8 +6,8 @@ asked, and the next, whose keys and boxes travel with its answers.
 
 A site that restarted holds no stage. It says so, and the aggregator begins the round
 again as a new attempt, with fresh keys. The numbers below the masks stay what they were
-(client/memory.py), and a site opens twice for the same survivors only
-(client/openings.py): a second sum of the same numbers tells nothing.
+(client/memory.py), and a site opens twice for the same survivors only (client/once.py):
+a second sum of the same numbers tells nothing.
 """
 
 from collections.abc import Collection, Mapping
@@ -99,9 +99,9 @@ class Seats:
         return held
 
     def _forget(self, circle: Circle) -> None:
-        """Let go of rounds before the last one, and of this one's other attempts."""
+        """Let go of other runs, of rounds before the last, and of other attempts."""
         for run, sequence in list(self.held):
-            if run == circle.run and sequence < circle.sequence - 1:
+            if run != circle.run or sequence < circle.sequence - 1:
                 del self.held[run, sequence]
 
 

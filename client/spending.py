@@ -32,8 +32,6 @@ from common.task import Split
 TOLERANCE: Final = 1e-6
 """By so much an epsilon may be found too high, for it is found by halving."""
 SPLITS: Final[tuple[Split, Split]] = ("train", "test")
-OVER: Final = ("denied", "revoked", "expired")
-"""Decisions after which a run is asked no more, whatever it has not used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,7 @@ def accounts(entries: Iterable[Entry], today: date) -> tuple[Account, ...]:
     for entry in held:
         _take(found, entry)
     stand = approvals.standings(held, today)
-    over = {digest for digest, each in stand.items() if each.state in OVER}
+    over = {digest for digest, each in stand.items() if each.state in approvals.OVER}
     return tuple(
         replace(each, running=False) if each.digest in over else each
         for each in found.values()

@@ -322,9 +322,8 @@ def test_the_message_of_an_older_run_is_worth_nothing_in_a_newer_one(
 def test_an_exact_study_runs_once_on_one_approval(ward: Ward) -> None:
     """Two runs from two states would tell more than the one that was approved."""
     ward.open()
-    ward.open(run="second")
     assert ward.ask(question(), wire.ROUND).has_content()
-    why = ward.refuses(ward.say(question(run="second"), wire.ROUND))
+    why = ward.refuses(ward.say(ward.opening(run="second"), wire.OPEN))
     assert "small ran here already on this approval" in why
     why = ward.refuses(ward.say(ward.opening(run="third"), wire.OPEN))
     assert "small ran here already on this approval" in why

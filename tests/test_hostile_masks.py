@@ -17,13 +17,12 @@ import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
 
 import client.app
-from client import openings, seats
-from client.opened import Opened, open_study
+from client import seats
 from client.seats import Seats
 from common import circle as circles
 from common import fixed_point, legs, masking, unmasking, wire
 from common.circle import Circle, Keys, View
-from common.errors import ConsiliumError, IntegrityError, Refusal, UnseatedError
+from common.errors import ConsiliumError, IntegrityError, UnseatedError
 from common.fixed_point import Ring
 from common.identity import SigningKey
 from common.pinned import Pinned
@@ -295,23 +294,26 @@ def test_a_setup_that_is_started_again_gets_no_second_seat() -> None:
         held.stage(place, 2)
 
 
-def test_a_round_is_opened_for_one_list_of_survivors_for_good(tmp_path: Path) -> None:
-    study = study_of(rounds={"dropouts": 1})
-    (path,) = hospitals(tmp_path, study, ["north"])
-    path.write_text(f'home = "state"\n{path.read_text()}')
-    place = wire.Place(study.digest(), "run", "describe", 1, sequence=1)
-
-    def opened() -> Opened:
-        return open_study(client.app.site.read(path), study, clinics.TODAY)
-
-    openings.once(opened(), place, NAMES[:3], client.app._now)
-    openings.once(opened(), place, reversed(NAMES[:3]), client.app._now)
-    for other in (NAMES, NAMES[1:]):
-        with pytest.raises(Refusal, match="opened for other survivors"):
-            openings.once(opened(), place, other, client.app._now)
-    openings.once(opened(), replace(place, sequence=2), NAMES, client.app._now)
-    kinds = [each.kind for each in client.app.site.read(path).entries()]
-    assert kinds.count("opened") == 2
+def test_what_a_sum_was_opened_for_is_in_the_ledger_with_its_turn(
+    tmp_path: Path,
+) -> None:
+    study = study_of()
+    paths = hospitals(tmp_path, study, list(NAMES))
+    for path in paths:
+        path.write_text(f'home = "state"\n{path.read_text()}')
+    grid = InProcess(paths, 98)
+    engine.become(98)
+    voice = voices.simulated(str(grid.keys["key"]), str(grid.keys["pinned"]))
+    rounds.run(study, grid, terms=Terms(voice))
+    entries = client.app.site.read(paths[0]).entries()
+    names = ("run", "task", "round", "state")
+    turns = {
+        kind: [[e.facts[n] for n in names] for e in entries if e.kind == kind]
+        for kind in ("released", "opened")
+    }
+    assert turns["opened"] == turns["released"]
+    lists = {e.facts["survivors"] for e in entries if e.kind == "opened"}
+    assert lists == {wire.roster(NAMES)}
 
 
 def test_the_sums_of_a_masked_study_never_leave_in_clear(

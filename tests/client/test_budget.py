@@ -416,7 +416,7 @@ def test_a_run_that_was_closed_is_over(
         again()
         with caplog.at_level(logging.WARNING, "consilium.client"):
             assert asked.open(study).has_error()
-        assert "was closed here and is over" in caplog.text
+        assert "is over here: it was closed" in caplog.text
         assert asked.ask(study, 1).has_error()
     assert len(kinds(asked, "released")) == 1
 

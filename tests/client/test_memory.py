@@ -201,14 +201,15 @@ def test_a_run_that_did_not_open_is_refused(ask: Ask, computed: list[str]) -> No
     assert computed == []
 
 
-def test_two_runs_do_not_mix(
+def test_another_run_ends_the_one_before(
     ask: Ask, grid: InProcess, study: Study, computed: list[str]
 ) -> None:
     first = ask("logistic", 1)
     send(grid, wire.opening(study, "other"), wire.OPEN)
     assert ask("logistic", 1, 1.0, "other").has_error()
     assert content(ask("logistic", 1, 0.0, "other"))[1] == content(first)[1]
-    assert content(ask("logistic", 1)) == content(first)
+    assert ask("logistic", 1).has_error(), "it is over"
+    assert send(grid, wire.opening(study, "run"), wire.OPEN).has_error()
     assert computed == ["logistic", "logistic"]
 
 

@@ -1,4 +1,4 @@
-"""What a site tells twice, of whom too little: it refuses before anything leaves."""
+"""What a site tells twice, or of whom too little: it says no before it leaves."""
 
 import logging
 from datetime import UTC, datetime
@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import home, integration, review
+from client import chain, home, integration, once, review
 from client import site as sites
+from client.chain import Entry
 from client.site import Site
 from common.errors import Refusal, StudyError
 from common.study import Study
@@ -147,3 +148,90 @@ def test_sums_of_too_many_columns_are_not_asked_for() -> None:
     with pytest.raises(StudyError, match="7 columns need 21 records"):
         plain.run(study, [few])
     assert plain.run(study, [enough])["logistic"].done
+
+
+def test_the_next_run_ends_the_one_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Side by side, closing one would make a site draw the other's noise anew."""
+    caplog.set_level(logging.WARNING, "consilium.client")
+    study = charges.study()
+    path = charges.site(tmp_path, study, budget="epsilon = 9")
+    one = Aggregator(path)
+    with charges.counting():
+        assert one.open(study, "first").has_content()
+        assert one.ask(study, 1, run="first").has_content()
+        assert one.open(study, "second").has_content()
+        assert one.ask(study, 1, run="first").has_error()
+        assert one.close(study, "second").has_content()
+        assert one.open(study, "first").has_error()
+        one.restart()
+        assert one.open(study, "first").has_error()
+    assert "another one has followed it" in caplog.text
+    kinds = [each.kind for each in sites.read(path).entries()]
+    assert kinds.count("released") == 1
+
+
+def lines(study: Study, *said: tuple[str, dict[str, str | int]]) -> list[Entry]:
+    """Return a ledger that says of *study* what is *said*, kind by kind."""
+    kept: list[Entry] = []
+    for kind, facts in said:
+        note = home.about(kind, study, **facts)
+        now = datetime(2026, 11, 23, tzinfo=UTC)
+        kept.append(chain.seal(note, chain.head(kept), now))
+    return kept
+
+
+def sum_of(
+    run: str, number: int, survivors: str, state: str = "s"
+) -> dict[str, str | int]:
+    turn = {"run": run, "task": "describe", "round": number, "state": state}
+    return {**turn, "sites": 3, "survivors": survivors}
+
+
+@pytest.mark.parametrize("study", [EXACT, charges.study()])
+def test_a_sum_is_opened_for_one_list_of_survivors(study: Study) -> None:
+    before = lines(study, ("opened", sum_of("run", 1, "abc")))
+    same = home.about("opened", study, **sum_of("run", 1, "abc"))
+    once.opening(before, study, same)
+    once.opening(before, study, home.about("opened", study, **sum_of("run", 2, "ab")))
+    other = home.about("opened", study, **sum_of("run", 1, "ab"))
+    with pytest.raises(Refusal, match="opened here for other sites before"):
+        once.opening(before, study, other)
+
+
+def test_exact_sums_are_opened_for_one_list_in_all_runs() -> None:
+    before = lines(EXACT, ("opened", sum_of("run", 1, "abc")))
+    other = sum_of("again", 1, "ab")
+    with pytest.raises(Refusal, match="opened here for other sites before"):
+        once.opening(before, EXACT, home.about("opened", EXACT, **other))
+    moved = home.about("opened", EXACT, **sum_of("again", 1, "abc", "t"))
+    with pytest.raises(Refusal, match="from another state"):
+        once.opening(before, EXACT, moved)
+    noisy = charges.study()
+    paid = lines(noisy, ("opened", sum_of("run", 1, "abc")))
+    once.opening(paid, noisy, home.about("opened", noisy, **other))
+
+
+def test_after_somebody_withdrew_a_new_run_may_be_of_others() -> None:
+    before = lines(EXACT, ("opened", sum_of("run", 1, "abc")), ("withdrawn", {}))
+    other = home.about("opened", EXACT, **sum_of("again", 1, "ab"))
+    once.opening(before, EXACT, other)
+    with pytest.raises(Refusal, match="opened here for other sites before"):
+        once.opening(
+            before, EXACT, home.about("opened", EXACT, **sum_of("run", 1, "ab"))
+        )
+
+
+def test_within_a_run_nobody_is_told_who_withdrew_between(asked: Aggregator) -> None:
+    """The same round, once with and once without somebody, would tell of them."""
+    path = asked.path
+    assert asked.ask(EXACT, 1, "describe").has_content()
+    state = path.parent / "state"
+    gone = home.about("withdrawn", EXACT, people=1)
+    home.note(state, gone, lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    export = path.parent / "export.csv"
+    export.write_text("".join(export.read_text().splitlines(keepends=True)[:-1]))
+    asked.restart()
+    assert asked.open(EXACT).has_content()
+    assert asked.ask(EXACT, 1, "describe").has_error()

@@ -1,0 +1,175 @@
+"""May this be answered here? Each question once, and alike, as the ledger says.
+
+Two answers to one question tell more than one: from another state, another model;
+among other sites, one site; of other records, one person; with other noise, less of it.
+A process forgets when it restarts, the ledger does not. So it holds of each release in
+which turn of its run it was, and, where sums leave exact, among which sites and what
+left; and of each masked sum for which sites it was opened.
+
+    begin     may this run be let in?
+    release   may these sums be computed, and leave, as the next of their run?
+    opening   may the shares of this masked sum leave?
+
+A study has one run at a time: the next one ends the one before for good. Exact sums
+must be the same over all runs, for no budget stands against them; who withdraws is left
+out from then on, in runs that the steward approves anew.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Final
+
+from client import approvals
+from client.approvals import HEX
+from client.chain import Entry, Facts, Note
+from client.site import Site
+from common import costs
+from common.errors import Refusal
+from common.study import Study
+
+TURN: Final = ("sequence", "task", "round", "state")
+DIFFERS: Final = {
+    "state": "was answered here from another state before",
+    "answer": "was answered here from other records before",
+    "survivors": "was opened here for other sites before",
+}
+"""What may not differ between two answers to one question, and how it is told."""
+
+
+def running(entries: Sequence[Entry], today: date) -> dict[str, str]:
+    """Return the run of each study that may still be asked here, by digest."""
+    found: dict[str, str] = {}
+    for each in entries:
+        run = str(each.facts.get("run", ""))
+        if each.kind == "admitted":
+            found[each.digest] = run
+        elif each.kind == "closed" and found.get(each.digest) == run:
+            del found[each.digest]
+    stand = approvals.standings(entries, today)
+    return {d: run for d, run in found.items() if stand[d].state not in approvals.OVER}
+
+
+def begin(local: Site, entries: Sequence[Entry], study: Study, run: str) -> None:
+    """Raise Refusal for a *run* that is over, or for another one of an approval."""
+    own = _about(entries, study.digest())
+    _not_over(own, study.study.name, run)
+    if not costs.promise(study):
+        _approved_for(local, own, study, run)
+
+
+def release(local: Site, entries: Sequence[Entry], study: Study, note: Note) -> None:
+    """Raise Refusal unless the release in *note* may be the next of its run.
+
+    A note without ``answer`` is looked at before anything is computed. A site that
+    restarted may compute an exact answer again, for it is the same.
+    """
+    own = _about(entries, note.digest)
+    begin(local, own, study, str(note.facts["run"]))
+    before = [each.facts for each in own if each.kind == "released"]
+    _in_turn(before, note)
+    if not costs.promise(study):
+        _alike(own, note)
+
+
+def opening(entries: Sequence[Entry], study: Study, note: Note) -> None:
+    """Raise Refusal unless the masked sum in *note* may be opened for its survivors."""
+    own = _about(entries, note.digest)
+    _same([e.facts for e in _of_run(own, note)], note)
+    if not costs.promise(study):
+        _alike(own, note)
+
+
+def _about(entries: Sequence[Entry], digest: str) -> list[Entry]:
+    """Return the lines about one study, and those about people who withdrew."""
+    return [e for e in entries if e.digest == digest or e.kind == "withdrawn"]
+
+
+def _not_over(own: Sequence[Entry], name: str, run: str) -> None:
+    """Raise Refusal for a run that was closed, or that another one has followed."""
+    ran = [each.facts.get("run") for each in own if each.kind == "admitted"]
+    closed = any(e.kind == "closed" and e.facts.get("run") == run for e in own)
+    if closed or (run in ran and ran[-1] != run):
+        raise Refusal(
+            f"this run of {name} is over here: "
+            + ("it was closed" if closed else "another one has followed it"),
+            likely="an old message sent again, or an aggregator that asks twice",
+            fix="ask the aggregator's operator; nothing was computed",
+        )
+
+
+def _approved_for(local: Site, own: Sequence[Entry], study: Study, run: str) -> None:
+    """Raise Refusal when the approval was used by another run of exact sums.
+
+    A second run from another state would tell more than the one that was approved. A
+    site without a home keeps no book of its runs.
+    """
+    if local.home is None:
+        return
+    last = max((n for n, each in enumerate(own) if each.kind == "approved"), default=0)
+    if {e.facts["run"] for e in own[last:] if e.kind == "released"} - {run}:
+        raise Refusal(
+            f"{study.study.name} ran here already on this approval",
+            told="approval used",
+            likely="it was stopped and begun anew, or an aggregator tries it twice",
+            fix="the steward approves it once more, if it is to run again",
+            then=f"consilium client approve {study.digest()[:HEX]} --site {local.path}",
+        )
+
+
+def _in_turn(before: Sequence[Facts], note: Note) -> None:
+    """Raise Refusal for a round that is over, or was asked in another way before."""
+    asked = note.facts
+    for facts in before:
+        if facts.get("run") != asked["run"] or _equal(facts, asked, *TURN):
+            continue
+        later = int(facts["sequence"]) >= int(asked["sequence"])
+        if later or _equal(facts, asked, "task", "round"):
+            raise Refusal(
+                f"round {asked['round']} of {asked['task']} was charged before, "
+                "from another state or in another order: replayed or forked",
+                likely="an old message sent again, or an aggregator that tries two "
+                "ways",
+                fix="ask the aggregator's operator; nothing was computed",
+            )
+
+
+def _alike(own: Sequence[Entry], note: Note) -> None:
+    """Raise Refusal where an exact sum would differ from one of this or another run."""
+    left = max((n for n, e in enumerate(own) if e.kind == "withdrawn"), default=0)
+    since = [each.facts for each in own[left:] if each.kind == note.kind]
+    if note.kind == "released" and any(_differ(e, note.facts, "roster") for e in since):
+        raise _refusal(note, "was answered here among other sites before")
+    _same([*(e.facts for e in _of_run(own, note)), *since], note)
+
+
+def _same(before: Sequence[Facts], note: Note) -> None:
+    """Raise Refusal where one of the same task and round *before* was another."""
+    for facts in before:
+        if not _equal(facts, note.facts, "task", "round"):
+            continue
+        for name, told in DIFFERS.items():
+            if _differ(facts, note.facts, name):
+                raise _refusal(note, told)
+
+
+def _of_run(own: Sequence[Entry], note: Note) -> list[Entry]:
+    """Return the lines of the kind and the run of *note*."""
+    run = note.facts["run"]
+    return [e for e in own if e.kind == note.kind and e.facts.get("run") == run]
+
+
+def _equal(one: Facts, other: Facts, *names: str) -> bool:
+    return all(one[name] == other[name] for name in names)
+
+
+def _differ(one: Mapping[str, object], other: Mapping[str, object], name: str) -> bool:
+    """Return whether both know of *name*, and not the same."""
+    return name in one and name in other and one[name] != other[name]
+
+
+def _refusal(note: Note, what: str) -> Refusal:
+    return Refusal(
+        f"{note.study} {what}: the difference would tell of one site or one person",
+        likely="the same study, run once more after a site or some records changed",
+        fix="a new version of the study, which the steward reads and approves",
+    )
