@@ -8,6 +8,7 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from flwr.app import Context, Message, RecordDict, UserConfig
 
@@ -18,6 +19,8 @@ from client.egress import Asked
 from client.hearing import NOTHING, Heard
 
 LOG = logging.getLogger("consilium.client.answering")
+QUIET: Final = 3600.0
+"""Seconds without a question after which a study's records leave the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,15 @@ def _refusal(question: Message, site: Path, reason: Exception) -> Message | None
 def studies() -> tuple[str, ...]:
     """Return the digests of the studies that are open here."""
     return tuple(sorted({digest for _, digest in SHELF.held}))
+
+
+def tidy() -> bool:
+    """Let go of the records of studies that nobody asked for long; tell if any were."""
+    gone = SHELF.quiet(QUIET)
+    for each in gone:
+        name = each.study.study.name
+        LOG.info("nobody asked for %s in %d s: its records are let go", name, QUIET)
+    return bool(gone)
 
 
 def _now() -> datetime:

@@ -213,10 +213,11 @@ def _next(line: Line, shift: Shift) -> Message | None:
     """Return the answer to the next question, or nothing when none was asked."""
     from client import answering  # noqa: PLC0415 - loaded by now
 
-    question = line.take()
+    board, here, question = shift.wait.board, shift.here, line.take()
     if question is None:
+        if answering.tidy():
+            board.put(studies=answering.studies())
         return None
-    board, here = shift.wait.board, shift.here
     said = answering.answer(question, here.site, here.papers)
     last = Last(
         time=board.clock(),

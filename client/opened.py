@@ -4,6 +4,7 @@ The table stays in memory between rounds and goes when the study closes. Nothing
 that was not admitted first.
 """
 
+import time
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -64,13 +65,27 @@ def open_study(local: Site, study: Study, today: date) -> Opened:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The studies a process holds open, by site and digest."""
+    """The studies a process holds open, by site and digest, and when each was asked."""
 
     held: dict[tuple[str, str], Opened] = field(default_factory=dict)
+    asked: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def hold(self, opened: Opened) -> None:
         """Keep *opened* until its study closes."""
         self.held[str(opened.site.path), opened.digest] = opened
+        self.asked[str(opened.site.path), opened.digest] = time.monotonic()
+
+    def quiet(self, seconds: float) -> list[Opened]:
+        """Forget, and return, the studies that nobody asked for so many *seconds*.
+
+        An aggregator that went away for good never closes them. One that comes back
+        opens them again, in the same run.
+        """
+        last = time.monotonic() - seconds
+        found = [each for key, each in self.held.items() if self.asked[key] < last]
+        for each in found:
+            self.drop(str(each.site.path), each.digest)
+        return found
 
     def find(self, path: str, digest: str) -> Opened:
         """Return the open study; raise Refusal when this site has not opened it."""
@@ -91,10 +106,13 @@ class Shelf:
         if found and len(withdrawals.read(found.site.home)) != found.withdrawn:
             self.drop(path, digest)
             return None
+        if found:
+            self.asked[path, digest] = time.monotonic()
         return found
 
     def drop(self, path: str, digest: str) -> None:
         """Forget the study and its table, the one on the disk too."""
         found = self.held.pop((path, digest), None)
+        self.asked.pop((path, digest), None)
         if found:
             cache.erase(found.site.home, digest)

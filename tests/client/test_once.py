@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import chain, home, integration, once, review
+from client import answering, chain, home, integration, once, review
 from client import site as sites
 from client.chain import Entry
 from client.site import Site
@@ -148,6 +148,20 @@ def test_sums_of_too_many_columns_are_not_asked_for() -> None:
     with pytest.raises(StudyError, match="7 columns need 21 records"):
         plain.run(study, [few])
     assert plain.run(study, [enough])["logistic"].done
+
+
+def test_records_that_nobody_asks_for_are_let_go_and_the_run_goes_on(
+    asked: Aggregator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = asked.ask(EXACT, 1, "describe")
+    assert not answering.tidy(), "it was asked a moment ago"
+    monkeypatch.setattr(answering, "QUIET", -1.0)
+    assert answering.tidy()
+    assert answering.studies() == ()
+    assert asked.ask(EXACT, 1, "describe").has_error()
+    assert asked.open(EXACT).has_content()
+    second = asked.ask(EXACT, 1, "describe")
+    assert vector(first).tobytes() == vector(second).tobytes()
 
 
 def test_the_next_run_ends_the_one_before(
