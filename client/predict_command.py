@@ -1,6 +1,7 @@
 """``consilium client predict``: what a learned model says of people here."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +16,11 @@ from common.terminal import FILE, Terminal
 @click.option("--data", "file", type=FILE, help="Another file than that of [data].")
 @click.option("--person", "number", help="One person, with every contribution.")
 @click.option(
+    "--treatments",
+    is_flag=True,
+    help="What is expected under each treatment; MODEL.json is a treatments.json.",
+)
+@click.option(
     "--out",
     type=FILE,
     default="predictions.csv",
@@ -24,7 +30,7 @@ from common.terminal import FILE, Terminal
 @terminal.options
 def predict(terminal: Terminal, model: Path, path: Path, **given: object) -> None:
     """Say what MODEL.json expects of each record here; nothing is sent."""
-    from client import predicting, site  # noqa: PLC0415 - pandas and more load here
+    from client import predicting, site, treating  # noqa: PLC0415 - pandas loads here
     from common import model_file  # noqa: PLC0415
 
     local = site.read(path)
@@ -34,14 +40,16 @@ def predict(terminal: Terminal, model: Path, path: Path, **given: object) -> Non
             "this model is not signed: a simulation's, or nobody vouches for it"
         )
     file, number, out = given["file"], given["number"], Path(str(given["out"]))
-    said = predicting.predict(local, learned, Path(str(file)) if file else None)
+    source = Path(str(file)) if file else None
+    way: Any = treating if given["treatments"] else predicting
+    said = way.predict(local, learned, source)
     if number:
         one = said.of(predicting.pseudonym(local, str(number)))
         facts = {"ok": True, "records": one.facts()}
-        terminal.result(facts, predicting.text(one))
+        terminal.result(facts, way.text(one))
         return
-    predicting.write(said, out)
-    count, none = len(said.expected), sum(bool(each) for each in said.outside)
+    way.write(said, out)
+    count, none = len(said.outside), sum(bool(each) for each in said.outside)
     facts = {"ok": True, "records": count, "refused": none, "written": str(out)}
     what = f"{count} records, nothing said of {none}; wrote {out}, in their order"
     terminal.result(facts, what)

@@ -8,7 +8,7 @@ is said of a record with a value outside its declared range: the model saw no su
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
@@ -23,7 +23,7 @@ from client.work import Work
 from common import identity, model_file, private_files
 from common.encoding import columns, seen
 from common.errors import DataError, StudyError, UsageError
-from common.model_file import Learned
+from common.model_file import MODEL, Learned
 from common.release import Array
 from common.schema import HIGHEST, Number
 from common.study import Study
@@ -97,22 +97,39 @@ def predict(site: Site, learned: Learned, file: Path | None = None) -> Said:
     Raises StudyError for an outcome that is neither a chance nor a number.
     """
     study = learned.study
+    if learned.part != MODEL:
+        raise UsageError(
+            "this model tells of treatments", fix="add --treatments to the command"
+        )
     if study.outcome.kind not in {"binary", "number"}:
         raise StudyError(
             f"predict tells a chance or a number; {study.outcome.name} is neither",
             fix="consilium study export MODEL.json --to card   says what it is",
         )
-    work = integration.gather(_without_outcome(site, study, file), _wide(study))
-    rows = _rows(study, learned, work)
+    work, rows = read_rows(site, learned, file)
     model, arrays = learned.model, learned.arrays
     return Said(
         learned,
         work.keys["person"].to_numpy(dtype=np.int64),
-        _outside(study, rows.values),
+        outside(study, rows.values),
         model.predict(study, arrays, rows),
         model.interval(study, arrays, rows) if model.interval else None,
         model.explain(study, arrays, rows) if model.explain else None,
     )
+
+
+def read_rows(
+    site: Site, learned: Learned, file: Path | None, absent: Collection[str] = ()
+) -> tuple[Work, Rows]:
+    """Return the records at *site*, or in another *file*, and as *learned* sees them.
+
+    Neither the outcome nor what else is *absent* is looked for.
+    """
+    study = learned.study
+    parts = study.measured[len(study.variables) :]
+    unmeasured = {*absent, *(part.name for part in parts)}
+    work = integration.gather(_without(site, unmeasured, file), _wide(study))
+    return work, _rows(study, learned, work)
 
 
 def pseudonym(site: Site, number: str) -> int:
@@ -195,7 +212,7 @@ def _wide(study: Study) -> Study:
     return study.model_copy(update={"declared": declared, "evaluation": None})
 
 
-def _outside(study: Study, values: Array) -> tuple[str, ...]:
+def outside(study: Study, values: Array) -> tuple[str, ...]:
     """Return, of each record, which variables lie outside their declared ranges."""
     every = enumerate(study.variables)
     numbers = {place: each for place, each in every if isinstance(each, Number)}
@@ -206,11 +223,10 @@ def _outside(study: Study, values: Array) -> tuple[str, ...]:
     return tuple(", ".join(compress(names, line)) for line in beyond)
 
 
-def _without_outcome(site: Site, study: Study, file: Path | None) -> Site:
-    """Return the site as if it never measured the outcome, reading another *file*."""
+def _without(site: Site, names: Collection[str], file: Path | None) -> Site:
+    """Return the site as if it never measured *names*, reading another *file*."""
     mapping = site.mapping
-    parts = study.measured[len(study.variables) :]
-    absent = {part.name: Column(absent=True) for part in parts}
+    absent = {name: Column(absent=True) for name in names}
     update: dict[str, object] = {"columns": {**mapping.columns, **absent}}
     if file is not None:
         if not isinstance(mapping.data, Csv):

@@ -3,6 +3,7 @@
     model.json          the study, who took part, how good it is, and the arrays' hash
     model.safetensors   the arrays, by name
 
+A study of a treatment's effect has treatments.json and its arrays, in the same form.
 Nothing in them can be executed. In a consortium the aggregator signs model.json; a
 simulation does not, and whoever reads its model is told so.
 """
@@ -28,23 +29,31 @@ from common.release import Array
 from common.signed import Payload
 from common.study import Study
 from common.task import Model, State, model_of
+from common.tasks import treatments
+from common.tasks.treatments import TREATMENTS
 
 CONTEXT = "consilium/model/1"
-NAME, ARRAYS = "model.json", "model.safetensors"
+ENDING = ".safetensors"
+MODEL, TREATED = "model", "treatments"
+NAME, ARRAYS = f"{MODEL}.json", f"{MODEL}{ENDING}"
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A model, the study that asked for it, and what is known of it."""
+    """A model, the study that asked for it, and what is known of it.
+
+    ``part`` says which model of the study: the one it names, or those of treatment.
+    """
 
     study: Study
     arrays: Mapping[str, Array]
     about: Payload
+    part: str = MODEL
 
     @property
     def model(self) -> Model:
         """Return how it predicts."""
-        return model_of(self.study)
+        return TREATMENTS if self.part == TREATED else model_of(self.study)
 
 
 def of(study: Study, states: Mapping[str, State], about: Payload) -> Learned:
@@ -53,21 +62,28 @@ def of(study: Study, states: Mapping[str, State], about: Payload) -> Learned:
     return Learned(study, {name: arrays[name] for name in sorted(arrays)}, about)
 
 
+def treated(study: Study, states: Mapping[str, State], about: Payload) -> Learned:
+    """Return what *study* learned of outcomes under each treatment."""
+    return Learned(study, treatments.arrays(study, states), about, TREATED)
+
+
 def write(learned: Learned, folder: Path, key: SigningKey | None = None) -> Path:
     """Write both files into *folder*, signed by *key* if any; return the JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     packed = save({name: np.ascontiguousarray(a) for name, a in learned.arrays.items()})
     payload = {
         **learned.about,
+        "part": learned.part,
         "study": json.loads(learned.study.canonical()),
         "digest": learned.study.digest(),
         "arrays": hashlib.sha256(packed).hexdigest(),
     }
     plain: Payload = {"context": CONTEXT, "payload": payload, "signature": ""}
     sealed = signed.sign(payload, key, CONTEXT) if key else rfc8785.dumps(plain)
-    (folder / ARRAYS).write_bytes(packed)
-    (folder / NAME).write_bytes(sealed)
-    return folder / NAME
+    path = folder / f"{learned.part}.json"
+    path.with_suffix(ENDING).write_bytes(packed)
+    path.write_bytes(sealed)
+    return path
 
 
 def read(path: Path, key: PublicKey | None = None) -> Learned:
@@ -82,10 +98,11 @@ def read(path: Path, key: PublicKey | None = None) -> Learned:
     study = Study.model_validate(payload.pop("study"))
     if study.digest() != payload.pop("digest"):
         raise IntegrityError(f"{path} holds another study than it says")
-    packed = _bytes(path.with_name(ARRAYS))
+    beside, part = path.with_suffix(ENDING), str(payload.pop("part"))
+    packed = _bytes(beside)
     if hashlib.sha256(packed).hexdigest() != payload.pop("arrays"):
-        raise IntegrityError(f"{path.with_name(ARRAYS)} is not what {path.name} seals")
-    learned = Learned(study, _unpacked(path, packed), payload)
+        raise IntegrityError(f"{beside} is not what {path.name} seals")
+    learned = Learned(study, _unpacked(beside, packed), payload, part)
     _whole(learned, path)
     return learned
 
@@ -110,7 +127,7 @@ def _unpacked(path: Path, packed: bytes) -> dict[str, Array]:
     try:
         return {name: array.copy() for name, array in load(packed).items()}
     except SafetensorError:
-        raise IntegrityError(f"{path.with_name(ARRAYS)} is damaged") from None
+        raise IntegrityError(f"{path} is damaged") from None
 
 
 def _whole(learned: Learned, path: Path) -> None:

@@ -15,6 +15,7 @@ from common import __version__, costs, manifest, model_file, plan, statement
 from common.model_file import Learned
 from common.study import Study
 from common.task import Findings, model_of
+from common.tasks import treatments
 from server.facts import Totals
 from server.report import Report
 from server.rounds import Outcome
@@ -77,18 +78,25 @@ def known(study: Study, outcome: Outcome) -> dict[str, object]:
     }
 
 
-def model(study: Study, outcome: Outcome, made: Report) -> Learned | None:
-    """Return the model that *study* learned, with what its card says; None without."""
-    if study.model is None:
-        return None
+def learned(study: Study, outcome: Outcome, made: Report) -> list[Learned]:
+    """Return what *study* learned for use at a hospital, with what its card says.
+
+    The model, where it fits one, and what follows a treatment, where it asks for that.
+    """
     about = {
         "created": made.created.isoformat(timespec="seconds"),
         "sites": sorted(outcome.roster),
         "simulated": made.simulated,
-        "measures": made.findings["evaluate"],
         "limits": list(made.limits),
     }
-    return model_file.of(study, outcome.states, about)
+    found, told = [], made.findings
+    if study.model:
+        known = about | {"measures": told["evaluate"]}
+        found.append(model_file.of(study, outcome.states, known))
+    if study.analysis.treatment_effect:
+        known = about | {"measures": told[treatments.EFFECT]}
+        found.append(model_file.treated(study, outcome.states, known))
+    return found
 
 
 def limits(study: Study) -> list[str]:

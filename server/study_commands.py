@@ -133,8 +133,8 @@ def report(terminal: Terminal, word: str, folder: Path, out: Path) -> None:
     made = results.report(given.study, outcome, took.end, took.seconds)
     page = reports.write(made, out)
     lines = [*screen.lines(made), "", f"report    {page}"]
-    if learned := results.model(given.study, outcome, made):
-        lines.append(f"model     {model_file.write(learned, out, opened.signing_key)}")
+    every, key = results.learned(given.study, outcome, made), opened.signing_key
+    lines += [f"model     {model_file.write(each, out, key)}" for each in every]
     text = "\n".join(lines)
     terminal.result(made.model_dump(mode="json"), text)
 

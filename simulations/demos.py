@@ -145,8 +145,8 @@ def _show(
 ) -> None:
     done, made = ran
     page = reports.write(made, out)
-    learned = results.model(done.study, done.outcome, made)
-    kept = [f"model     {model_file.write(learned, out)}"] if learned else []
+    every = results.learned(done.study, done.outcome, made)
+    kept = [f"model     {model_file.write(each, out)}" for each in every]
     compared = made.benchmark
     published = []
     if compared:
