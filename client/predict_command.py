@@ -1,4 +1,4 @@
-"""``consilium client predict``: what a learned model says of people here."""
+"""``consilium client predict`` and ``gain``: what a learned model is worth here."""
 
 from pathlib import Path
 from typing import Any
@@ -55,4 +55,17 @@ def predict(terminal: Terminal, model: Path, path: Path, **given: object) -> Non
     terminal.result(facts, what)
 
 
-COMMANDS = (predict,)
+@click.command()
+@click.argument("model", metavar="MODEL.json", type=FILE)
+@at_site
+@terminal.options
+def gain(terminal: Terminal, model: Path, path: Path) -> None:
+    """Compare MODEL.json with one of this hospital alone, on its own test people."""
+    from client import gaining, predicting, site  # noqa: PLC0415
+
+    local = site.read(path)
+    found = gaining.gain(local, predicting.read_model(local, model))
+    terminal.result(found.facts(), found.text())
+
+
+COMMANDS = (predict, gain)

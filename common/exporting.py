@@ -13,7 +13,7 @@ import click
 from common import manifest
 from common.encoding import columns
 from common.errors import StudyError
-from common.model_file import Learned
+from common.model_file import MODEL, Learned
 from common.tasks import intercepts
 
 SKLEARN = {
@@ -139,7 +139,15 @@ FORMS: dict[str, tuple[str, Callable[[Learned], bytes]]] = {
 
 
 def write(learned: Learned, form: str, folder: Path) -> Path:
-    """Write *learned* in *form* into *folder*; return the path."""
+    """Write *learned* in *form* into *folder*; return the path.
+
+    Raises StudyError for the models of a treatment's effect: they have no such form.
+    """
+    if learned.part != MODEL:
+        raise StudyError(
+            "the models of a treatment's effect have no other form",
+            fix="read treatments.json itself, or   consilium client predict",
+        )
     name, make = FORMS[form]
     made = make(learned)
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from client import predicting, site, treating
 from client.treating import Imagined
-from common import model_file
+from common import exporting, model_file
 from common.cli import build
 from common.encoding import Encoding, encode
-from common.errors import UsageError
+from common.errors import StudyError, UsageError
 from common.model_file import Learned
 from common.study import Study
 from common.task import Rows
@@ -130,8 +130,8 @@ def test_the_command_writes_both_and_takes_no_other_model(tmp_path: Path) -> Non
     assert "add --treatments" in str(ran.exception)
 
 
-def test_a_study_writes_both_models(tmp_path: Path) -> None:
-    """A model of its own, and what follows a treatment, side by side."""
+def test_a_study_of_an_effect_writes_a_file(tmp_path: Path) -> None:
+    """What follows a treatment is a file of its own, like a model's."""
     study = test_treatment.study()
     learned_ = model_file.treated(study, plain.run(study, [test_treatment.table()]), {})
     model_file.write(learned_, tmp_path)
@@ -143,3 +143,5 @@ def test_a_study_writes_both_models(tmp_path: Path) -> None:
     assert again.part == model_file.TREATED
     for name, array in learned_.arrays.items():
         np.testing.assert_array_equal(again.arrays[name], array)
+    with pytest.raises(StudyError, match="have no other form"):
+        exporting.write(again, "onnx", tmp_path)
