@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from flwr.app import Message
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import client.app
 from client import site
@@ -28,6 +30,7 @@ from tests.simulations.test_engine import hospitals
 
 NAMES = ("east", "north", "south", "west")
 LEGS = (legs.KEYS, legs.SHARE, wire.ROUND, legs.CONFIRM, legs.UNMASK)
+UPLOAD = LEGS.index(wire.ROUND)
 
 
 def study_of(**changes: Any) -> Study:
@@ -146,7 +149,7 @@ def test_what_travels_is_uniform_and_never_the_same_twice(
     assert len(bytes_) > 20_000
 
 
-@pytest.mark.parametrize("leg", LEGS)
+@pytest.mark.parametrize("leg", [each for each in LEGS if each != legs.CONFIRM])
 def test_a_site_that_is_silent_ends_the_run_by_name(
     world: tuple[Study, list[Path]], leg: str
 ) -> None:
@@ -155,8 +158,6 @@ def test_a_site_that_is_silent_ends_the_run_by_name(
     paths = world[1]
     for path in paths:
         path.write_text(path.read_text().replace(approved(path), study.digest()))
-    if leg == legs.CONFIRM:
-        return  # nobody is asked it without a dropout
     grid = Watched(paths, {3: leg})
     if leg == legs.UNMASK:  # its numbers are in the sum, and three can open that
         with pytest.raises(QuorumError, match=r"logistic|missing|incomplete"):
@@ -189,6 +190,40 @@ def test_the_survivors_are_summed_where_the_study_allows_dropouts(
     for key, array in expected.items():
         np.testing.assert_allclose(found.states["describe"].arrays[key], array, 1e-9)
     assert (legs.CONFIRM in grid.seen.kinds) == (leg == wire.ROUND)
+
+
+SEVEN = ("east", "hill", "lake", "north", "south", "vale", "west")
+
+
+@pytest.fixture(scope="module")
+def seven(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, list[Path]]:
+    """Return a study of seven sites, of which two may be missing."""
+    study = study_of(
+        study={**clinics.ABOUT, "sites": list(SEVEN)},
+        rounds={"quorum": 7, "dropouts": 2, "deadline_seconds": 1},
+        model=None,
+        evaluation=None,
+    )
+    return study, hospitals(tmp_path_factory.mktemp("seven"), study, list(SEVEN))
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    gone=st.dictionaries(st.integers(1, 7), st.sampled_from(LEGS), min_size=1).filter(
+        lambda each: len(each) <= 2
+    )
+)
+def test_whoever_drops_out_at_any_leg_the_sum_is_that_of_the_survivors(
+    seven: tuple[Study, list[Path]], gone: dict[int, str]
+) -> None:
+    study, paths = seven
+    client.app.SHELF.held.clear()
+    found = run(study, Watched(paths, gone)).states["describe"].arrays
+    before = {node for node, leg in gone.items() if LEGS.index(leg) <= UPLOAD}
+    left = [path for node, path in enumerate(paths, 1) if node not in before]
+    tables = [open_study(site.read(path), study, clinics.TODAY).table for path in left]
+    for key, array in plain.run(study, tables)["describe"].arrays.items():
+        np.testing.assert_allclose(found[key], array, 1e-9)
 
 
 def test_one_dropout_more_ends_the_round_and_nothing_is_opened(tmp_path: Path) -> None:
