@@ -33,6 +33,21 @@ def subgroups(names: Iterable[str], variables: Every, outcome: str) -> None:
             raise error
 
 
+def explained(model: str, outcome: str, *, exact: bool) -> None:
+    """Raise ValueError, noting the key, where nothing can say what a model looks at."""
+    what = ""
+    if not exact:
+        what = 'has no private form yet: leave it out, or say privacy = "none"'
+    elif outcome == "survival":
+        what = "takes an outcome that a prediction can be held against, not a time"
+    elif model == "image_network":
+        what = "looks at variables, and this model sees pictures"
+    if what:
+        error = ValueError(f"explain {what}")
+        error.add_note("evaluation.explain")
+        raise error
+
+
 def refused(where: str, what: str) -> ValueError:
     """Return the error that *where* in ``[analysis]`` does not fit."""
     error = ValueError(f"{where} {what}")

@@ -1,4 +1,4 @@
-"""Which tasks a study runs: describe, its analyses, its model, and how good that is."""
+"""Which tasks a study runs: describe, analyses, its model, and what that is worth."""
 
 from dataclasses import replace
 
@@ -8,6 +8,7 @@ from common.study import Study
 from common.task import Found, State, Task, analyses_of, model_of
 from common.tasks.describe import DESCRIBE
 from common.tasks.evaluate import EVALUATE
+from common.tasks.explain import EXPLAIN
 from common.tasks.private_describe import PRIVATE_DESCRIBE
 from common.tasks.private_evaluate import PRIVATE_EVALUATE
 
@@ -25,7 +26,11 @@ def tasks(study: Study) -> tuple[Task, ...]:
     model = model_of(study)
     fit = model.fit
     tested = EVALUATE if exact else PRIVATE_EVALUATE
-    return *first, *model.before(study), fit, replace(tested, encoded=fit.encoded)
+    last = (
+        [tested, EXPLAIN] if study.evaluation and study.evaluation.explain else [tested]
+    )
+    seen = [replace(each, encoded=fit.encoded) for each in last]
+    return *first, *model.before(study), fit, *seen
 
 
 def begin(study: Study, task: Task, found: Found) -> State:

@@ -72,13 +72,15 @@ class Rule(Document):
 class Evaluation(Document):
     """Who tests the model: a share of the people, or whom the site's file names.
 
-    ``subgroups`` are categories: how good the model is for each level of each.
+    ``subgroups`` are categories: how good the model is for each level of each. With
+    ``explain`` also what it looks at, and where that leads.
     """
 
     test: Annotated[float, Field(gt=0.0, lt=1.0)] | Literal["declared"]
     seed: int = Field(default=0, ge=0, le=2**31)
     bins: int = Field(default=50, ge=2, le=10_000, multiple_of=2)
     subgroups: tuple[Name, ...] = ()
+    explain: Literal[True] | None = None
 
 
 class Privacy(Document):
@@ -272,6 +274,8 @@ def _asked(study: Study) -> None:
     groups = study.evaluation.subgroups if study.evaluation else ()
     asked.subgroups(groups, study.variables, study.outcome.kind)
     asked.check(study.analysis, study.everything)
+    if study.evaluation and study.evaluation.explain:
+        asked.explained(study.kind, study.outcome.kind, exact=study.privacy == "none")
 
 
 def _keeps(study: Study) -> None:
