@@ -17,6 +17,7 @@ out from then on, in runs that the steward approves anew.
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from operator import itemgetter
 from typing import Final
 
 from client import approvals
@@ -27,7 +28,8 @@ from common import costs
 from common.errors import Refusal
 from common.study import Study
 
-TURN: Final = ("sequence", "task", "round", "state")
+TURN: Final = itemgetter("sequence", "task", "round", "state")
+ROUND: Final = itemgetter("task", "round")
 DIFFERS: Final = {
     "state": "was answered here from another state before",
     "answer": "was answered here from other records before",
@@ -118,12 +120,12 @@ def _approved_for(local: Site, own: Sequence[Entry], study: Study, run: str) -> 
 
 def _in_turn(before: Sequence[Facts], note: Note) -> None:
     """Raise Refusal for a round that is over, or was asked in another way before."""
-    asked = note.facts
+    asked, turn, number = note.facts, TURN(note.facts), ROUND(note.facts)
     for facts in before:
-        if facts.get("run") != asked["run"] or _equal(facts, asked, *TURN):
+        if facts.get("run") != asked["run"] or TURN(facts) == turn:
             continue
         later = int(facts["sequence"]) >= int(asked["sequence"])
-        if later or _equal(facts, asked, "task", "round"):
+        if later or ROUND(facts) == number:
             raise Refusal(
                 f"round {asked['round']} of {asked['task']} was charged before, "
                 "from another state or in another order: replayed or forked",
@@ -144,8 +146,9 @@ def _alike(own: Sequence[Entry], note: Note) -> None:
 
 def _same(before: Sequence[Facts], note: Note) -> None:
     """Raise Refusal where one of the same task and round *before* was another."""
+    number = ROUND(note.facts)
     for facts in before:
-        if not _equal(facts, note.facts, "task", "round"):
+        if ROUND(facts) != number:
             continue
         for name, told in DIFFERS.items():
             if _differ(facts, note.facts, name):
@@ -156,10 +159,6 @@ def _of_run(own: Sequence[Entry], note: Note) -> list[Entry]:
     """Return the lines of the kind and the run of *note*."""
     run = note.facts["run"]
     return [e for e in own if e.kind == note.kind and e.facts.get("run") == run]
-
-
-def _equal(one: Facts, other: Facts, *names: str) -> bool:
-    return all(one[name] == other[name] for name in names)
 
 
 def _differ(one: Mapping[str, object], other: Mapping[str, object], name: str) -> bool:

@@ -181,20 +181,25 @@ class Study(Document):
 
     def canonical(self) -> bytes:
         """Return the study as canonical JSON (RFC 8785), without what it leaves out."""
-        said = self.model_dump(mode="json", exclude_none=True)
-        return rfc8785.dumps(said)
+        return _sealed(self)[0]
 
     def digest(self) -> str:
         """Return what a site approves: 64 hexadecimal digits."""
-        study, digest = _SEALED[0]
-        if study is not self:
-            digest = hashlib.sha256(self.canonical()).hexdigest()
-            _SEALED[0] = self, digest
-        return digest
+        return _sealed(self)[1]
 
 
-_SEALED: list[tuple[Study | None, str]] = [(None, "")]
-"""The study sealed last, with its digest: a site asks for it several times in a row.
+def _sealed(study: Study) -> tuple[bytes, str]:
+    """Return a study's canonical JSON, and its hash."""
+    last, sealed = _SEALED[0]
+    if last is not study:
+        said = rfc8785.dumps(study.model_dump(mode="json", exclude_none=True))
+        sealed = said, hashlib.sha256(said).hexdigest()
+        _SEALED[0] = study, sealed
+    return sealed
+
+
+_SEALED: list[tuple[Study | None, tuple[bytes, str]]] = [(None, (b"", ""))]
+"""The study sealed last: a site asks for it several times in a row.
 
 Remembered beside the study and not in it, where a changed copy would inherit it.
 """

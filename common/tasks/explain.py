@@ -267,7 +267,7 @@ def _leading(found: Findings) -> Sheet:
 
 def _point(at: object, means: list[float]) -> str:
     """Return a value that was tried, and the prediction, or that of each level."""
-    value = at if isinstance(at, str) else f"{at:.3g}"
+    value = at if isinstance(at, str) else f"{at:,.4g}"
     return f"{value}: {', '.join(str(decimal(mean, 3)) for mean in means)}"
 
 
