@@ -20,7 +20,7 @@ from common.model_file import Learned
 from common.release import Array
 from common.study import Study
 from common.task import Findings, Model, State, model_of
-from common.tasks import evaluate
+from common.tasks import evaluate, selection
 from common.tasks.describe import DESCRIBE
 
 MEASURES = {
@@ -92,7 +92,9 @@ def gain(site: Site, learned: Learned) -> Gain:
             f"nobody of {site.name} tests, so nothing can be compared",
             likely="the study keeps too few people for testing, or few are here",
         )
-    exact = study.model_copy(update={"privacy": "none"})
+    exact = study.model_copy(update={"privacy": "none", "selection": None})
+    if study.selection:
+        exact = selection.settled(exact, float(learned.arrays[selection.RIDGE][0]))
     together = _measured(exact, learned.model, learned.arrays, table)
     own = model_of(exact)
     alone, why = None, ""

@@ -48,6 +48,23 @@ def explained(model: str, outcome: str, *, exact: bool) -> None:
         raise error
 
 
+def selected(
+    model: ModelChoice | None, ridges: Sequence[float], *, exact: bool
+) -> None:
+    """Raise ValueError, noting the key, for a ridge that cannot be selected so."""
+    own, kind, what = getattr(model, "ridge", None), model.kind if model else "", ""
+    if not exact:
+        what = "has no private form yet: each trial would be a release that is charged"
+    elif own is None or kind == "cox":
+        what = f"takes a model with a ridge that predicts a value, not {kind or 'none'}"
+    elif own not in ridges or len(set(ridges)) < len(ridges):
+        what = f"names different ridges, and that of [model], {own:g}, among them"
+    if what:
+        error = ValueError(f"selection {what}")
+        error.add_note("selection.ridge")
+        raise error
+
+
 def refused(where: str, what: str) -> ValueError:
     """Return the error that *where* in ``[analysis]`` does not fit."""
     error = ValueError(f"{where} {what}")

@@ -114,3 +114,14 @@ ModelChoice = Annotated[
     Field(discriminator="kind"),
 ]
 """Which model is fitted."""
+
+
+class Selection(Document):
+    """Which ridges are tried by cross-validation, in how many folds of the people.
+
+    The one of ``[model]`` is among them, and stays where another is no better.
+    """
+
+    ridge: Annotated[tuple[Ridge, ...], Field(min_length=2, max_length=20)]
+    folds: int = Field(default=5, ge=2, le=20)
+    seed: int = Field(default=0, ge=0, le=2**31)

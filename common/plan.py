@@ -6,6 +6,7 @@ from common.encoding import columns
 from common.errors import StudyError
 from common.study import Study
 from common.task import Found, State, Task, analyses_of, model_of
+from common.tasks import selection
 from common.tasks.describe import DESCRIBE
 from common.tasks.evaluate import EVALUATE
 from common.tasks.explain import EXPLAIN
@@ -25,12 +26,20 @@ def tasks(study: Study) -> tuple[Task, ...]:
         return first
     model = model_of(study)
     fit = model.fit
+    fits = selection.tasks(model) if study.selection else (fit,)
     tested = EVALUATE if exact else PRIVATE_EVALUATE
     last = (
         [tested, EXPLAIN] if study.evaluation and study.evaluation.explain else [tested]
     )
     seen = [replace(each, encoded=fit.encoded) for each in last]
-    return *first, *model.before(study), fit, *seen
+    return *first, *model.before(study), *fits, *seen
+
+
+def settled(study: Study, states: Found) -> Study:
+    """Return *study* with what its own selection chose, by its final *states*."""
+    if study.selection is None:
+        return study
+    return selection.settled(study, float(states[selection.TRIED].arrays["ridge"][0]))
 
 
 def begin(study: Study, task: Task, found: Found) -> State:

@@ -16,7 +16,7 @@ from common import asked, terms, toml_file
 from common.analyses import Analysis
 from common.cleaning import Cleaning, Quality, require_declared
 from common.disclosure import Disclosure
-from common.models import ModelChoice
+from common.models import ModelChoice, Selection
 from common.registry import MODELS
 from common.schema import (
     Category,
@@ -132,6 +132,7 @@ class Study(Document):
     outcome: Outcome
     cohort: tuple[Rule, ...] = ()
     model: ModelChoice | None = None
+    selection: Selection | None = None
     analysis: Analysis = Analysis()
     rounds: Rounds
     evaluation: Evaluation | None = None
@@ -281,6 +282,9 @@ def _asked(study: Study) -> None:
     asked.check(study.analysis, study.everything)
     if study.evaluation and study.evaluation.explain:
         asked.explained(study.kind, study.outcome.kind, exact=study.privacy == "none")
+    if study.selection:
+        exact, ridges = study.privacy == "none", study.selection.ridge
+        asked.selected(study.model, ridges, exact=exact)
 
 
 def _keeps(study: Study) -> None:

@@ -10,6 +10,7 @@ import client.app
 from client import egress, site
 from client.opened import Opened, open_study
 from client.site import Site
+from common import plan
 from common.errors import DataError, StudyError
 from common.study import Study
 from server import results
@@ -73,8 +74,9 @@ def simulate(study: Study, paths: Iterable[Path], engine: Engine) -> Simulation:
 def report(done: Simulation, created: datetime, seconds: float, note: str) -> Report:
     """Return everything that a finished simulation has to say."""
     study, outcome = done.study, done.outcome
+    fitted = plan.settled(study, outcome.states)
     tables = [opened.table for opened in done.hospitals]
-    pooled = compare.reference(study, tables) if compare.has(study) else None
+    pooled = compare.reference(fitted, tables) if compare.has(study) else None
     known = results.known(study, outcome)
     facts = {
         **known,
@@ -140,7 +142,9 @@ def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, 
     }
     if pooled and done.study.outcome.kind == "binary":
         models = {
-            "alone": compare.reference(done.study, [table]),
+            "alone": compare.reference(
+                plan.settled(done.study, done.outcome.states), [table]
+            ),
             "together": compare.fitted(done.study, done.outcome.states),
             "pooled": pooled,
         }
