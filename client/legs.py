@@ -14,6 +14,7 @@ from client.ledger import Clock
 from client.opened import Opened
 from client.seats import Identity
 from common import coding, fixed_point, legs, masking, plan
+from common.circle import Round
 from common.errors import Refusal
 from common.legs import Documents, Leg
 from common.release import Array, unflatten
@@ -84,7 +85,7 @@ def unmask(asked: Asked) -> Said:
 
 
 def encoded(opened: Opened, place: Place, vector: Array) -> Summand:
-    """Return what is masked: *vector* in the ring, bound to the state it answers.
+    """Return what is masked: *vector* in the ring, bound to what it answers.
 
     Raises IntegrityError naming an array that is beyond its limit.
     """
@@ -93,7 +94,8 @@ def encoded(opened: Opened, place: Place, vector: Array) -> Summand:
     parts, count = coding.parts(study, task), len(study.study.sites)
     numbers = unflatten(task.release(study), vector)
     ring = fixed_point.encode(parts, count, numbers)
-    return Summand(place.state, fixed_point.digest(parts, count), ring)
+    asks = Round(place.task, place.round, place.state)
+    return Summand(asks, fixed_point.digest(parts, count), ring)
 
 
 def _write(

@@ -77,22 +77,36 @@ class Keys:
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """What masked numbers answer: which round of which task, from which state.
+
+    Numbers of two tasks may look alike. Were one site asked another task than the
+    rest, where these have zeros it would stand alone in the sum.
+    """
+
+    task: str
+    number: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """What a site sees of its round. Masks of different views do not cancel.
 
     ``keys`` is the hash of all keys (figure 4: U1), ``sharers`` who shared (U2),
-    ``state`` the hash of the state shown, ``coding`` that of how numbers are encoded.
+    ``round`` what was asked, ``coding`` the hash of how numbers are encoded.
     """
 
     circle: Circle
     keys: str
     sharers: tuple[str, ...]
-    state: str
+    round: Round
     coding: str
 
     def digest(self) -> str:
         """Return the one hash that masks and confirmations are bound to."""
-        seen = [self.keys, list(self.sharers), self.state, self.coding]
+        asked = [self.round.task, self.round.number, self.round.state]
+        seen = [self.keys, list(self.sharers), *asked, self.coding]
         return _hash({"circle": self.circle.words(), "seen": seen})
 
 

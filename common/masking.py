@@ -105,11 +105,13 @@ def share(
 def mask(stage: Stage, boxes: Mapping[str, bytes], summand: Summand) -> Masked:
     """Mask the vector, against everybody who shared (round 2).
 
-    The same boxes and state again give the same vector, whatever the summand is then:
+    The same boxes and round again give the same vector, whatever the summand is then:
     a contribution is drawn once. Raises IdentityError naming the site whose box is not
     its own; the paper opens boxes in round 4 only, which would be too late to drop out.
     """
-    heard = _heard(boxes, summand.state, summand.coding)
+    asked = summand.round
+    words = asked.task, str(asked.number), asked.state, summand.coding
+    heard = _heard(boxes, *words)
     if same := again(stage, Masked, heard):
         return same
     if not isinstance(stage, Shared):
@@ -119,7 +121,7 @@ def mask(stage: Stage, boxes: Mapping[str, bytes], summand: Summand) -> Masked:
     circles.enough(place.circle, sharers, "have shared", place.fewest)
     shares = {peer: _unboxed(stage, peer, box) for peer, box in boxes.items()}
     shares[place.site] = stage.own
-    view = View(place.circle, stage.seen, sharers, summand.state, summand.coding)
+    view = View(place.circle, stage.seen, sharers, asked, summand.coding)
     if summand.vector.ndim != 1 or summand.vector.dtype != np.uint64:
         raise IntegrityError("only encoded numbers can be masked")
     vector = summand.vector.copy()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from common.circle import Circle, Keys, View
+from common.circle import Circle, Keys, Round, View
 from common.errors import IntegrityError
 from common.fixed_point import Ring
 from common.identity import SigningKey
@@ -38,9 +38,9 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Summand:
-    """One site's encoded numbers, and what they answer: hashes of state and coding."""
+    """One site's encoded numbers, what they answer, and the hash of their coding."""
 
-    state: str
+    round: Round
     coding: str
     vector: Ring
 

@@ -16,7 +16,7 @@ from flwr.app import RecordDict
 
 from common import circle as circles
 from common import coding, fixed_point, legs, unmasking, wire
-from common.circle import Circle, View
+from common.circle import Circle, Round, View
 from common.errors import IntegrityError, QuorumError, UnseatedError, UsageError
 from common.fixed_point import Parts
 from common.identity import SigningKey
@@ -156,7 +156,8 @@ def _gathered(turn: Turn) -> Gathered:
     ready = _ready(turn)
     seen, sharers = circles.keys_hash(ready.keys), tuple(sorted(ready.boxes))
     coded = fixed_point.digest(turn.parts, turn.count)
-    view = View(ready.circle, seen, sharers, place.state, coded)
+    asks = Round(place.task, place.round, place.state)
+    view = View(ready.circle, seen, sharers, asks, coded)
     keys = circles.read_keys(ready.circle, ready.keys)
     masks.ready, masks.after = None, {}
     content = legs.said(

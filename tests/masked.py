@@ -8,7 +8,7 @@ import numpy as np
 
 from common import circle as circles
 from common import masking, unmasking
-from common.circle import Circle, View
+from common.circle import Circle, Round, View
 from common.fixed_point import Ring
 from common.identity import SigningKey, public_text
 from common.shamir import Entropy
@@ -16,6 +16,7 @@ from common.stages import Advertised, Confirmed, Masked, Opened, Shared, Summand
 from common.unmasking import Gathered
 
 STATE, CODING = "5" * 64, "c" * 64
+ASKED = Round("describe", 1, STATE)
 LEGS = ("advertise", "share", "upload", "confirm", "unmask")
 
 
@@ -81,11 +82,11 @@ def masked(
     stages: Mapping[str, Shared],
     vectors: Mapping[str, Ring],
     gone: Collection[str] = (),
-    state: str = STATE,
+    asked: Round = ASKED,
 ) -> dict[str, Masked]:
     boxes = boxes_of(stages)
     return {
-        name: masking.mask(stage, boxes[name], Summand(state, CODING, vectors[name]))
+        name: masking.mask(stage, boxes[name], Summand(asked, CODING, vectors[name]))
         for name, stage in stages.items()
         if name not in gone
     }

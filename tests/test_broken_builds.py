@@ -119,15 +119,21 @@ BREAKS = {
     ),
     "another clip or modulus": Break(
         "common/circle.py",
-        "list(self.sharers), self.state, self.coding]",
-        "list(self.sharers), self.state]",
+        "list(self.sharers), *asked, self.coding]",
+        "list(self.sharers), *asked]",
         *(MASKING, "another_coding"),
     ),
     "a state for each site": Break(
         "common/circle.py",
-        "list(self.sharers), self.state, self.coding]",
-        "list(self.sharers), self.coding]",
-        *(MASKING, "different_states"),
+        "asked = [self.round.task, self.round.number, self.round.state]",
+        "asked = [self.round.task, self.round.number]",
+        *(MASKING, "different_questions"),
+    ),
+    "a task for each site": Break(
+        "common/circle.py",
+        "asked = [self.round.task, self.round.number, self.round.state]",
+        "asked = [self.round.number, self.round.state]",
+        *("tests/test_hostile_tasks.py", "another_task"),
     ),
     "a round of two": Break(
         "common/terms.py",

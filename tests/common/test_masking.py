@@ -14,7 +14,7 @@ from scipy import stats
 
 from common import circle as circles
 from common import masking, masks, shamir, signed, unmasking
-from common.circle import Circle
+from common.circle import Circle, Round
 from common.errors import (
     ConsiliumError,
     IdentityError,
@@ -25,7 +25,7 @@ from common.errors import (
 from common.identity import public_text
 from common.stages import Opened, Opening, Summand
 from tests import masked as play
-from tests.masked import AGGREGATOR, CODING, LEGS, STATE, Gone, key_of
+from tests.masked import AGGREGATOR, ASKED, CODING, LEGS, Gone, key_of
 
 A, B, C, D, E = play.names(5)
 VECTORS = play.numbers(play.circle(5), 4)
@@ -177,10 +177,18 @@ def test_a_stream_is_aes_in_counter_mode_whatever_the_length() -> None:
     assert not long.any()
 
 
-def test_different_states_do_not_cancel(given_out: dict, begun: dict) -> None:
-    views = [
-        play.masked(given_out, VECTORS, state=each) for each in ("1" * 64, "2" * 64)
-    ]
+@pytest.mark.parametrize(
+    "other",
+    [
+        dataclasses.replace(ASKED, state="2" * 64),
+        dataclasses.replace(ASKED, task="chi_square"),
+        dataclasses.replace(ASKED, number=2),
+    ],
+)
+def test_different_questions_do_not_cancel(
+    given_out: dict, begun: dict, other: Round
+) -> None:
+    views = [play.masked(given_out, VECTORS, asked=each) for each in (ASKED, other)]
     forked = {**views[0], C: views[1][C]}
     with pytest.raises(IntegrityError, match=f"{C} signed for another view"):
         play.gathered(play.documents(begun), forked)
@@ -201,7 +209,8 @@ def test_different_states_do_not_cancel(given_out: dict, begun: dict) -> None:
 
 def test_nor_do_they_when_every_self_mask_is_known(given_out: dict) -> None:
     views = [
-        play.masked(given_out, VECTORS, state=each) for each in ("1" * 64, "2" * 64)
+        play.masked(given_out, VECTORS, asked=each)
+        for each in (ASKED, dataclasses.replace(ASKED, state="2" * 64))
     ]
 
     def bare(stages: dict) -> np.ndarray:
@@ -227,7 +236,7 @@ def test_a_seed_makes_another_mask_in_another_view_and_at_another_site() -> None
 
 def test_another_coding_is_another_view(given_out: dict, sent: dict) -> None:
     boxes = play.boxes_of(given_out)
-    other = Summand(STATE, "e" * 64, VECTORS[A])
+    other = Summand(ASKED, "e" * 64, VECTORS[A])
     view = masking.mask(given_out[A], boxes[A], other).view
     assert view.digest() != sent[A].view.digest()
 
@@ -446,7 +455,7 @@ def test_boxes_that_are_not_their_sites_are_refused(
         masking.mask(
             given_out[A],
             boxes[A] | change(boxes, other),
-            Summand(STATE, CODING, VECTORS[A]),
+            Summand(ASKED, CODING, VECTORS[A]),
         )
 
 
@@ -459,7 +468,7 @@ def test_sites_that_were_shown_different_keys_open_no_box_of_each_other(
     assert E not in ours.reply
     boxes = dict.fromkeys((B, C, D), theirs.reply[A])
     with pytest.raises(IdentityError, match=f"{B}: a box does not open"):
-        masking.mask(ours, boxes, Summand(STATE, CODING, VECTORS[A]))
+        masking.mask(ours, boxes, Summand(ASKED, CODING, VECTORS[A]))
 
 
 def test_who_sent_no_keys_has_no_box(begun: dict) -> None:
@@ -467,25 +476,29 @@ def test_who_sent_no_keys_has_no_box(begun: dict) -> None:
     given_out = play.shared(stages)
     boxes = play.boxes_of(given_out)[A] | {E: b"x"}
     with pytest.raises(IdentityError, match=f"{E} shared without having sent keys"):
-        masking.mask(given_out[A], boxes, Summand(STATE, CODING, VECTORS[A]))
+        masking.mask(given_out[A], boxes, Summand(ASKED, CODING, VECTORS[A]))
 
 
 def test_a_contribution_is_masked_once(given_out: dict, sent: dict) -> None:
     boxes = play.boxes_of(given_out)[A]
-    again = masking.mask(sent[A], boxes, Summand(STATE, CODING, VECTORS[B]))
+    again = masking.mask(sent[A], boxes, Summand(ASKED, CODING, VECTORS[B]))
     assert again is sent[A]
     with pytest.raises(IntegrityError, match="asked twice in one round"):
-        masking.mask(sent[A], boxes, Summand("2" * 64, CODING, VECTORS[A]))
+        masking.mask(
+            sent[A],
+            boxes,
+            Summand(dataclasses.replace(ASKED, state="2" * 64), CODING, VECTORS[A]),
+        )
     fewer = {peer: box for peer, box in boxes.items() if peer != B}
     with pytest.raises(IntegrityError, match="asked twice in one round"):
-        masking.mask(sent[A], fewer, Summand(STATE, CODING, VECTORS[A]))
+        masking.mask(sent[A], fewer, Summand(ASKED, CODING, VECTORS[A]))
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(4), np.zeros((2, 2), np.uint64)])
 def test_only_encoded_numbers_are_masked(given_out: dict, wrong: np.ndarray) -> None:
     boxes = play.boxes_of(given_out)[A]
     with pytest.raises(IntegrityError, match="only encoded numbers"):
-        masking.mask(given_out[A], boxes, Summand(STATE, CODING, wrong))
+        masking.mask(given_out[A], boxes, Summand(ASKED, CODING, wrong))
 
 
 def test_masking_leaves_the_summand_alone_and_forgets_its_secrets(
@@ -708,7 +721,7 @@ def test_never_both_kinds_of_share_for_one_site(gone: set[str]) -> None:
 def test_stages_come_in_their_order(
     begun: dict, given_out: dict, sent: dict, held: unmasking.Gathered
 ) -> None:
-    summand = Summand(STATE, CODING, VECTORS[A])
+    summand = Summand(ASKED, CODING, VECTORS[A])
     whole = play.survivors(held.view, held.survivors)
     for early in (
         lambda: masking.mask(begun[A], play.boxes_of(given_out)[A], summand),

@@ -8,7 +8,7 @@ import pytest
 
 from common import circle as circles
 from common import fixed_point, masking, unmasking
-from common.circle import Circle
+from common.circle import Circle, Round
 from common.errors import ConsiliumError, IntegrityError
 from common.fixed_point import Part
 from common.identity import SigningKey
@@ -63,7 +63,7 @@ def shared(site: str, keys: dict[str, str]) -> Shared:
 
 def masked(site: str, boxes: dict[str, str]) -> Masked:
     vector = np.array(ROUND["vectors"][site], np.uint64)
-    summand = Summand(FROZEN["state"], ROUND["coding"], vector)
+    summand = Summand(Round(**FROZEN["asked"]), ROUND["coding"], vector)
     return masking.mask(shared(site, ROUND["keys"]), raw(boxes), summand)
 
 

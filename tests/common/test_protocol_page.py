@@ -82,7 +82,8 @@ def fresh(site: str) -> dict[str, str]:
 KEYS = hashed(ROUND["keys"])
 PARTS = [{"wide": False, **each} for each in FROZEN["parts"]]
 CODING = hashed({"sites": len(NAMES), "parts": PARTS})
-VIEW = hashed({"circle": CIRCLE, "seen": [KEYS, NAMES, FROZEN["state"], CODING]})
+ASKED = [FROZEN["asked"][each] for each in ("task", "number", "state")]
+VIEW = hashed({"circle": CIRCLE, "seen": [KEYS, NAMES, *ASKED, CODING]})
 
 
 def test_the_circle_is_bound_to_the_roster() -> None:

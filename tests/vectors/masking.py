@@ -7,7 +7,7 @@ receiver. A case that must fail is one leg's good input with some of it replaced
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from tests.masked import AGGREGATOR, key_of
 FILE = Path(__file__).with_suffix(".json")
 PARTS = (Part("records", 1, 1e6, 0), Part("mean", 2, 100.0), Part("gram", 1, 1e4, 40))
 A, B, C, D = play.names(4)
-STATE = "5" * 64
 NUMBERS = {
     A: {"records": [120.0], "mean": [1.5, -2.25], "gram": [9999.0625]},
     B: {"records": [0.0], "mean": [0.1, -0.1], "gram": [-1e4]},
@@ -79,7 +78,7 @@ def played(of: Circle) -> dict[str, Any]:
     }
     sent = {
         name: masking.mask(
-            given[name], boxes[name], Summand(STATE, coding, vectors[name])
+            given[name], boxes[name], Summand(play.ASKED, coding, vectors[name])
         )
         for name in (A, B, C)
     }
@@ -269,7 +268,7 @@ def written() -> dict[str, Any]:
             name: key_of(name).private_bytes_raw().hex()
             for name in (*of.sites, "aggregator", "mallory")
         },
-        "state": STATE,
+        "asked": asdict(play.ASKED),
         "parts": [
             {"name": p.name, "size": p.size, "limit": p.limit, "bits": p.bits}
             for p in PARTS
