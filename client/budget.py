@@ -71,9 +71,11 @@ def admit(opened: Opened, run: str, clock: Clock) -> None:
     """
     note, promised = _admission(opened.study, run), costs.promise(opened.study)
     with writing(opened) as log:
+        once.begin(opened.site, log.entries, opened.study, run)
         if promised:
             _fitting(opened.site, log.entries, note, clock)
-        log.append(note, clock)
+        if once.running(log.entries, clock().date()).get(opened.digest) != run:
+            log.append(note, clock)
         entries = log.entries
     opened.memory.begin(run)
     if (promised or opened.study.masked) and opened.site.home:
@@ -204,13 +206,14 @@ def _released(opened: Opened, task: Task, turn: Turn, answer: Array | None) -> N
         "run": place.run,
         "sequence": place.sequence,
         "state": place.state,
+        "roster": place.roster,
     }
+    if turn.encoding:
+        facts |= {"encoding": turn.encoding}
     if costs.promise(study):
         facts |= {"split": task.rows, **_cost(study, task)}
-    else:
-        facts |= {"roster": place.roster}
-        if answer is not None:
-            facts |= {"answer": fingerprint({"answer": answer})}
+    elif answer is not None:
+        facts |= {"answer": fingerprint({"answer": answer})}
     return home.about("released", study, **facts)
 
 

@@ -28,7 +28,7 @@ from client.opened import Opened
 from client.seats import Identity
 from client.site import CHECK, Site
 from client.table import Table
-from common import costs, legs, plan, seal, wire
+from common import costs, encoding, legs, plan, seal, wire
 from common.errors import NO, ConsiliumError, Refusal, UnseatedError
 from common.fixed_point import Ring
 from common.release import Array, flatten
@@ -103,10 +103,11 @@ def _contribution(question: wire.Ask, opened: Opened, clock: Clock) -> Array:
     """
     place, study = question.place, opened.study
     task = plan.find(study, place.task)
-    sites.invited(opened.site, study, clock().date())
+    _admitted(opened, clock)
     sites.among(opened.site, study, question.sites)
     _floor(opened, task)
-    turn = Turn(opened.step(place.task, place.round), place)
+    step, used = opened.step(place.task, place.round), encoding.used(question.state)
+    turn = Turn(step, place, used if task.encoded else "")
     gaps = study.rounds.dropouts > 0
     vector = opened.memory.recall(place.run, turn, gaps=gaps)
     if vector is None:
@@ -189,8 +190,6 @@ def few_outside(site: Site, study: Study, table: Table) -> bool:
 def _computed(question: wire.Ask, opened: Opened, turn: Turn, clock: Clock) -> Array:
     """Return the sums of one round, with their noise, once they are in the ledger."""
     study, task = opened.study, plan.find(opened.study, turn.place.task)
-    if opened.site.home:
-        sites.admit(opened.site, study, clock().date())
     budget.afford(opened, task, turn, clock)
     check_state(task, study, question.state)
     summands = training.run(task, study, question.state, opened.design)
@@ -202,19 +201,27 @@ def _computed(question: wire.Ask, opened: Opened, turn: Turn, clock: Clock) -> A
     return vector
 
 
+def _admitted(opened: Opened, clock: Clock) -> None:
+    """Raise Refusal unless the steward still approves: of an answer kept here, too."""
+    ask = sites.admit if opened.site.home else sites.invited
+    ask(opened.site, opened.study, clock().date())
+
+
 def _write_refusal(asked: Asked, number: str, reason: Exception, clock: Clock) -> str:
     """Write a refusal into the ledger, once for each reason that a run is given.
 
     Returns the id under which it stands there already, or nothing. A text that is not
-    ours may quote a cell.
+    ours may quote a cell. Runs that were never let in are one: whoever asks may not
+    fill the disk with their names.
     """
-    run = asked.run[: home.RUN]
+    local = sites.read(Path(asked.site))
+    known = {e.facts.get("run") for e in local.entries() if e.kind == "admitted"}
+    run = asked.run if asked.run in known else ""
     facts = {"id": number, "run": run, "reason": type(reason).__name__}
     if isinstance(reason, ConsiliumError):
         facts |= {"reason": reason.what, "where": reason.hints["where"]}
     note = Note("refused", asked.digest, asked.study, facts)
-    at = sites.read(Path(asked.site)).home
-    before = home.once(at, note, ("run", "reason"), clock)
+    before = home.once(local.home, note, ("run", "reason"), clock)
     return str(before.facts["id"]) if before else ""
 
 

@@ -19,8 +19,6 @@ from common.study import Study
 
 MOST = 1000
 """Studies that an inbox holds: whoever may ask must not be able to fill the disk."""
-RUN = 64
-"""Letters of a run's name that the ledger keeps."""
 
 
 def log(home: Path) -> Path:
@@ -74,11 +72,11 @@ def once(
 
 
 def request(home: Path | None, study: Study, run: str, clock: Clock) -> None:
-    """Put a study that a run asked for into the inbox, and once into the ledger."""
+    """Put a study into the inbox, and the first run that asked into the ledger."""
     if home is not None:
         keep(inbox(home), study)
-        facts = {"contact": study.study.contact, "run": run[:RUN]}
-        once(home, about("requested", study, **facts), ("run",), clock)
+        facts = {"contact": study.study.contact, "run": run}
+        once(home, about("requested", study, **facts), (), clock)
 
 
 def keep(folder: Path, study: Study) -> None:

@@ -22,10 +22,14 @@ NOT_OPEN = "not open"
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One round as it was asked: its task and number, and the whole of its place."""
+    """One round as it was asked: its task and number, and the whole of its place.
+
+    ``encoding`` is the hash of the constants by which its records were encoded, if any.
+    """
 
     step: tuple[int, int]
     place: Place
+    encoding: str = ""
 
     def facts(self) -> dict[str, object]:
         """Return the turn as plain data."""
@@ -35,7 +39,7 @@ class Turn:
 def turn_of(facts: dict[str, Any]) -> Turn:
     """Undo :meth:`Turn.facts`; raise an error of Python's own for what is no turn."""
     task, number = facts["step"]
-    return Turn((task, number), Place(**facts["place"]))
+    return Turn((task, number), Place(**facts["place"]), facts["encoding"])
 
 
 @dataclass(frozen=True, slots=True)

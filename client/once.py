@@ -28,8 +28,15 @@ from common import costs
 from common.errors import Refusal
 from common.study import Study
 
+ENDS: Final = ("closed", "revoked", "denied")
+"""What ends a run: the aggregator's word, or the steward's on the whole study."""
 TURN: Final = itemgetter("sequence", "task", "round", "state")
 ROUND: Final = itemgetter("task", "round")
+ALWAYS: Final = {
+    "roster": "was answered here among other sites before",
+    "encoding": "was answered here by another encoding before",
+}
+"""What may not differ between two answers to one study."""
 DIFFERS: Final = {
     "state": "was answered here from another state before",
     "answer": "was answered here from other records before",
@@ -45,8 +52,8 @@ def running(entries: Sequence[Entry], today: date) -> dict[str, str]:
         run = str(each.facts.get("run", ""))
         if each.kind == "admitted":
             found[each.digest] = run
-        elif each.kind == "closed" and found.get(each.digest) == run:
-            del found[each.digest]
+        elif each.kind in ENDS and run in {"", found.get(each.digest)}:
+            found.pop(each.digest, None)
     stand = approvals.standings(entries, today)
     return {d: run for d, run in found.items() if stand[d].state not in approvals.OVER}
 
@@ -69,16 +76,14 @@ def release(local: Site, entries: Sequence[Entry], study: Study, note: Note) -> 
     begin(local, own, study, str(note.facts["run"]))
     before = [each.facts for each in own if each.kind == "released"]
     _in_turn(before, note)
-    if not costs.promise(study):
-        _alike(own, note)
+    _alike(own, note, exact=not costs.promise(study))
 
 
 def opening(entries: Sequence[Entry], study: Study, note: Note) -> None:
     """Raise Refusal unless the masked sum in *note* may be opened for its survivors."""
     own = _about(entries, note.digest)
-    _same([e.facts for e in _of_run(own, note)], note)
-    if not costs.promise(study):
-        _alike(own, note)
+    _not_over(own, note.study, str(note.facts["run"]))
+    _alike(own, note, exact=not costs.promise(study))
 
 
 def _about(entries: Sequence[Entry], digest: str) -> list[Entry]:
@@ -135,30 +140,21 @@ def _in_turn(before: Sequence[Facts], note: Note) -> None:
             )
 
 
-def _alike(own: Sequence[Entry], note: Note) -> None:
-    """Raise Refusal where an exact sum would differ from one of this or another run."""
+def _alike(own: Sequence[Entry], note: Note, *, exact: bool) -> None:
+    """Raise Refusal where *note* would differ from what was told in its run before.
+
+    Of *exact* sums, also from what was told in other runs since somebody withdrew.
+    """
+    run, number = note.facts["run"], ROUND(note.facts)
     left = max((n for n, e in enumerate(own) if e.kind == "withdrawn"), default=0)
-    since = [each.facts for each in own[left:] if each.kind == note.kind]
-    if note.kind == "released" and any(_differ(e, note.facts, "roster") for e in since):
-        raise _refusal(note, "was answered here among other sites before")
-    _same([*(e.facts for e in _of_run(own, note)), *since], note)
-
-
-def _same(before: Sequence[Facts], note: Note) -> None:
-    """Raise Refusal where one of the same task and round *before* was another."""
-    number = ROUND(note.facts)
-    for facts in before:
-        if ROUND(facts) != number:
+    for place, each in enumerate(own):
+        counts = each.facts.get("run") == run or (exact and place >= left)
+        if each.kind != note.kind or not counts:
             continue
-        for name, told in DIFFERS.items():
-            if _differ(facts, note.facts, name):
+        same = ROUND(each.facts) == number
+        for name, told in (*ALWAYS.items(), *(DIFFERS.items() if same else ())):
+            if _differ(each.facts, note.facts, name):
                 raise _refusal(note, told)
-
-
-def _of_run(own: Sequence[Entry], note: Note) -> list[Entry]:
-    """Return the lines of the kind and the run of *note*."""
-    run = note.facts["run"]
-    return [e for e in own if e.kind == note.kind and e.facts.get("run") == run]
 
 
 def _differ(one: Mapping[str, object], other: Mapping[str, object], name: str) -> bool:

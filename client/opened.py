@@ -63,6 +63,12 @@ def open_study(local: Site, study: Study, today: date) -> Opened:
     return Opened(local, study, study.digest(), table, Design(table), withdrawn=gone)
 
 
+def _changed(found: Opened) -> bool:
+    """Return whether another table would be read, or by other rules, than was."""
+    gone = len(withdrawals.read(found.site.home)) != found.withdrawn
+    return gone or site.seal(found.site.path) != found.site.sealed
+
+
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """The studies a process holds open, by site and digest, and when each was asked."""
@@ -101,9 +107,12 @@ class Shelf:
         return found
 
     def get(self, path: str, digest: str) -> Opened | None:
-        """Return the study if it is open, and nobody withdrew since it was opened."""
+        """Return the study if it is open by the rules that the site has now.
+
+        Nobody withdrew since it was opened, and ``site.toml`` is what it was.
+        """
         found = self.held.get((path, digest))
-        if found and len(withdrawals.read(found.site.home)) != found.withdrawn:
+        if found and found.site.home and _changed(found):
             self.drop(path, digest)
             return None
         if found:

@@ -67,10 +67,6 @@ class Seats:
         self.held[at] = Held(seat, stage)
         return stage
 
-    def seat(self, place: Place, attempt: int) -> Seat:
-        """Return the seat in one attempt; raise UnseatedError when there is none."""
-        return self._held(place, attempt).seat
-
     def stage(self, place: Place, attempt: int) -> Stage:
         """Return how far one attempt is; raise UnseatedError when there is no seat."""
         return self._held(place, attempt).stage

@@ -1,5 +1,6 @@
 """A hospital's own rules: where its records are, what it approved, its floors."""
 
+import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -17,10 +18,11 @@ CHECK = "consilium client check --study STUDY.toml --site "
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One hospital: its mapping, and the file that says so (for error messages)."""
+    """One hospital: its mapping, the file that says so, and the hash of that file."""
 
     path: Path
     mapping: Mapping
+    sealed: str = ""
 
     @property
     def name(self) -> str:
@@ -55,7 +57,16 @@ class Site:
 
 def read(path: Path) -> Site:
     """Return the site in *path*; raise StudyError with file, line and fix."""
-    return Site(path, toml_file.read(path, Mapping, then=f"{CHECK}{path}"))
+    sealed = seal(path)
+    return Site(path, toml_file.read(path, Mapping, then=f"{CHECK}{path}"), sealed)
+
+
+def seal(path: Path) -> str:
+    """Return the hash of the file at *path*; of none where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def admit(site: Site, study: Study, today: date) -> None:

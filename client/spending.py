@@ -206,6 +206,9 @@ def _take(found: dict[tuple[str, str], Account], entry: Entry) -> None:
         found[key] = replace(account, charges=(*account.charges, charge))
     elif entry.kind == "closed" and key in found:
         found[key] = replace(account, running=False)
+    elif entry.kind in {"revoked", "denied"}:
+        for other in [each for each in found if each[0] == entry.digest]:
+            found[other] = replace(found[other], running=False)
 
 
 def _dearer(sides: Sequence[tuple[Event, ...]]) -> tuple[Event, ...]:

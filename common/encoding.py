@@ -15,7 +15,7 @@ from common.errors import IntegrityError
 from common.release import Array
 from common.schema import Category, Number
 from common.study import Study
-from common.task import Rows, Task
+from common.task import Rows, State, Task, fingerprint
 
 ROUNDING = 1e-9
 """How far rounding may carry a constant out of the range, as a share of it."""
@@ -47,6 +47,14 @@ class Encoding:
     def of(arrays: Mapping[str, Array]) -> "Encoding":
         """Return the encoding that *arrays* carries."""
         return Encoding(arrays["centre"], arrays["scale"], arrays["fill"])
+
+
+def used(state: State) -> str:
+    """Return the hash of the encoding that *state* shows; nothing if it shows none."""
+    names = ("centre", "scale", "fill")
+    if not all(name in state.arrays for name in names):
+        return ""
+    return fingerprint({name: state.arrays[name] for name in names})
 
 
 def columns(study: Study) -> tuple[Column, ...]:

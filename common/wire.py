@@ -176,6 +176,8 @@ def read_place(record: RecordDict) -> Place:
     """Return where a message belongs."""
     words = _words(record, "digest", "run", "task", "state", "roster")
     digest, run, task, state, roster_ = words
+    if len(run) > RUN:
+        raise IntegrityError(f"a run's name is longer than {RUN} letters")
     number, sequence = (_number(each) for each in _words(record, "round", "sequence"))
     return Place(digest, run, task, number, state, roster_, sequence)
 

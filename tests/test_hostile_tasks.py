@@ -116,6 +116,8 @@ def test_a_site_asked_another_task_is_opened_by_nobody(
     listed = {legs.ONE: circles.survivors_document(view, NAMES, key)}
     opened = leg(
         *(grid, place, legs.UNMASK),
-        survivors=listed, confirmations=confirmed, keys={},
+        survivors=listed,
+        confirmations=confirmed,
+        keys={},
     )
     assert set(opened) == (set() if other else set(NAMES))

@@ -206,14 +206,13 @@ def test_a_question_that_is_repeated_is_written_down_once(
     assert len(set(said)) == 1
     assert caplog.text.count(f"refused ({said[0].partition(', ')[2]})") == 1
     assert [each.kind for each in entries(path)] == ["requested", "refused"]
-    assert [each.facts["run"] for each in entries(path)] == 2 * ["first"]
     assert f"id {entries(path)[1].facts['id']}" in said[0]
     ask("second")
-    assert len(entries(path)) == 4
+    assert len(entries(path)) == 2, "nor is it by another name: a disk is not endless"
     decide(path, study, "denied")
     ask("second")
     ask("second")
-    assert [each.kind for each in entries(path)][4:] == ["denied", "refused"]
+    assert [each.kind for each in entries(path)][2:] == ["denied", "refused"]
 
 
 def test_the_ledger_comes_before_the_list_in_the_file(tmp_path: Path) -> None:

@@ -7,10 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import answering, chain, home, integration, once, review
+from client import (
+    answering,
+    chain,
+    home,
+    integration,
+    once,
+    review,
+    spending,
+    withdrawals,
+)
 from client import site as sites
 from client.chain import Entry
 from client.site import Site
+from common import plan
+from common.encoding import bounds, columns
 from common.errors import Refusal, StudyError
 from common.study import Study
 from simulations import plain
@@ -150,6 +161,84 @@ def test_sums_of_too_many_columns_are_not_asked_for() -> None:
     assert plain.run(study, [enough])["logistic"].done
 
 
+def encoded(study: Study, share: float) -> dict[str, np.ndarray]:
+    """Return a state of the model that encodes around a *share* of each range."""
+    shows = plan.find(study, "logistic").shows(study)
+    ends = np.array([bounds(study, each) for each in columns(study)])
+    middle = ends[:, 0] + share * (ends[:, 1] - ends[:, 0])
+    quarter = (ends[:, 1] - ends[:, 0]) / 4
+    blank = {name: np.zeros(shape) for name, shape in shows.items()}
+    return {**blank, "centre": middle, "fill": middle.copy(), "scale": quarter}
+
+
+def test_another_encoding_cannot_be_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one would only serve to look at few records at a time."""
+    caplog.set_level(logging.WARNING, "consilium.client")
+    study = clinics.study()
+    one = Aggregator(charges.site(tmp_path, study))
+    assert one.open(study).has_content()
+    first, second = encoded(study, 0.5), encoded(study, 0.25)
+    assert one.ask(study, 1, "logistic", arrays=first).has_content()
+    assert one.ask(study, 2, "logistic", arrays=second).has_error()
+    monkeypatch.setattr(answering, "QUIET", -1.0)
+    assert answering.tidy()
+    assert one.open(study).has_content()
+    assert one.ask(study, 2, "logistic", arrays=second).has_error()
+    assert "by another encoding before" in caplog.text
+    assert one.ask(study, 2, "logistic", arrays=first).has_content()
+    one.restart()
+
+
+def test_a_floor_that_was_raised_is_heard_while_a_study_is_open(
+    asked: Aggregator, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert asked.ask(EXACT, 1, "describe").has_content()
+    text = asked.path.read_text()
+    asked.path.write_text(text.replace("[data]", "min_people = 5000\n[data]", 1))
+    other = {"sequence": 2, "arrays": windows(16.0)}
+    assert asked.ask(EXACT, 1, "quantiles", **other).has_error()
+    assert asked.open(EXACT).has_error()
+    assert "its floor of 5000" in caplog.text
+
+
+def test_what_the_steward_stopped_is_not_said_again(asked: Aggregator) -> None:
+    assert asked.ask(EXACT, 1, "describe").has_content()
+    state = asked.path.parent / "state"
+    for kind, facts in (("approved", {"until": "2030-12-31"}), ("revoked", {})):
+        note = home.about(kind, EXACT, **facts)
+        home.note(state, note, lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    assert asked.ask(EXACT, 1, "describe").has_error()
+
+
+def test_within_a_run_the_sites_stay_though_somebody_withdrew(
+    asked: Aggregator,
+) -> None:
+    assert asked.ask(EXACT, 1, "describe").has_content()
+    state = asked.path.parent / "state"
+    gone = home.about("withdrawn", EXACT, people=1)
+    home.note(state, gone, lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    withdrawals.add(state, 12345)
+    assert asked.open(EXACT).has_content()
+    other = {"sequence": 2, "arrays": windows(16.0)}
+    assert asked.ask(EXACT, 1, "quantiles", **other, sites=("north",)).has_error()
+    assert asked.ask(EXACT, 1, "quantiles", **other).has_content()
+
+
+def test_who_asks_cannot_fill_the_ledger(asked: Aggregator) -> None:
+    def count() -> int:
+        return len(sites.read(asked.path).entries())
+
+    asked.ask(EXACT, 1, "describe", run="stranger")
+    before = count()
+    for number in range(20):
+        assert asked.ask(EXACT, 1, "describe", run=f"run {number}").has_error()
+        assert asked.open(EXACT).has_content()
+    assert count() == before
+    assert asked.ask(EXACT, 1, "describe", run="r" * 65).has_error()
+
+
 def test_records_that_nobody_asks_for_are_let_go_and_the_run_goes_on(
     asked: Aggregator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,3 +338,15 @@ def test_within_a_run_nobody_is_told_who_withdrew_between(asked: Aggregator) -> 
     asked.restart()
     assert asked.open(EXACT).has_content()
     assert asked.ask(EXACT, 1, "describe").has_error()
+
+
+def test_a_run_that_was_revoked_spends_nothing_until_it_is_let_in_anew() -> None:
+    study = charges.study()
+    admitted = ("admitted", {"run": "run", "train": "0.5", "test": "0.5"})
+    said = [admitted, ("revoked", {}), ("approved", {"until": "2030-12-31"})]
+    (account,) = spending.accounts(lines(study, *said), clinics.TODAY)
+    assert account.committed() == ()
+    assert once.running(lines(study, *said), clinics.TODAY) == {}
+    (account,) = spending.accounts(lines(study, *said, admitted), clinics.TODAY)
+    assert account.committed() != ()
+    assert once.running(lines(study, *said, admitted), clinics.TODAY) != {}

@@ -160,7 +160,9 @@ def test_a_renewed_certificate_is_picked_up_while_it_runs(place: Place) -> None:
     assert place.running.crew.pid("north") == number
     second = json.loads((place.home / "node.json").read_text())
     assert first["node"] != second["node"]
-    assert "the certificate in the home was renewed" in place.log.read_text()
+    seen = place.log.read_text()  # the home or, at worst, the door was quicker
+    words = ("the certificate in the home was renewed", "keeps the newer one")
+    assert any(each in seen for each in words)
     assert processes.run(STUDY, place.running).roster == ("north",)
 
 
