@@ -22,7 +22,7 @@ import httpx
 import uvicorn
 
 from common.errors import ConsiliumError
-from server.door import HANDSHAKE_SECONDS, Door
+from server.door import CONNECTIONS, HANDSHAKE_SECONDS, Door
 from server.exchange import BODY, Exchange, No, Receive, Scope, Send
 
 ACCESS = logging.getLogger("consilium.server.access")
@@ -59,7 +59,8 @@ class Gateway:
     def __init__(self, upstream: str, context: ssl.SSLContext) -> None:
         """Hand on to *upstream*, whose certificate *context* knows."""
         self._upstream = upstream
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
+        # As many as the door lets in: or three slow sites would hold up all others.
+        limits = httpx.Limits(CONNECTIONS, max_keepalive_connections=64)
         self._http = httpx.AsyncClient(
             verify=context, trust_env=False, timeout=TOTAL_SECONDS, limits=limits
         )
