@@ -60,7 +60,7 @@ class Gateway:
         """Hand on to *upstream*, whose certificate *context* knows."""
         self._upstream = upstream
         # As many as the door lets in: or three slow sites would hold up all others.
-        limits = httpx.Limits(CONNECTIONS, max_keepalive_connections=64)
+        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=64)
         self._http = httpx.AsyncClient(
             verify=context, trust_env=False, timeout=TOTAL_SECONDS, limits=limits
         )
