@@ -2,9 +2,11 @@
 
 Input ``values`` [people, variables], doubles in the order of the study: a number in its
 declared unit, a category as the index of its level, a gap as NaN. Output ``expected``
-[people]. Filling, coding and standardising are part of the graph.
+[people], or [people, levels] of a category. Filling, coding and standardising are part
+of the graph.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,8 +17,9 @@ from common.encoding import columns
 from common.errors import StudyError
 from common.model_file import Learned
 from common.release import Array
+from common.schema import Category
 from common.study import Study
-from common.tasks import intercepts
+from common.tasks import intercepts, networks, svm, tabular_network
 
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 IR = 9
@@ -44,7 +47,7 @@ def _model(study: Study, nodes: list[NodeProto], constants: Constants) -> ModelP
         nodes,
         study.study.name,
         [helper.make_tensor_value_info("values", double, ["people", width])],
-        [helper.make_tensor_value_info("expected", double, ["people"])],
+        [helper.make_tensor_value_info("expected", double, _shape(study))],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     opsets = [helper.make_opsetid(name, number) for name, number in OPSETS.items()]
@@ -54,6 +57,12 @@ def _model(study: Study, nodes: list[NodeProto], constants: Constants) -> ModelP
     helper.set_model_props(made, {"digest": study.digest(), "title": study.study.title})
     checker.check_model(made)
     return made
+
+
+def _shape(study: Study) -> list[str | int]:
+    """Return the shape of what is expected: of a category, a chance for each level."""
+    levels = study.outcome.levels if isinstance(study.outcome, Category) else ()
+    return ["people", len(levels)] if levels else ["people"]
 
 
 def _design(
@@ -99,6 +108,77 @@ def _linear(
         helper.make_node("MatMul", ["design", "weights"], ["product"]),
         helper.make_node("Add", ["product", "intercept"], ["eta"]),
         helper.make_node(LINKS[kind], ["eta"], ["expected"]),
+    ]
+
+
+def _levels(
+    study: Study, arrays: Mapping[str, Array], constants: Constants
+) -> list[NodeProto]:
+    """Return the nodes of a score for each level, and of their probabilities."""
+    weights = arrays["weights"].reshape(-1, len(columns(study)) + 1)
+    constants |= {"weights": weights[:, :-1].T.copy(), "intercept": weights[:, -1]}
+    return [
+        helper.make_node("MatMul", ["design", "weights"], ["product"]),
+        helper.make_node("Add", ["product", "intercept"], ["scores"]),
+        helper.make_node("Softmax", ["scores"], ["expected"], axis=1),
+    ]
+
+
+def _hazard(
+    study: Study, arrays: Mapping[str, Array], constants: Constants
+) -> list[NodeProto]:
+    """Return the node of the log hazard ratio."""
+    del study
+    constants |= {"weights": arrays["weights"]}
+    return [helper.make_node("MatMul", ["design", "weights"], ["expected"])]
+
+
+def _kernel(
+    study: Study, arrays: Mapping[str, Array], constants: Constants
+) -> list[NodeProto]:
+    """Return the nodes of random features, and of a machine over them."""
+    spread, offset = svm.drawn(study)
+    weights = arrays["weights"] * math.sqrt(2.0 / len(offset))
+    constants |= {"spread_by": spread, "offset": offset, "weights": weights[:-1]}
+    constants |= {"intercept": arrays["weights"][-1:]}
+    return [
+        helper.make_node("MatMul", ["design", "spread_by"], ["turned"]),
+        helper.make_node("Add", ["turned", "offset"], ["angle"]),
+        helper.make_node("Cos", ["angle"], ["features"]),
+        helper.make_node("MatMul", ["features", "weights"], ["product"]),
+        helper.make_node("Add", ["product", "intercept"], ["eta"]),
+        helper.make_node("Sigmoid", ["eta"], ["expected"]),
+    ]
+
+
+def _dense(
+    study: Study, arrays: Mapping[str, Array], constants: Constants
+) -> list[NodeProto]:
+    """Return the nodes of dense layers with ReLU between them, and one chance."""
+    layers = tabular_network.weights(study)
+    parts = networks.cut(arrays["parameters"], layers)
+    nodes, reached = list[NodeProto](), "design"
+    residual = tabular_network.asked(study).residual
+    for place in range(len(parts) // 2):
+        weights, bias = parts[2 * place : 2 * place + 2]
+        constants |= {f"weights_{place}": weights.T.copy(), f"bias_{place}": bias}
+        inside, outside = f"product_{place}", f"layer_{place}"
+        nodes += [
+            helper.make_node("MatMul", [reached, f"weights_{place}"], [inside]),
+            helper.make_node("Add", [inside, f"bias_{place}"], [outside]),
+        ]
+        if place + 1 < len(parts) // 2:
+            nodes.append(helper.make_node("Relu", [outside], [f"relu_{place}"]))
+            same = residual and weights.shape[0] == weights.shape[1]
+            if same:
+                added = [reached, f"relu_{place}"]
+                nodes.append(helper.make_node("Add", added, [f"sum_{place}"]))
+            reached = f"sum_{place}" if same else f"relu_{place}"
+    constants |= {"last": np.array([1], dtype=np.int64)}
+    return [
+        *nodes,
+        helper.make_node("Sigmoid", [outside], ["chance"]),
+        helper.make_node("Squeeze", ["chance", "last"], ["expected"]),
     ]
 
 
@@ -160,5 +240,12 @@ LINKS = {
     "linear": "Identity",
 }
 Head = Callable[[Study, Mapping[str, Array], Constants], list[NodeProto]]
-HEADS: dict[str, Head] = {**dict.fromkeys(LINKS, _linear), "random_forest": _forest}
+HEADS: dict[str, Head] = {
+    **dict.fromkeys(LINKS, _linear),
+    "cox": _hazard,
+    "multinomial": _levels,
+    "random_forest": _forest,
+    "rbf_svm": _kernel,
+    "tabular_network": _dense,
+}
 """The last nodes of each kind of model."""

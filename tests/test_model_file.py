@@ -58,13 +58,28 @@ def test_it_comes_back_as_it_was(tmp_path: Path, kind: str) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [*KINDS, "cox", "multinomial", "rbf_svm", "tabular_network"]
+)
 def test_onnx_says_the_same_from_raw_values(tmp_path: Path, kind: str) -> None:
     made, rows, expected = learned(kind)
     path = exporting.write(made, "onnx", tmp_path)
     (found,) = onnxruntime.InferenceSession(path).run(None, {"values": rows.x})
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert np.isnan(rows.x).any()
+
+
+def test_onnx_adds_what_a_residual_layer_adds(tmp_path: Path) -> None:
+    kind = {**clinics.MODELS["tabular_network"], "dense": [6, 6], "residual": True}
+    study = clinics.study(model={"kind": "tabular_network", **kind})
+    whole = table_of("tabular_network", 300)
+    states = plain.run(study, [whole])
+    rows = whole.rows("test")
+    made = model_file.of(study, states, {**ABOUT, "measures": {}})
+    path = exporting.write(made, "onnx", tmp_path)
+    (found,) = onnxruntime.InferenceSession(path).run(None, {"values": rows.x})
+    expected = compare.fitted(study, states).predict(rows)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_scikit_learn_says_the_same(tmp_path: Path) -> None:

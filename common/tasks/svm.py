@@ -67,15 +67,20 @@ def features(study: Study, x: Array) -> Array:
 
     The product of two such rows is about the kernel of their records.
     """
-    asked = settings(study)
+    weights, offset = drawn(study)
+    found: Array = np.cos(x @ weights + offset)
+    found *= math.sqrt(2.0 / settings(study).features)
+    return found
+
+
+def drawn(study: Study) -> tuple[Array, Array]:
+    """Return W [columns, features] and b [features], by the study's public seed."""
+    asked, width = settings(study), len(columns(study))
     # The old generator is the one whose draws numpy promises never to change.
     draw = np.random.RandomState(asked.seed)
     spread = math.sqrt(2.0 * gamma(study))
-    weights = spread * draw.normal(size=(x.shape[1], asked.features))
-    offset = draw.uniform(0.0, 2.0 * math.pi, size=asked.features)
-    found: Array = np.cos(x @ weights + offset)
-    found *= math.sqrt(2.0 / asked.features)
-    return found
+    weights = spread * draw.normal(size=(width, asked.features))
+    return weights, draw.uniform(0.0, 2.0 * math.pi, size=asked.features)
 
 
 def _terms(study: Study, arrays: Arrays, rows: Rows) -> Terms:
