@@ -196,7 +196,8 @@ def _start(network: Network, study: Study, found: Found) -> State:
     sums = found["describe"].arrays
     counts = level_counts(study, sums, len(study.variables))
     share = float(counts[1] / max(counts.sum(), 1.0))
-    return _first(network, study, found, share)
+    begun = _first(network, study, found, share)
+    return State(begun.arrays, kept={**begun.kept, "records": sums["records"][:1]})
 
 
 def _private_start(network: Network, study: Study, found: Found) -> State:
@@ -213,7 +214,8 @@ def _first(network: Network, study: Study, found: Found, share: float) -> State:
     shown = constants if network.encoded else {}
     arrays = {**shown, "parameters": parameters, "step": np.zeros(1)}
     steps = network.training(study).steps
-    return State(arrays, {**stepping.begun(parameters), "losses": np.zeros(steps)})
+    kept = {"losses": np.zeros(steps), "taken_back": np.zeros(1)}
+    return State(arrays, {**stepping.begun(parameters), **kept})
 
 
 def _local(network: Network, study: Study, state: State, rows: Rows) -> Summands:
@@ -248,17 +250,24 @@ def _drawn(study: Study, training: Training, state: State, rows: Rows) -> Rows:
 def _finish(network: Network, study: Study, state: State, total: Summands) -> State:
     training, records = network.training(study), float(total["records"][0])
     mean = total["sum"] / max(records, 1.0)
-    step = int(state.arrays["step"][0])
-    losses = state.kept["losses"].copy()
-    losses[step] = float(total["loss"][0]) / max(records, 1.0)
+    step, kept = int(state.arrays["step"][0]), dict(state.kept)
     slope = mean if training.by == "gradients" else -mean
-    moved = stepping.step(training, state, slope)
-    return _after(State(moved.arrays, {**moved.kept, "losses": losses}, moved.done))
+    if stepping.possible(training, float(state.kept["records"][0]), total):
+        kept["losses"] = state.kept["losses"].copy()
+        kept["losses"][step] = float(total["loss"][0]) / max(records, 1.0)
+        moved = stepping.step(training, state, slope)
+    else:
+        kept["taken_back"] = state.kept["taken_back"] + 1.0
+        moved = stepping.step(training, state, None)
+    if moved.done:
+        stepping.sound(training, float(kept["taken_back"][0]))
+    return _after(State(moved.arrays, {**kept, **moved.kept}, moved.done))
 
 
 def _after(state: State) -> State:
     """Return *state* with what is told of its way, once it has come to its end."""
-    told = {"losses": state.kept["losses"]} if state.done else {}
+    names = ("losses", "taken_back")
+    told = {name: state.kept[name] for name in names} if state.done else {}
     return State({**state.arrays, **told}, state.kept, state.done)
 
 
@@ -269,7 +278,7 @@ def _private_finish(
     training = network.training(study)
     people = float(state.kept["people"][0]) * training.sample
     moved = stepping.step(training, state, total["gradient"] / max(people, 1.0))
-    rest = {name: state.kept[name] for name in ("people", "losses")}
+    rest = {name: state.kept[name] for name in ("people", "losses", "taken_back")}
     return _after(State(moved.arrays, {**rest, **moved.kept}, moved.done))
 
 
@@ -280,4 +289,5 @@ def _read(network: Network, study: Study, state: State) -> Findings:
         "parameters": size(network, study),
         "steps": network.training(study).steps,
         "losses": [float(each) for each in losses] if losses.any() else None,
+        "taken_back": int(state.arrays["taken_back"][0]),
     }

@@ -6,11 +6,15 @@ Kingma and Ba 2015, whose second moment forgets after some 100 steps here.
 
 import numpy as np
 
+from common.errors import IntegrityError
 from common.networks import Training
-from common.release import Array
+from common.release import Array, Summands
 from common.task import State
 
 MOMENTUM, SECOND, TINY = 0.9, 0.99, 1e-8
+ROUNDING = 1e-6
+"""How much longer a sum may be than its parts, for it is rounded."""
+FEW = 0.1
 TAIL = 4
 """The model is the mean of the last 1/TAIL of the steps."""
 
@@ -21,10 +25,17 @@ def begun(parameters: Array) -> dict[str, Array]:
     return {"first": nothing, "second": nothing, "tail": nothing}
 
 
-def step(training: Training, state: State, slope: Array) -> State:
-    """Return the state one step further down *slope*; the last is the mean of some."""
+def step(training: Training, state: State, slope: Array | None) -> State:
+    """Return the state one step further down *slope*; the last is the mean of some.
+
+    Without a slope the round is taken back: the weights stay where they were.
+    """
     shown, number = state.arrays["parameters"], int(state.arrays["step"][0]) + 1
-    way, kept = _way(training, state, slope, number)
+    if slope is None:
+        way = np.zeros_like(shown)
+        kept = {name: state.kept[name] for name in ("first", "second")}
+    else:
+        way, kept = _way(training, state, slope, number)
     left = (training.steps - number + 1) / training.steps
     reached = shown - training.rate * min(1.0, 2 * left) * way
     late = number > training.steps - max(training.steps // TAIL, 1)
@@ -51,3 +62,28 @@ def _way(
     usual = np.sqrt(second / (1 - SECOND**number)) + TINY
     way = first / (1 - MOMENTUM**number) / usual
     return way, {"first": first, "second": second}
+
+
+def possible(training: Training, most: float, total: Summands) -> bool:
+    """Tell whether *most* records that are clipped can have given this *total*.
+
+    A sum is no longer than all of its parts, and no more records can count than there
+    are: who multiplies its part, or counts itself often, is seen so. Which site it was
+    is not, for only the sum is known.
+    """
+    records, reach = float(total["records"][0]), training.clip
+    if training.by == "weights":
+        reach *= training.local_steps * training.local_rate
+    longest = reach * records * (1.0 + ROUNDING)
+    return records <= most and float(np.linalg.norm(total["sum"])) <= longest
+
+
+def sound(training: Training, taken_back: float) -> None:
+    """Raise IntegrityError when more than a tenth of the rounds were taken back."""
+    if taken_back > training.steps * FEW:
+        raise IntegrityError(
+            f"{taken_back:.0f} of {training.steps} rounds had sums that their records "
+            "cannot give",
+            likely="a site multiplies its part, or clips to another length",
+            fix="ask each site for its version; then the study without one, in turn",
+        )

@@ -68,8 +68,10 @@ def test_a_promise_of_three_leaves_it_accurate(clinics: Hospitals) -> None:
     assert np.mean(found) >= 0.95
 
 
-def poisoned(study: Study, tables: list[Table], factor: float) -> dict[str, State]:
-    """Run *study* where the first site sends *factor* times its sum in one round."""
+def poisoned(
+    study: Study, tables: list[Table], factor: float, *, every: bool = False
+) -> dict[str, State]:
+    """Run *study* where the first site sends *factor* times its sum, once or always."""
     designs = [Design(each) for each in tables]
     states: dict[str, State] = {}
     for task in plan.tasks(study):
@@ -79,7 +81,8 @@ def poisoned(study: Study, tables: list[Table], factor: float) -> dict[str, Stat
             answers: list[Summands] = [
                 training.run(task, study, state, each) for each in designs
             ]
-            if task.name == "tabular_network" and number == TRAINING["steps"] // 2:
+            now = every or number == TRAINING["steps"] // 2
+            if task.name == "tabular_network" and now:
                 bad = {**answers[0], "sum": answers[0]["sum"] * factor}
                 answers = [bad, *answers[1:]]
             state = task.finish(study, state, plain.total(task, study, answers))
@@ -93,6 +96,35 @@ def test_one_poisoned_answer_costs_little(clinics: Hospitals, factor: float) -> 
     study, tables = asked(clinics), list(clinics.tables)
     clean = quality(study, plain.run(study, tables), tables)[0]
     assert quality(study, poisoned(study, tables, factor), tables)[0] > clean - 0.03
+
+
+def test_who_turns_every_answer_around_costs_little(clinics: Hospitals) -> None:
+    study, tables = asked(clinics), list(clinics.tables)
+    clean = quality(study, plain.run(study, tables), tables)[0]
+    states = poisoned(study, tables, -1.0, every=True)
+    assert quality(study, states, tables)[0] > clean - 0.03
+
+
+@pytest.mark.parametrize("factor", [10.0, -10.0, 100.0, -100.0])
+def test_who_multiplies_every_answer_ends_the_study(
+    clinics: Hospitals, factor: float
+) -> None:
+    study, tables = asked(clinics), list(clinics.tables)
+    with pytest.raises(IntegrityError, match="of 30 rounds had sums that"):
+        poisoned(study, tables, factor, every=True)
+
+
+def test_who_counts_itself_often_is_taken_back(clinics: Hospitals) -> None:
+    study, tables = asked(clinics), list(clinics.tables)
+    task = plan.find(study, "tabular_network")
+    begun = plan.begin(study, task, plain.run(study, tables))
+    rows = Design(tables[0])
+    total = dict(training.run(task, study, begun, rows))
+    total["records"] = np.array([1e9])
+    after = task.finish(study, begun, total)
+    kept = begun.arrays["parameters"]
+    np.testing.assert_array_equal(after.arrays["parameters"], kept)
+    assert after.kept["taken_back"] == 1.0
 
 
 def test_an_answer_that_is_not_finite_is_refused(clinics: Hospitals) -> None:
