@@ -83,7 +83,7 @@ def find(desk: Desk, word: str, sensible: Collection[str]) -> Study:
     if not named:
         raise UsageError(
             f"no study {word} is in the inbox of {desk.site.name}",
-            fix="a file of its own is given as   STUDY.toml",
+            fix="a name or the start of a digest, as the inbox lists them; or a file",
             then=f"consilium client inbox --site {desk.site.path}",
         )
     raise UsageError(

@@ -94,7 +94,8 @@ def _table(rows: Sequence[dict[str, object]]) -> str:
         for row in rows
     ]
     studies = {row["digest"] for row in rows}
-    return "\n".join([*lines, f"{len(rows)} releases, {len(studies)} studies; 0 rows"])
+    what = "study" if len(studies) == 1 else "studies"
+    return "\n".join([*lines, f"{len(rows)} releases, {len(studies)} {what}; 0 rows"])
 
 
 def _cost(row: dict[str, object]) -> str:

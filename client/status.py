@@ -211,7 +211,8 @@ def _released(entries: Iterable[Entry]) -> dict[str, int]:
 
 def _left(entries: Iterable[Entry]) -> str:
     found = _released(entries)
-    return f"  left    {sum(found.values())} sums, for {len(found)} studies; 0 rows"
+    what = "study" if len(found) == 1 else "studies"
+    return f"  left    {sum(found.values())} sums, for {len(found)} {what}; 0 rows"
 
 
 def _when(moment: datetime) -> str:

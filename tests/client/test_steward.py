@@ -329,7 +329,7 @@ def test_what_left_is_listed(
         for row in rows
     ]
     assert say("releases") == 0
-    assert f"{count} releases, 1 studies; 0 rows" in capsys.readouterr().out
+    assert f"{count} releases, 1 study; 0 rows" in capsys.readouterr().out
 
 
 def test_the_dry_run_knows_the_ledger(
