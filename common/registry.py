@@ -73,7 +73,11 @@ MODELS = {
 ANALYSES = {
     "survival": Asked("common.tasks.survival", "SURVIVAL"),
     "quantiles": Asked("common.tasks.quantiles", "QUANTILES"),
-    "chi_square": Asked("common.tasks.chi_square", "CHI_SQUARE"),
+    "chi_square": Asked(
+        "common.tasks.chi_square",
+        "CHI_SQUARE",
+        private=("common.tasks.private_chi_square", "PRIVATE_CHI_SQUARE"),
+    ),
     "correlation": Asked("common.tasks.correlation", "CORRELATION"),
     "compare": Asked("common.tasks.compare", "COMPARE"),
     "association": Asked("common.tasks.association", "ASSOCIATION"),

@@ -29,7 +29,7 @@ FINE = "Not told, for cuts part it into more bins than a tenth of the records: {
 def declare(study: Study, pairs: Sequence[Pair]) -> Release:
     """Declare one table of counts for each pair, its levels by their codes."""
     return {
-        _name(pair): Field(f"records by {pair[0]} and {pair[1]}", shape, "count")
+        name(pair): Field(f"records by {pair[0]} and {pair[1]}", shape, "count")
         for pair, shape in zip(pairs, _shapes(study, pairs), strict=True)
     }
 
@@ -37,7 +37,7 @@ def declare(study: Study, pairs: Sequence[Pair]) -> Release:
 def count(study: Study, pairs: Sequence[Pair], rows: Rows) -> Summands:
     """Count this site's records in each table; a record with a gap is in none."""
     return {
-        _name(pair): _table(
+        name(pair): _table(
             np.column_stack([named.codes(study, rows, name) for name in pair]), shape
         )
         for pair, shape in zip(pairs, _shapes(study, pairs), strict=True)
@@ -46,7 +46,7 @@ def count(study: Study, pairs: Sequence[Pair], rows: Rows) -> Summands:
 
 def tested(study: Study, pair: Pair, sums: Summands) -> Findings:
     """Return statistic, degrees, p-value and strength; None where unknown."""
-    counts = sums[_name(pair)]
+    counts = sums[name(pair)]
     records = int(counts.sum())
     found: Findings = {"variables": list(pair), "records": records}
     if not all(named.coarse(study, name, records) for name in pair):
@@ -75,7 +75,7 @@ def read(study: Study, state: State) -> Findings:
     tests = _tests(study, state)
     for found, pair in zip(tests, pairs(study), strict=True):
         if not found.get("withheld"):
-            found["table"] = _told(study, pair, state.arrays[_name(pair)])
+            found["table"] = _told(study, pair, state.arrays[name(pair)])
     return {"tests": tests}
 
 
@@ -162,7 +162,7 @@ def _counted(study: Study, state: State, pair: Pair) -> Sheet:
     """Return a table of counts; what is withheld is None."""
     least = study.disclosure.cell
     rows, columns = (named.declared(study, name).coded for name in pair)
-    told = suppression.table(state.arrays[_name(pair)], least)
+    told = suppression.table(state.arrays[name(pair)], least)
     hidden = any(cell is None for line in told for cell in line)
     note = f"Withheld: fewer than {least} records, or what would tell such a count."
     return Sheet(
@@ -177,7 +177,8 @@ def _counted(study: Study, state: State, pair: Pair) -> Sheet:
     )
 
 
-def _name(pair: Pair) -> str:
+def name(pair: Pair) -> str:
+    """Return under which name the table of a pair travels."""
     return f"{pair[0]} x {pair[1]}"
 
 

@@ -10,7 +10,7 @@ import math
 from common import promise
 from common.release import Field, Release, Summands
 from common.study import Study
-from common.task import model_of
+from common.task import analyses_of, model_of
 from common.tasks.describe import level_counts, levels, numbers, row
 
 BINS = 8
@@ -67,10 +67,15 @@ def weights(study: Study) -> dict[str, float]:
 
 def deviation(study: Study, name: str) -> float:
     """Return the deviation of the noise in a total, without its weight."""
-    fit = model_of(study).fit.noisy if study.model else None
-    paid = WEIGHT / (WEIGHT + fit.weight) if fit else 1.0
-    noise = promise.in_total(study, promise.whole(study, 1.0, paid))
+    noise = promise.in_total(study, promise.whole(study, 1.0, paid(study, WEIGHT)))
     return noise / weights(study)[name]
+
+
+def paid(study: Study, weight: float) -> float:
+    """Return the share of mu^2 of a task of this *weight* among those who train."""
+    fits = [model_of(study).fit] if study.model else []
+    beside = [each.noisy for each in (*analyses_of(study), *fits)]
+    return weight / (WEIGHT + math.fsum(each.weight for each in beside if each))
 
 
 def people(study: Study, sums: Summands) -> float:

@@ -132,7 +132,7 @@ def test_studies_are_told_with_the_next_command(told: Any, path: Path) -> None:
     assert f"waiting for the steward\n  next    {review}" in text
     assert f"consilium client resume {third.digest()[:12]} --site {path}" in text
     assert "running, approved in site.toml; last answer logistic round 4" in text
-    assert "left    1 sums, for 1 studies" in text
+    assert "left    1 sums, for 1 study" in text
     assert facts["releases"] == {STUDY.digest(): 1}
     assert "running" not in told()[0].replace("not running", "")
 
