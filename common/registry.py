@@ -37,7 +37,12 @@ class Asked:
 
 MODELS = {
     "cox": Entry("common.tasks.cox", "COX", ("survival",)),
-    "linear": Entry("common.tasks.least_squares", "LINEAR", ("number",)),
+    "linear": Entry(
+        "common.tasks.least_squares",
+        "LINEAR",
+        ("number",),
+        private=("common.tasks.private_linear", "PRIVATE_LINEAR"),
+    ),
     "logistic": Entry(
         "common.tasks.linear_models",
         "LOGISTIC",

@@ -50,7 +50,7 @@ def task(loss: Loss) -> Task:
     def each(study: Study, state: State, rows: Rows) -> Array:
         """Return the slope of each record's loss, intercept last."""
         del study
-        weights, x = state.arrays["weights"], _shortened(rows.x)
+        weights, x = state.arrays["weights"], shortened(rows.x)
         slope = loss.slope(eta(weights, x), rows.y).clip(-1.0, 1.0)
         return np.column_stack([x * slope[:, None], slope])
 
@@ -110,7 +110,7 @@ def eta(weights: Array, x: Array) -> Array:
     return sloped
 
 
-def _shortened(x: Array) -> Array:
+def shortened(x: Array) -> Array:
     """Return each record no longer than sqrt(d): what a usual one has."""
     length = np.sqrt(np.einsum("ij,ij->i", x, x))
     most = math.sqrt(x.shape[1])

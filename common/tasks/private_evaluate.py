@@ -13,6 +13,7 @@ from common import intervals, promise
 from common.release import Array, Field, Release
 from common.study import Study
 from common.task import Findings, Noisy, Rows, State, Task, added, kept, model_of
+from common.tasks import private_residuals
 from common.tasks.evaluate import shows, start
 
 LOG_ODDS = 3.0
@@ -25,6 +26,8 @@ BRIER = 0.5
 
 def release(study: Study) -> Release:
     """Declare score histograms by class and the squared error, all with noise."""
+    if study.outcome.kind == "number":
+        return private_residuals.release(study)
     count = (bins(study),)
     return {
         "negatives": Field("test records without the outcome, by score", count, "sum"),
@@ -43,6 +46,8 @@ def each(study: Study, state: State, rows: Rows) -> Array:
     """Return the bin of each record by its class, and its squared error."""
     count = bins(study)
     score = model_of(study).predict(study, state.arrays, rows)
+    if study.outcome.kind == "number":
+        return private_residuals.each(study, score, rows)
     inner = expit(np.linspace(-LOG_ODDS, LOG_ODDS, count - 1))
     inner[count // 2 - 1] = 0.5
     place = np.searchsorted(inner, score, side="right")[:, None] == range(count)
@@ -53,6 +58,8 @@ def each(study: Study, state: State, rows: Rows) -> Array:
 
 def read(study: Study, state: State) -> Findings:
     """Return the same as without a promise, with intervals that hold the noise too."""
+    if study.outcome.kind == "number":
+        return private_residuals.read(study, state)
     negatives, positives = state.arrays["negatives"], state.arrays["positives"]
     noise, brier = _deviation(study), float(state.arrays["brier"][0]) / BRIER
     without, having = float(negatives.sum()), float(positives.sum())
@@ -72,7 +79,8 @@ def read(study: Study, state: State) -> Findings:
 
 
 def _clip(study: Study) -> float:
-    del study
+    if study.outcome.kind == "number":
+        return private_residuals.CLIP
     return math.hypot(1.0, BRIER)
 
 
