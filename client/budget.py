@@ -74,8 +74,9 @@ def admit(opened: Opened, run: str, clock: Clock) -> None:
         once.begin(opened.site, log.entries, opened.study, run)
         if promised:
             _fitting(opened.site, log.entries, note, clock)
-        if once.running(log.entries, clock().date()).get(opened.digest) != run:
-            log.append(note, clock)
+        again = once.running(log.entries, clock().date()).get(opened.digest) == run
+        if not again or run not in opened.memory.last:
+            log.append(note, clock)  # but not at each knock of one that is in
         entries = log.entries
     opened.memory.begin(run)
     if (promised or opened.study.masked) and opened.site.home:

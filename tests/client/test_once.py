@@ -237,6 +237,9 @@ def test_who_asks_cannot_fill_the_ledger(asked: Aggregator) -> None:
         assert asked.open(EXACT).has_content()
     assert count() == before
     assert asked.ask(EXACT, 1, "describe", run="r" * 65).has_error()
+    asked.restart()
+    assert asked.open(EXACT).has_content()
+    assert count() == before + 1, "that it came back is worth a line"
 
 
 def test_records_that_nobody_asks_for_are_let_go_and_the_run_goes_on(
