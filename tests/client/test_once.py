@@ -238,6 +238,7 @@ def test_who_asks_cannot_fill_the_ledger(asked: Aggregator) -> None:
     assert count() == before
     assert asked.ask(EXACT, 1, "describe", run="r" * 65).has_error()
     asked.restart()
+    before = count()
     assert asked.open(EXACT).has_content()
     assert count() == before + 1, "that it came back is worth a line"
 
