@@ -16,16 +16,15 @@ from common.encoding import Encoding, columns, seen
 from common.errors import IntegrityError
 from common.release import Array, Field, Release, Summands
 from common.schema import Category, Number, values
-from common.sheet import Cell, Sheet, decimal
 from common.study import Study
 from common.task import Findings, Found, Rows, Shapes, State, Task, kept, model_of
+from common.tasks import explain_shown
+from common.tasks.explain_shown import APART, POINTS
 from common.trees import draws
 
 REPEATS = 5
 """Times that the values of a variable are exchanged, of which the mean is told."""
 SEED = 0
-POINTS, APART = 5, 2.0
-"""Values of a number that are tried: so many, to so many deviations from its mean."""
 
 Group = tuple[str, slice]
 
@@ -132,12 +131,6 @@ def read(study: Study, state: State) -> Findings:
     }
 
 
-def show(study: Study, state: State) -> tuple[Sheet, ...]:
-    """Return both as tables."""
-    found = read(study, state)
-    return _importance(found), _leading(found)
-
-
 def _values(variable: Number | Category, mean: float, deviation: float) -> Array:
     """Return the values of a variable that are tried: within its declared range."""
     if isinstance(variable, Category):
@@ -226,51 +219,6 @@ def _finish(study: Study, state: State, total: Summands) -> State:
     return replace(done, arrays={**done.arrays, "tried": state.arrays["tried"]})
 
 
-def _importance(found: Findings) -> Sheet:
-    lines = found["importance"] if isinstance(found["importance"], list) else []
-    base = float(str(found["error"]))
-    rows = tuple(
-        (
-            str(line["variable"]),
-            decimal(line["error"], 4),
-            f"{decimal(100 * line['more'] / base, 1)} %" if base else None,
-        )
-        for line in lines
-    )
-    note = (
-        f"Mean squared error on {found['records']} test records: {base:.4f}. Values "
-        "are exchanged among the people of one hospital. Variables that say the same "
-        "share their worth, and none of it is a cause."
-    )
-    columns_ = ("variable", "error with its values exchanged", "more")
-    return Sheet("What the model looks at", columns_, rows, (note,))
-
-
-def _leading(found: Findings) -> Sheet:
-    lines = found["dependence"] if isinstance(found["dependence"], list) else []
-    rows: list[tuple[Cell, ...]] = []
-    for line in lines:
-        told = [
-            _point(*pair) for pair in zip(line["at"], line["expected"], strict=True)
-        ]
-        for first in range(0, len(told), POINTS):
-            part = told[first : first + POINTS]
-            blank = [""] * (POINTS - len(part))
-            rows.append(("" if first else line["variable"], *part, *blank))
-    note = (
-        "The mean prediction, if everybody had this value and kept all others: of the "
-        f"model, not of the world. Numbers: up to {APART:g} deviations from the mean."
-    )
-    head = ("variable", *[""] * POINTS)
-    return Sheet("Where a variable leads", head, tuple(rows), (note,), part=True)
-
-
-def _point(at: object, means: list[float]) -> str:
-    """Return a value that was tried, and the prediction, or that of each level."""
-    value = at if isinstance(at, str) else f"{at:,.4g}"
-    return f"{value}: {', '.join(str(decimal(mean, 3)) for mean in means)}"
-
-
 EXPLAIN = Task(
     name="explain",
     rows="test",
@@ -281,5 +229,5 @@ EXPLAIN = Task(
     local=local,
     finish=_finish,
     read=read,
-    show=show,
+    show=lambda study, state: explain_shown.sheets(read(study, state)),
 )
