@@ -6,6 +6,7 @@ from typing import Any
 import carebundle
 import numpy as np
 import pytest
+from carebundle.models.r4 import Bundle
 
 from client import integration, site
 from client.table import Table
@@ -50,7 +51,7 @@ def declared() -> list[Said]:
 
 
 @pytest.fixture(scope="module")
-def bundles() -> list[carebundle.generate.Bundle]:
+def bundles() -> list[Bundle]:
     """Return two cohorts; of the second nobody's vital signs were taken."""
     half = PEOPLE // 2
     return [
@@ -60,9 +61,7 @@ def bundles() -> list[carebundle.generate.Bundle]:
 
 
 @pytest.fixture(scope="module")
-def table(
-    tmp_path_factory: pytest.TempPathFactory, bundles: list[carebundle.generate.Bundle]
-) -> Table:
+def table(tmp_path_factory: pytest.TempPathFactory, bundles: list[Bundle]) -> Table:
     """Export the bundles as NDJSON, and clean them as a hospital would."""
     place = tmp_path_factory.mktemp("elsewhere")
     (place / "bulk").mkdir()
@@ -78,7 +77,7 @@ def table(
     return integration.table(site.read(path), study)
 
 
-def truth(bundle: carebundle.generate.Bundle) -> list[float]:
+def truth(bundle: Bundle) -> list[float]:
     """Return what one person's bundle says, before it was exported."""
     found: dict[str, list[Said]] = {}
     for entry in bundle.entry or []:
@@ -112,7 +111,7 @@ def in_order(rows: np.ndarray) -> np.ndarray:
 
 
 def test_what_an_independent_generator_says_is_what_is_read(
-    table: Table, bundles: list[carebundle.generate.Bundle]
+    table: Table, bundles: list[Bundle]
 ) -> None:
     """Every number, level and gap of everyone; panels by component."""
     true = np.array([truth(each) for each in bundles])
