@@ -1,4 +1,4 @@
-"""The tables of what a model looks at, and of where it leads, with what they are not."""
+"""The tables of what a model looks at and of where it leads, with what they are not."""
 
 from common.sheet import Cell, Sheet, decimal
 from common.task import Findings
