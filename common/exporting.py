@@ -1,4 +1,4 @@
-"""A learned model for other programs and for readers: scikit-learn, ONNX, a model card.
+"""A learned model for others: scikit-learn, ONNX, Keras, and a card for readers.
 
 Nothing of it can be executed by reading it; ``sklearn-json`` holds numbers under the
 names that scikit-learn gives them.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from common import manifest
+from common import keras_file, manifest
 from common.encoding import columns
 from common.errors import StudyError
 from common.model_file import MODEL, Learned
@@ -133,6 +133,7 @@ def _cell(value: object) -> str:
 FORMS: dict[str, tuple[str, Callable[[Learned], bytes]]] = {
     "sklearn-json": ("model.sklearn.json", sklearn_json),
     "onnx": ("model.onnx", onnx),
+    "keras": ("model.keras", keras_file.of),
     "card": ("MODEL-CARD.md", card),
 }
 """File name and maker of each form."""

@@ -144,7 +144,7 @@ def schema(terminal: Terminal) -> None:
 @click.option(
     "--to",
     "form",
-    type=click.Choice(["sklearn-json", "onnx", "card"]),
+    type=click.Choice(["sklearn-json", "onnx", "keras", "card"]),
     required=True,
     help="What for: scikit-learn's numbers, an ONNX graph, or a card to read.",
 )

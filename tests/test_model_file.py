@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import onnxruntime
 import pytest
@@ -14,8 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from common import exporting, model_file
 from common.cli import build
 from common.encoding import Encoding, encode
-from common.errors import ConsiliumError, IdentityError, IntegrityError
+from common.errors import ConsiliumError, IdentityError, IntegrityError, StudyError
 from common.model_file import Learned
+from common.networks import ImageNetwork
 from common.registry import MODELS
 from common.release import Array
 from common.task import Rows
@@ -80,6 +82,30 @@ def test_onnx_adds_what_a_residual_layer_adds(tmp_path: Path) -> None:
     (found,) = onnxruntime.InferenceSession(path).run(None, {"values": rows.x})
     expected = compare.fitted(study, states).predict(rows)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+# Keras 3 itself calls numpy 2 as before: nothing of ours.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("head", ["average", "flatten"])
+def test_keras_alone_says_the_same_of_pictures(tmp_path: Path, head: str) -> None:
+    kind = {**clinics.MODELS["image_network"], "head": head, "dense": [5]}
+    study = study_of("image_network").model_copy(
+        update={"model": ImageNetwork(kind="image_network", **kind)}
+    )
+    whole = table_of("image_network", 60)
+    states = plain.run(study, [whole])
+    rows = whole.rows("test")
+    made = model_file.of(study, states, {**ABOUT, "measures": {}})
+    path = exporting.write(made, "keras", tmp_path)
+    found = keras.models.load_model(path).predict(rows.images, verbose=0)[:, 0]
+    expected = compare.fitted(study, states).predict(rows)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert np.ptp(expected) > 0
+
+
+def test_only_pictures_have_a_file_of_keras(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="no file of Keras"):
+        exporting.write(learned("logistic")[0], "keras", tmp_path)
 
 
 def test_scikit_learn_says_the_same(tmp_path: Path) -> None:
