@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
+from common import onnx_pictures
 from common.encoding import columns
 from common.errors import StudyError
 from common.model_file import Learned
@@ -32,8 +33,10 @@ def of(learned: Learned) -> bytes:
     """Return the graph of *learned*; raise StudyError for a kind that has none yet."""
     study = learned.study
     kind = study.kind
+    if kind == "image_network":
+        return onnx_pictures.of(learned)
     if kind not in HEADS:
-        able = ", ".join(HEADS)
+        able = ", ".join([*HEADS, "image_network"])
         raise StudyError(f"{kind} cannot be exported to ONNX yet; {able} can")
     nodes, constants = _design(study, learned.arrays)
     nodes += HEADS[kind](study, learned.arrays, constants)
