@@ -104,7 +104,7 @@ def _unfit(ward: Ward, found: Sequence[Stay]) -> dict[str, str]:
     """Return what is wrong with which DICOM file."""
     if ward.technology != "parquet":
         return {}
-    places = [place for place, stay in enumerate(found) if stay.filed][3::5]
+    places = _alone(found)[3::5]
     return {
         f"IM{place:05d}.dcm": what
         for place, what in zip(places, pictures.UNFIT, strict=False)
@@ -115,8 +115,17 @@ def _blind(ward: Ward, found: Sequence[Stay]) -> set[int]:
     """Return the places of the stays of which there is no radiograph."""
     if ward.technology == "parquet":
         return set()
-    with_media = [place for place, stay in enumerate(found) if stay.filed]
-    return set(with_media[2::7][: ward.dirt.unpictured])
+    return set(_alone(found)[2::7][: ward.dirt.unpictured])
+
+
+def _alone(found: Sequence[Stay]) -> list[int]:
+    """Return the places of stays with media whose person has no other record.
+
+    Of a copy there would be another picture, and that is found.
+    """
+    known = Counter(stay.number for stay in found)
+    every = enumerate(found)
+    return [n for n, stay in every if stay.filed and known[stay.number] == 1]
 
 
 def _truth(
@@ -138,7 +147,8 @@ def _truth(
             damage.update(_identifiers(stay))
     damage["stays"], damage["unpictured"] = len(found), len(blind)
     damage.update(f"picture {what}" for what in unfit.values())
-    young = [stay for stay in found if (stay.true["age"] or 0) < YOUNGEST]  # type: ignore[operator]
+    once = [stay for stay in found if stay.copy in ("", "twin")]
+    young = [stay for stay in once if (stay.true["age"] or 0) < YOUNGEST]  # type: ignore[operator]
     damage["too young"] = len(young)
     return {"planted": dict(sorted(damage.items())), "stays": kept}
 

@@ -68,7 +68,7 @@ class Dirt:
     nameless: int = 2
     twins: int = 2
     shared: int = 1
-    children: int = 2
+    children: int = 14
     undiagnosed: int = 2
     orphans: int = 1
     unpictured: int = 2

@@ -18,11 +18,21 @@ from common import study as studies
 from common.errors import DataError
 from common.schema import Category, Image, Number, texts
 from common.study import Study
-from simulations import linked, patients, plain, stays, wards
+from simulations import (
+    engine,
+    linked,
+    patients,
+    plain,
+    processes,
+    result,
+    stays,
+    wards,
+)
 from simulations.cli import simulate
 from simulations.linked import NAMES
 from simulations.patient_study import SIGNALS, TEXTS
 from simulations.tables import CANARY
+from tests import outcomes
 from tests.simulations.test_hospitals import files
 
 PICTURE = Image(name="radiograph", size=(28, 28))
@@ -241,6 +251,24 @@ def test_one_model_over_four_technologies_is_the_pooled_one(world: World) -> Non
     np.testing.assert_allclose(
         together.arrays["weights"], pooled.arrays["weights"], atol=1e-8
     )
+
+
+def test_every_hospital_lets_the_study_in(world: World) -> None:
+    """Through the door, which asks for enough people inside the cohort and outside."""
+    paths = result.folders(world.place)
+    found = result.simulate(world.study, paths, engine.in_process()).outcome
+    tables = [world.tables[path.parent.name] for path in paths]
+    together = plain.run(world.study, tables)["logistic"].arrays["weights"]
+    weights = found.states["logistic"].arrays["weights"]
+    np.testing.assert_allclose(weights, together, atol=1e-8)
+
+
+@pytest.mark.slow
+def test_four_technologies_as_processes_are_the_same_to_the_bit(world: World) -> None:
+    paths = result.folders(world.place)
+    alone = result.simulate(world.study, paths, engine.in_process()).outcome
+    ran = processes.engine(kill_one=False)
+    outcomes.same(result.simulate(world.study, paths, ran).outcome, alone)
 
 
 def test_invented_people_have_the_published_marginals() -> None:
