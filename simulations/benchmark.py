@@ -11,12 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import roc_auc_score
 
 import client.app
 from client import site
@@ -46,6 +48,7 @@ REPEATS, FEW = 7, 3
 PEOPLE, WIDTH, SITES = 1_000_000, 50, 10
 HELP_SECONDS, APPS_MILLISECONDS, NEWTON_RATIO, ROUND_SECONDS = 0.3, 1.0, 1.5, 1.0
 PANDAS = 0.7
+GROVE, BREADTH, TREES, FOREST_RATIO, ALIKE = 20_000, 20, 100, 3.0, 0.02
 EQUAL = 1e-6
 TRAIN = 0.9
 
@@ -62,7 +65,7 @@ class Line:
 
 def main() -> int:
     """Measure, print the table, and return 1 when a goal is missed."""
-    lines = [help_time(), engine_cost(), newton(), network()]
+    lines = [help_time(), engine_cost(), newton(), forest(), network()]
     lines += [*cleaning(), *media(), *audits()]
     click.echo(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     for line in lines:
@@ -122,6 +125,29 @@ def newton() -> Line:
     what = f"Newton, {PEOPLE:,} people x {WIDTH}, {SITES} sites / scikit-learn pooled"
     figure = f"{ratio:.2f} ({ours:.2f} s / {theirs:.2f} s)"
     return _line(what, figure, ratio, NEWTON_RATIO)
+
+
+def forest() -> Line:
+    """Measure a forest of all sites against scikit-learn's, as good on new people."""
+    learner = {"kind": "random_forest", "trees": TREES}
+    study, tables = _people(GROVE, BREADTH, learner)
+    train, test = (plain.pooled(tables).rows(each) for each in ("train", "test"))
+    pooled = RandomForestClassifier(
+        TREES, min_samples_leaf=10, random_state=0, n_jobs=1
+    )
+    ours = compare.fitted(study, plain.run(study, tables)).predict(test)
+    theirs = pooled.fit(train.x, train.y).predict_proba(test.x)[:, 1]
+    areas = [float(roc_auc_score(test.y, each)) for each in (ours, theirs)]
+    if areas[0] < areas[1] - ALIKE:
+        raise IntegrityError(f"the forests differ, AUC {areas}: no ratio is printed")
+    took, took_theirs = _in_turn(
+        lambda: plain.run(study, tables),
+        lambda: pooled.fit(train.x, train.y),
+        repeats=FEW,
+    )
+    what = f"forest, {TREES} trees, {GROVE:,} people / scikit-learn, one core"
+    figure = f"{took / took_theirs:.2f} (AUC {areas[0]:.3f} / {areas[1]:.3f})"
+    return _line(what, figure, took / took_theirs, FOREST_RATIO)
 
 
 def network() -> Line:
@@ -237,18 +263,24 @@ def _equal_to_the_bit(outcome: Outcome, states: dict[str, State]) -> int:
     return sum(outcome.rounds.values())
 
 
-def _people() -> tuple[Study, list[Table]]:
+LOGISTIC: Mapping[str, object] = {"kind": "logistic", "ridge": 1.0}
+
+
+def _people(
+    people: int = PEOPLE, width: int = WIDTH, model: Mapping[str, object] = LOGISTIC
+) -> tuple[Study, list[Table]]:
     """Return a study of many people, dealt to sites of equal size."""
     draw = np.random.default_rng(0)
-    x = wide.values(PEOPLE, WIDTH, draw)
-    y = draw.random(PEOPLE) < 1 / (1 + np.exp(-x @ draw.normal(size=WIDTH) / 3))
-    train = draw.random(PEOPLE) < TRAIN
-    return _study(), wide.dealt(x, y.astype(np.float64), train, SITES)
+    x = wide.values(people, width, draw)
+    y = draw.random(people) < 1 / (1 + np.exp(-x @ draw.normal(size=width) / 3))
+    train = draw.random(people) < TRAIN
+    tables = wide.dealt(x, y.astype(np.float64), train, SITES)
+    return _study(width, model), tables
 
 
-def _study() -> Study:
+def _study(width: int = WIDTH, model: Mapping[str, object] = LOGISTIC) -> Study:
     outcome = {"kind": "binary", "levels": ["no", "yes"], "positive": "yes"}
-    return wide.study(WIDTH, SITES, outcome, {"kind": "logistic", "ridge": 1.0})
+    return wide.study(width, SITES, outcome, model)
 
 
 def _private_study() -> Study:
