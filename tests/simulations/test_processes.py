@@ -2,7 +2,9 @@
 
 import io
 import logging
+import os
 import shutil
+import signal
 import threading
 import time
 import zipfile
@@ -127,11 +129,19 @@ def test_a_certificate_is_renewed_while_a_study_runs(
     def renew() -> None:
         while "logistic: round 1" not in caplog.text:
             time.sleep(0.02)
-        asked = hospital.renew(home, now()).request()
-        answer = enrolment.admit(made, root, asked, now())
-        while "replaced by a newer one" not in log.read_text():
-            time.sleep(0.05)  # the admission is on its way, by mail
-        hospital.admitted(answer, home, now())
+        south = running.crew.pid("south")
+        os.kill(south, signal.SIGSTOP)  # or the study would be over before the mail
+        try:
+            asked = hospital.renew(home, now()).request()
+            answer = enrolment.admit(made, root, asked, now())
+            while "replaced by a newer one" not in log.read_text():
+                time.sleep(0.05)  # the admission is on its way, by mail
+            known = log.read_text().count("connected to")
+            hospital.admitted(answer, home, now())
+            while log.read_text().count("connected to") == known:
+                time.sleep(0.05)
+        finally:
+            os.kill(south, signal.SIGCONT)
 
     thread = threading.Thread(target=renew)
     thread.start()
