@@ -171,10 +171,24 @@ def keeps(model: ModelChoice | None, asked: Analysis) -> None:
     for key in ("l1_share", "site_intercepts"):
         if getattr(model, key, None):
             raise _unable(f"model.{key}", key, [])
+    training = getattr(model, "training", None)
+    for key, only in EXACT_ALONE.items() if training else ():
+        if getattr(training, key) != only:
+            raise _unable(f"model.training.{key}", key, [])
     for name in asked.named():
         if ANALYSES[name].private is None:
             able = [each for each, entry in ANALYSES.items() if entry.private]
             raise _unable(f"analysis.{name}", name, able)
+
+
+def combined(model: ModelChoice | None, *, masked: bool) -> None:
+    """Raise ValueError, noting the key, for a middle of parts that nobody can see."""
+    training = getattr(model, "training", None)
+    if masked and training and training.combine != EXACT_ALONE["combine"]:
+        told = f"{training.combine} needs each site's own part, and masks hide it"
+        error = ValueError(f"{told}: secure_aggregation = false   in [rounds]")
+        error.add_note("model.training.combine")
+        raise error
 
 
 def _unable(where: str, kind: str, able: list[str]) -> ValueError:
@@ -183,6 +197,9 @@ def _unable(where: str, kind: str, able: list[str]) -> ValueError:
     error.add_note(where)
     return error
 
+
+EXACT_ALONE = {"by": "gradients", "combine": "mean", "votes": False}
+"""Of how a network learns: the only choice that has a private form."""
 
 RULES = (
     _quantiles,

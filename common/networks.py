@@ -19,6 +19,10 @@ class Training(Document):
     takes ``local_steps`` of its own, of ``batch`` records and with ``local_rate``, and
     the mean of what these changed is a step: ``plain`` at rate 1 is FedAvg, ``adam``
     FedAdam, and a ``proximal`` term FedProx. No site counts as more than ``most``.
+
+    The sites' parts are added (``mean``), or their middle is taken: the mean of all but
+    the farthest (``trimmed``), or the ``median``. With ``votes`` sites hold out some
+    people, and a step that makes the predictions of these worse is taken back.
     """
 
     by: Literal["gradients", "weights"] = "gradients"
@@ -33,6 +37,8 @@ class Training(Document):
     batch: int = Field(default=64, ge=1, le=4096)
     proximal: float = Field(default=0.0, ge=0.0, le=1e3)
     most: int = Field(default=10_000, ge=1, le=10**9)
+    combine: Literal["mean", "trimmed", "median"] = "mean"
+    votes: bool = False
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

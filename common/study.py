@@ -291,3 +291,4 @@ def _keeps(study: Study) -> None:
     """Refuse a promise that no form of a task keeps, before anybody is asked."""
     if study.privacy != "none":
         asked.keeps(study.model, study.analysis)
+    asked.combined(study.model, masked=study.masked)

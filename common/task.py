@@ -19,7 +19,7 @@ A task is a frozen record of pure functions. The smallest one counts records:
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -129,6 +129,7 @@ Show = Callable[[Study, State], tuple[Sheet, ...]]
 Each = Callable[[Study, State, Rows], Array]
 Bounded = Callable[[Study, State, Rows, Array], Summands]
 Local = Callable[[Study, State, Rows], Summands]
+Combine = Callable[[Sequence[Summands]], Summands]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,8 @@ class Task:
     """Pure functions and a name: the site's half, the server's half, the reading.
 
     A task without ``noisy`` is only for a study whose privacy is "none". ``show`` says
-    the same as ``read``, as tables for a reader.
+    the same as ``read``, as tables for a reader. Where ``combine`` returns a function,
+    it makes a total of the answers, which are added otherwise: never of masked ones.
     """
 
     name: str
@@ -176,6 +178,7 @@ class Task:
     read: Read
     noisy: Noisy | None = None
     show: Show = lambda *_: ()
+    combine: Callable[[Study], Combine | None] = lambda _study: None
 
 
 def added(each: Each, release: Callable[[Study], Release]) -> Local:

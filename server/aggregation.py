@@ -1,31 +1,51 @@
 """From answers to a total: check each against the question, then add in a fixed order.
 
 Floating-point addition is not associative, so answers are added by site name: the same
-answers give the same total to the last bit, whoever answered first. None is kept.
+answers give the same total to the last bit, whoever answered first. None is kept,
+unless the task takes a middle of them all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from common.errors import IntegrityError
-from common.release import Release, Summands, length, unflatten
+from common.release import Array, Release, Summands, length, unflatten
+from common.task import Combine
 from common.wire import Answer, Place
 
 
-def total(release: Release, place: Place, answers: Iterable[Answer]) -> Summands:
+def total(
+    release: Release,
+    place: Place,
+    answers: Iterable[Answer],
+    combine: Combine | None = None,
+) -> Summands:
     """Return the sum of *answers*, which come by site name and are not kept.
 
-    Raises IntegrityError for one that does not fit, or that came before.
+    Or what they *combine* to, all of them at hand. Raises IntegrityError for one that
+    does not fit, or that came before.
     """
-    summed, last = np.zeros(length(release)), ""
+    vectors = _fitting(release, place, answers)
+    if combine:
+        return combine([unflatten(release, vector) for vector in vectors])
+    summed = np.zeros(length(release))
+    for vector in vectors:
+        summed += vector
+    return unflatten(release, summed)
+
+
+def _fitting(
+    release: Release, place: Place, answers: Iterable[Answer]
+) -> Iterator[Array]:
+    """Yield the numbers of each answer, once it is known to fit."""
+    last = ""
     for answer in answers:
         if answer.site <= last:
             raise IntegrityError(f"{answer.site} answered twice, or out of its order")
         _belongs(release, place, answer)
-        summed += answer.vector
         last = answer.site
-    return unflatten(release, summed)
+        yield answer.vector
 
 
 def _belongs(release: Release, place: Place, answer: Answer) -> None:

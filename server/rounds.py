@@ -201,7 +201,8 @@ def _round(work: Work, task: Task, number: int, state: State) -> State:
     else:
         said = asking.answers(question, work.door, work.line)
         answers = (hear(*each) for each in said)
-        total = aggregation.total(task.release(work.study), place, answers)
+        release, combine = task.release(work.study), task.combine(work.study)
+        total = aggregation.total(release, place, answers, combine)
     heads.remember(work.heads, heard.heads)
     reached = rowwise(task.finish(work.study, state, total))
     book.add(Entry(task.name, number, reached, heard.hashes), _traffic(work.line))

@@ -53,9 +53,11 @@ def run(
 
 
 def total(task: Task, study: Study, answers: Sequence[Summands]) -> Summands:
-    """Return the sum of *answers*, each exactly as declared."""
+    """Return the sum of *answers*, each as declared, or what they combine to."""
     for answer in answers:
         check(task.release(study), answer)
+    if combine := task.combine(study):
+        return combine(answers)
     return {name: np.sum([a[name] for a in answers], axis=0) for name in answers[0]}
 
 

@@ -16,7 +16,7 @@ from common.release import Array
 from common.schema import Image
 from common.study import Study
 from common.task import Rows
-from common.tasks import networks
+from common.tasks import networks, private_networks
 from common.tasks.networks import Network, Weight
 
 if TYPE_CHECKING:
@@ -118,4 +118,4 @@ IMAGE = Network(
     score=score,
 )
 IMAGE_NETWORK = networks.model(IMAGE)
-PRIVATE_IMAGE_NETWORK = networks.private(IMAGE)
+PRIVATE_IMAGE_NETWORK = private_networks.private(IMAGE)

@@ -26,12 +26,10 @@ from common.errors import StudyError
 from common.networks import MOST, Training
 from common.release import Array, Field, Release, Summands
 from common.study import Study
-from common.task import Findings, Found, Model, Noisy, Rows, Shapes, State, Task
-from common.tasks import local_steps, noised, stepping
+from common.task import Findings, Found, Model, Rows, Shapes, State, Task
+from common.tasks import local_steps, robust, stepping, voting
 from common.tasks.describe import level_counts
 
-WEIGHT = 0.9
-"""Share of mu^2 beside describe's."""
 RAREST = 0.05
 """The first intercept takes the outcome to be no rarer than this."""
 
@@ -73,46 +71,16 @@ def model(network: Network) -> Model:
             name=network.name,
             rows="train",
             encoded=network.encoded,
-            shows=lambda study: _shows(network, study),
+            shows=lambda study: shows(network, study),
             release=lambda study: _release(network, study),
             start=lambda study, found: _start(network, study, found),
             local=lambda study, state, rows: _local(network, study, state, rows),
             finish=lambda study, state, sums: _finish(network, study, state, sums),
-            read=lambda study, state: _read(network, study, state),
+            read=lambda study, state: read(network, study, state),
+            combine=lambda study: robust.combining(network.training(study)),
         )
 
-    return _model(network, task())
-
-
-def private(network: Network) -> Model:
-    """Return *network* as a model whose rounds keep a promise."""
-
-    def bounded(study: Study, state: State, rows: Rows, bounds: Array) -> Summands:
-        parameters = state.arrays["parameters"]
-        return {"gradient": network.gradient(study, parameters, rows, bounds)[0]}
-
-    task = Task(
-        name=network.name,
-        rows="train",
-        encoded=network.encoded,
-        shows=lambda study: _shows(network, study),
-        release=lambda study: _private_release(network, study),
-        start=lambda study, found: _private_start(network, study, found),
-        local=lambda study, state, rows: bounded(
-            study, state, rows, np.full(len(rows.y), network.training(study).clip)
-        ),
-        finish=lambda study, state, sums: _private_finish(network, study, state, sums),
-        read=lambda study, state: _read(network, study, state),
-        noisy=Noisy(
-            each=None,
-            clip=lambda study: network.training(study).clip,
-            rounds=lambda study: network.training(study).steps,
-            weight=WEIGHT,
-            bounded=bounded,
-            sample=lambda study: network.training(study).sample,
-        ),
-    )
-    return _model(network, task)
+    return as_model(network, task())
 
 
 def training(study: Study, wanted: Training) -> Training:
@@ -138,7 +106,9 @@ def cut(parameters: Array, weights: tuple[Weight, ...]) -> list[Array]:
     return [part.reshape(w.shape) for part, w in zip(parts, weights, strict=True)]
 
 
-def _model(network: Network, fit: Task) -> Model:
+def as_model(network: Network, fit: Task) -> Model:
+    """Return the model that *fit* learns."""
+
     def predict(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
         return network.score(study, arrays["parameters"], rows)
 
@@ -150,8 +120,11 @@ def _carries(network: Network, study: Study) -> Shapes:
     return {**constants, "parameters": (size(network, study),)}
 
 
-def _shows(network: Network, study: Study) -> Shapes:
-    return {**_carries(network, study), "step": (1,)}
+def shows(network: Network, study: Study) -> Shapes:
+    """Return what every site is shown in a round."""
+    votes = network.training(study).votes
+    best = voting.shows(size(network, study)) if votes else {}
+    return {**_carries(network, study), "step": (1,), **best}
 
 
 def _release(network: Network, study: Study) -> Release:
@@ -163,18 +136,8 @@ def _release(network: Network, study: Study) -> Release:
         "sum": Field(f"{words}, {each}", width, "sum"),
         "loss": Field("sum of the losses", (1,), "sum"),
         "records": Field("records in these sums", (1,), "count"),
+        **(voting.release() if training.votes else {}),
     }
-
-
-def _private_release(network: Network, study: Study) -> Release:
-    training = network.training(study)
-    if training.by != "gradients":
-        raise StudyError(
-            'by = "weights" has no private form: one person may lead every local step',
-            fix='by = "gradients"   in [model.training]',
-        )
-    words = f"sum of the gradients of the loss, each clipped to {training.clip:g}"
-    return {"gradient": Field(words, (size(network, study),), "sum")}
 
 
 def _begun(network: Network, study: Study, share: float) -> Array:
@@ -196,29 +159,41 @@ def _start(network: Network, study: Study, found: Found) -> State:
     sums = found["describe"].arrays
     counts = level_counts(study, sums, len(study.variables))
     share = float(counts[1] / max(counts.sum(), 1.0))
-    begun = _first(network, study, found, share)
+    begun = first(network, study, found, share)
     return State(begun.arrays, kept={**begun.kept, "records": sums["records"][:1]})
 
 
-def _private_start(network: Network, study: Study, found: Found) -> State:
-    sums = found["describe"].arrays
-    share = noised.share(study, sums, len(study.variables), 1)
-    begun = _first(network, study, found, share)
-    people = np.array([noised.people(study, sums)])
-    return State(begun.arrays, kept={**begun.kept, "people": people})
-
-
-def _first(network: Network, study: Study, found: Found, share: float) -> State:
+def first(network: Network, study: Study, found: Found, share: float) -> State:
+    """Return the state before the first step, for this *share* of outcomes."""
     parameters = _begun(network, study, share)
     constants = Encoding.of(found["describe"].arrays).arrays()
     shown = constants if network.encoded else {}
     arrays = {**shown, "parameters": parameters, "step": np.zeros(1)}
     steps = network.training(study).steps
-    kept = {"losses": np.zeros(steps), "taken_back": np.zeros(1)}
-    return State(arrays, {**stepping.begun(parameters), **kept})
+    kept = {"losses": np.zeros(steps), **{n: np.zeros(1) for n in stepping.TOLD}}
+    votes = network.training(study).votes
+    best = voting.begun(parameters) if votes else State({})
+    return State(
+        {**arrays, **best.arrays},
+        {**stepping.begun(parameters), **kept, **best.kept},
+    )
 
 
 def _local(network: Network, study: Study, state: State, rows: Rows) -> Summands:
+    training = network.training(study)
+    if not training.votes:
+        return _trained(network, study, state, rows)
+    learning, held = voting.split(training, rows)
+    candidate, best = (
+        network.score(study, state.arrays[name], held)
+        for name in ("parameters", "best")
+    )
+    votes = voting.vote(study, held, candidate, best)
+    return {**_trained(network, study, state, learning), "votes": votes}
+
+
+def _trained(network: Network, study: Study, state: State, rows: Rows) -> Summands:
+    """Return what the records that train contribute."""
     training = network.training(study)
     if training.by == "weights":
         return local_steps.taken(
@@ -252,42 +227,34 @@ def _finish(network: Network, study: Study, state: State, total: Summands) -> St
     mean = total["sum"] / max(records, 1.0)
     step, kept = int(state.arrays["step"][0]), dict(state.kept)
     slope = mean if training.by == "gradients" else -mean
+    pace = voting.paced(training, state) if training.votes else training
     if stepping.possible(training, float(state.kept["records"][0]), total):
         kept["losses"] = state.kept["losses"].copy()
         kept["losses"][step] = float(total["loss"][0]) / max(records, 1.0)
-        moved = stepping.step(training, state, slope)
+        moved = stepping.step(pace, state, slope)
     else:
         kept["taken_back"] = state.kept["taken_back"] + 1.0
-        moved = stepping.step(training, state, None)
-    if moved.done:
-        stepping.sound(training, float(kept["taken_back"][0]))
-    return _after(State(moved.arrays, {**kept, **moved.kept}, moved.done))
+        moved = stepping.step(pace, state, None)
+    if training.votes:
+        moved = voting.judged(training, state, total["votes"], moved)
+    reached = State(moved.arrays, {**kept, **moved.kept}, moved.done)
+    stepping.sound(training, reached.kept)
+    return after(reached)
 
 
-def _after(state: State) -> State:
+def after(state: State) -> State:
     """Return *state* with what is told of its way, once it has come to its end."""
-    names = ("losses", "taken_back")
-    told = {name: state.kept[name] for name in names} if state.done else {}
+    names = ("losses", *stepping.TOLD) if state.done else ()
+    told = {name: state.kept[name] for name in names}
     return State({**state.arrays, **told}, state.kept, state.done)
 
 
-def _private_finish(
-    network: Network, study: Study, state: State, total: Summands
-) -> State:
-    """Divide by what is public or has noise itself, never by who was there."""
-    training = network.training(study)
-    people = float(state.kept["people"][0]) * training.sample
-    moved = stepping.step(training, state, total["gradient"] / max(people, 1.0))
-    rest = {name: state.kept[name] for name in ("people", "losses", "taken_back")}
-    return _after(State(moved.arrays, {**rest, **moved.kept}, moved.done))
-
-
-def _read(network: Network, study: Study, state: State) -> Findings:
+def read(network: Network, study: Study, state: State) -> Findings:
     """Return how large the network is, and the loss of each round where it is known."""
     losses = state.arrays["losses"]
     return {
         "parameters": size(network, study),
         "steps": network.training(study).steps,
         "losses": [float(each) for each in losses] if losses.any() else None,
-        "taken_back": int(state.arrays["taken_back"][0]),
+        **{name: int(state.arrays[name][0]) for name in stepping.TOLD},
     }

@@ -4,6 +4,8 @@
 Kingma and Ba 2015, whose second moment forgets after some 100 steps here.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from common.errors import IntegrityError
@@ -15,6 +17,17 @@ MOMENTUM, SECOND, TINY = 0.9, 0.99, 1e-8
 ROUNDING = 1e-6
 """How much longer a sum may be than its parts, for it is rounded."""
 FEW = 0.1
+TOLD = {
+    "taken_back": (
+        "had sums that their records cannot give",
+        "a site multiplies its part, or clips to another length",
+    ),
+    "rolled_back": (
+        "led to a model that half of the sites cannot bear",
+        "a site turns its part around; or the rate in [model.training] is too high",
+    ),
+}
+"""Why rounds go back, by the name of their count: what was seen; what may be why."""
 TAIL = 4
 """The model is the mean of the last 1/TAIL of the steps."""
 
@@ -71,6 +84,8 @@ def possible(training: Training, most: float, total: Summands) -> bool:
     are: who multiplies its part, or counts itself often, is seen so. Which site it was
     is not, for only the sum is known.
     """
+    if training.combine != "mean":
+        return True  # each site's part was seen, and a far one is left out
     records, reach = float(total["records"][0]), training.clip
     if training.by == "weights":
         reach *= training.local_steps * training.local_rate
@@ -78,12 +93,16 @@ def possible(training: Training, most: float, total: Summands) -> bool:
     return records <= most and float(np.linalg.norm(total["sum"])) <= longest
 
 
-def sound(training: Training, taken_back: float) -> None:
-    """Raise IntegrityError when more than a tenth of the rounds were taken back."""
-    if taken_back > training.steps * FEW:
-        raise IntegrityError(
-            f"{taken_back:.0f} of {training.steps} rounds had sums that their records "
-            "cannot give",
-            likely="a site multiplies its part, or clips to another length",
-            fix="ask each site for its version; then the study without one, in turn",
-        )
+def sound(training: Training, kept: Mapping[str, Array]) -> None:
+    """Raise IntegrityError when more than a tenth of all rounds went back.
+
+    Be it that a total was ``taken_back``, or that the sites ``rolled_back`` a step.
+    """
+    for name, (seen, likely) in TOLD.items():
+        rounds = float(kept[name][0])
+        if rounds > training.steps * FEW:
+            raise IntegrityError(
+                f"{rounds:.0f} of {training.steps} rounds {seen}",
+                likely=likely,
+                fix="ask each site for its version; then study without one, in turn",
+            )

@@ -14,7 +14,7 @@ from common.networks import TabularNetwork
 from common.release import Array
 from common.study import Study
 from common.task import Rows
-from common.tasks import networks
+from common.tasks import networks, private_networks
 from common.tasks.networks import Network, Weight
 
 if TYPE_CHECKING:
@@ -79,4 +79,4 @@ TABULAR = Network(
     score=score,
 )
 TABULAR_NETWORK = networks.model(TABULAR)
-PRIVATE_TABULAR_NETWORK = networks.private(TABULAR)
+PRIVATE_TABULAR_NETWORK = private_networks.private(TABULAR)

@@ -1,0 +1,116 @@
+"""The sites' votes on each step of a network, and the way back from a bad one.
+
+A fifth of each site's people do not train. In every round the site holds what it is
+shown against the best so far, by the loss of those people, and votes through the same
+door: is it better, and is it bearable? What half of the sites cannot bear is taken
+back: all go on from the best, in shorter steps. What one site sends in can so lead
+the others astray for a round at most, and never far from the best.
+"""
+
+import numpy as np
+
+from common import trees
+from common.errors import IntegrityError, StudyError
+from common.networks import MOST, Training
+from common.release import Array, Field, Release
+from common.study import Study
+from common.task import Rows, Shapes, State
+from common.tasks import stepping
+
+HELD_OUT = 0.2
+BEARABLE, SLACK = 1.1, 0.02
+"""A loss so many times the best and a bit more is borne: steps go up and down, and few
+are held out. Even odds lose 0.69.
+"""
+DOWN, UP = 0.5, 1.1
+"""What a step that was taken back, or a better one, does to the length of the next."""
+TINY = 1e-7
+"""No probability is nearer to 0 and 1."""
+
+
+def release() -> Release:
+    """Return what a vote is."""
+    words = "sites whose held-out people are predicted better, bearably, or at all"
+    return {"votes": Field(words, (3,), "count")}
+
+
+def shows(size: int) -> Shapes:
+    """Return what sites are shown beside the candidate of *size* parameters."""
+    return {"best": (size,)}
+
+
+def begun(parameters: Array) -> State:
+    """Return what is shown and remembered before the first step."""
+    nothing = {"borne": np.zeros_like(parameters), "candidates": np.zeros(1)}
+    return State({"best": parameters.copy()}, {**nothing, "pace": np.ones(1)})
+
+
+def split(training: Training, rows: Rows) -> tuple[Rows, Rows]:
+    """Return who trains and who is held out: by person, the same in every round."""
+    (draw,) = trees.draws(rows.key, training.seed * MOST + MOST - 1, 1)
+    return rows.take(draw >= HELD_OUT), rows.take(draw < HELD_OUT)
+
+
+def vote(study: Study, held: Rows, candidate: Array, best: Array) -> Array:
+    """Return one site's vote [3]: better, bearable, and that it votes.
+
+    From probabilities [records] of the outcome of those *held* out. Too few of them do
+    not vote.
+    """
+    if len(np.unique(held.key)) < study.disclosure.min_people:
+        return np.zeros(3)
+    now, before = _loss(candidate, held.y), _loss(best, held.y)
+    return np.array(
+        [now <= before, now <= BEARABLE * before + SLACK, True], dtype=np.float64
+    )
+
+
+def paced(training: Training, state: State) -> Training:
+    """Return how the next step is taken: shorter after one that was taken back."""
+    rate = training.rate * float(state.kept["pace"][0])
+    return training.model_copy(update={"rate": rate})
+
+
+def judged(training: Training, state: State, votes: Array, moved: State) -> State:
+    """Return the state *moved* to, or back at the best when *state* is not borne.
+
+    At the end it is the mean of what was borne of the last quarter of the rounds: the
+    very last step has no votes, and is no part of it. Raises StudyError when nobody can
+    vote, IntegrityError for more votes than voters.
+    """
+    better, bearable, voters = (float(each) for each in votes)
+    if not voters:
+        raise StudyError(
+            "no site has enough people that are held out to vote",
+            fix="votes = false   in [model.training]",
+        )
+    if not better <= bearable <= voters:
+        raise IntegrityError(f"{bearable:.0f} of {voters:.0f} sites have voted")
+    number, borne = int(moved.arrays["step"][0]), 2 * bearable > voters
+    candidate = state.arrays["parameters"]
+    best = candidate if 2 * better > voters else state.arrays["best"]
+    late = borne and number > training.steps - max(training.steps // stepping.TAIL, 1)
+    kept = {
+        **moved.kept,
+        "borne": state.kept["borne"] + candidate * late,
+        "candidates": state.kept["candidates"] + late,
+        "pace": np.minimum(state.kept["pace"] * (UP if borne else DOWN), 1.0),
+        "rolled_back": state.kept["rolled_back"] + (not borne),
+    }
+    parameters = moved.arrays["parameters"]
+    if not borne:
+        nothing = np.zeros_like(candidate)
+        parameters, kept["first"], kept["second"] = best, nothing, nothing
+    if moved.done:
+        count = float(kept["candidates"][0])
+        parameters = kept["borne"] / count if count else best
+    shown = {**moved.arrays, "parameters": parameters, "best": best}
+    return State(shown, kept, moved.done)
+
+
+def _loss(score: Array, y: Array) -> float:
+    """Return the mean log loss of probabilities; worse than any where one is none."""
+    if not np.isfinite(score).all():
+        return float("inf")
+    inside = np.clip(score, TINY, 1 - TINY)
+    return -float(np.mean(y * np.log(inside) + (1 - y) * np.log1p(-inside)))

@@ -1,0 +1,200 @@
+"""One site of four leads astray: the others take it back, or look past it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pydantic import ValidationError
+
+from client import training
+from client.training import Design
+from common import plan
+from common.errors import IntegrityError, StudyError
+from common.networks import Training
+from common.release import Array, Summands
+from common.study import Study
+from common.task import State
+from common.tasks import robust, voting
+from simulations import engine, plain, private
+from simulations.private import Hospitals
+from tests.simulations.test_engine import hospitals
+from tests.simulations.test_masked_study import NAMES, study_of
+from tests.simulations.test_tabular_network import TRAINING, asked, quality
+
+Attack = Callable[[int, State, Summands], Summands]
+MASKLESS = {"quorum": 4, "maximum": 100, "secure_aggregation": False}
+MIDDLES = ("trimmed", "median")
+
+
+@pytest.fixture(scope="module")
+def clinics() -> Hospitals:
+    return private.opened(None)
+
+
+def learning(clinics: Hospitals, **changes: Any) -> Study:
+    """Return the demo's study with a network that learns with *changes*."""
+    model = {"kind": "tabular_network", "dense": [8]}
+    masks = {"rounds": MASKLESS} if "combine" in changes else {}
+    return asked(clinics, model={**model, "training": TRAINING | changes}, **masks)
+
+
+def run(study: Study, clinics: Hospitals, attack: Attack) -> dict[str, State]:
+    """Run *study* where the first site's answers go through *attack*."""
+    designs = [Design(each) for each in clinics.tables]
+    states: dict[str, State] = {}
+    for task in plan.tasks(study):
+        state, number = plan.begin(study, task, states), 0
+        while not state.done:
+            answers = [training.run(task, study, state, each) for each in designs]
+            if task.name == "tabular_network":
+                answers[0] = attack(number, state, answers[0])
+            state = task.finish(study, state, plain.total(task, study, answers))
+            number += 1
+        states[task.name] = state
+    return states
+
+
+def astray(answer: Summands) -> Summands:
+    """Return the opposite of *answer*, as long as its records can be at most."""
+    way = answer["sum"] / np.linalg.norm(answer["sum"])
+    return {**answer, "sum": -way * answer["records"] * Training().clip}
+
+
+def honest(number: int, state: State, answer: Summands) -> Summands:
+    del number, state
+    return answer
+
+
+def once(number: int, state: State, answer: Summands) -> Summands:
+    del state
+    return astray(answer) if number == 2 else answer
+
+
+def often(number: int, state: State, answer: Summands) -> Summands:
+    del number, state
+    return astray(answer)
+
+
+def test_votes_cost_little_when_nobody_leads_astray(clinics: Hospitals) -> None:
+    usual, voted = learning(clinics), learning(clinics, votes=True)
+    tables = list(clinics.tables)
+    without = quality(usual, run(usual, clinics, honest), tables)[0]
+    states = run(voted, clinics, honest)
+    assert states["tabular_network"].kept["rolled_back"] == 0
+    assert quality(voted, states, tables)[0] > without - 0.01
+
+
+def test_a_step_that_leads_astray_is_taken_back(clinics: Hospitals) -> None:
+    """In the middle of the way, with steps so long that one of them destroys it."""
+    study = learning(clinics, votes=True, rate=3.0, optimizer="plain")
+    states = run(study, clinics, once)
+    assert states["tabular_network"].kept["rolled_back"] >= 1
+    clean = quality(study, run(study, clinics, honest), list(clinics.tables))[0]
+    assert quality(study, states, list(clinics.tables))[0] > clean - 0.03
+
+
+def test_who_always_leads_astray_ends_the_study(clinics: Hospitals) -> None:
+    study = learning(clinics, votes=True, rate=3.0, optimizer="plain")
+    with pytest.raises(IntegrityError, match="half of the sites cannot bear"):
+        run(study, clinics, often)
+
+
+@pytest.mark.parametrize("combine", MIDDLES)
+@pytest.mark.parametrize("attack", [honest, often])
+def test_a_middle_looks_past_one_site(
+    clinics: Hospitals, combine: str, attack: Attack
+) -> None:
+    usual = learning(clinics)
+    study, tables = learning(clinics, combine=combine), list(clinics.tables)
+    clean = quality(usual, run(usual, clinics, honest), tables)[0]
+    assert quality(study, run(study, clinics, attack), tables)[0] > clean - 0.03
+
+
+def test_a_middle_of_what_masks_hide_is_refused(clinics: Hospitals) -> None:
+    rounds = {**MASKLESS, "secure_aggregation": True}
+    model = {"kind": "tabular_network", "training": {"combine": "median", "steps": 3}}
+    with pytest.raises(ValidationError, match="masks hide it: secure_aggregation = f"):
+        asked(clinics, model=model, rounds=rounds)
+
+
+def answer(mean: Array, records: float) -> Summands:
+    sums = {"sum": mean * records, "loss": np.ones(1)}
+    return {**sums, "records": np.array([records])}
+
+
+def middle(combine: str, answers: Sequence[Summands]) -> Mapping[str, Array]:
+    combining = robust.combining(Training.model_validate({"combine": combine}))
+    assert combining is not None
+    return combining(answers)
+
+
+MEANS = arrays(np.float64, (6, 3), elements=st.floats(-1e3, 1e3))
+
+
+@given(MEANS, st.floats(-1e9, 1e9), st.sampled_from(MIDDLES))
+@settings(max_examples=100, deadline=None)
+def test_one_site_moves_a_middle_no_further_than_the_others_lie(
+    means: Array, far: float, combine: str
+) -> None:
+    """Whatever it sends, and whatever number of records it says it has."""
+    told = [answer(mean, 10.0 + place) for place, mean in enumerate(means)]
+    found = middle(combine, [*told, answer(np.full(3, far), 5.0)])
+    mean = found["sum"] / found["records"]
+    assert (mean >= means.min(axis=0) - 1e-6).all()
+    assert (mean <= means.max(axis=0) + 1e-6).all()
+
+
+def test_a_median_is_that_of_the_sites_with_records() -> None:
+    means = [np.array([each]) for each in (1.0, 5.0, 2.0)]
+    told = [answer(mean, 10.0) for mean in means]
+    nobody = {"sum": np.zeros(1), "loss": np.zeros(1), "records": np.zeros(1)}
+    found = middle("median", [*told, nobody])
+    assert found["sum"] / found["records"] == 2.0
+    with pytest.raises(IntegrityError, match="2 sites have records"):
+        middle("median", [*told[:2], nobody])
+
+
+def test_too_few_held_out_people_do_not_vote(clinics: Hospitals) -> None:
+    study = learning(clinics, votes=True)
+    _, held = voting.split(Training(), clinics.tables[0].rows("train"))
+    few = held.take(np.arange(len(held.y)) < 1)
+    good, bad = held.y * 0.8 + 0.1, np.full(len(held.y), 0.5)
+    assert voting.vote(study, held, good, bad).tolist() == [1, 1, 1]
+    assert voting.vote(study, held, bad, good).tolist() == [0, 0, 1]
+    assert voting.vote(study, held, good * 0.99, good).tolist()[1:] == [1, 1]
+    assert voting.vote(study, held, good * np.nan, good).tolist() == [0, 0, 1]
+    assert voting.vote(study, few, good[:1], bad[:1]).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("votes", "error", "said"),
+    [([0, 0, 0], StudyError, "nobody|no site"), ([3, 2, 3], IntegrityError, "2 of 3")],
+)
+def test_votes_that_cannot_be_counted_are_refused(
+    clinics: Hospitals, votes: list[float], error: type[Exception], said: str
+) -> None:
+    study = learning(clinics, votes=True)
+    task = plan.find(study, "tabular_network")
+    state = plan.begin(study, task, plain.run(asked(clinics), list(clinics.tables)))
+    with pytest.raises(error, match=said):
+        voting.judged(Training(), state, np.array(votes, dtype=np.float64), state)
+
+
+def test_votes_are_masked_like_any_sum(tmp_path: Path) -> None:
+    """Through the door of every site: with masks and without, the same model."""
+    training = {"steps": 3, "votes": True}
+    model = {"kind": "tabular_network", "dense": [4], "training": training}
+    few = {"min_people": 1, "min_sites": 1}
+    found = []
+    for masked in (True, False):
+        rounds = {"secure_aggregation": masked}
+        study = study_of(model=model, disclosure=few, rounds=rounds)
+        paths = hospitals(tmp_path / str(masked), study, NAMES)
+        found.append(engine.run(study, paths).states["tabular_network"].arrays)
+    for name, array in found[0].items():
+        np.testing.assert_allclose(array, found[1][name], atol=1e-9)
