@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,7 @@ def length(parts: Parts) -> int:
     return sum(part.words for part in parts)
 
 
+@lru_cache(maxsize=64)
 def digest(parts: Parts, sites: int) -> str:
     """Return the SHA-256 of the whole agreement: names, order, sizes, limits, bits."""
     agreed = {"sites": sites, "parts": [asdict(part) for part in parts]}
@@ -128,9 +130,8 @@ def _beyond(whole: NDArray[np.int64], least: int, most: int) -> bool:
 def _number(part: Part, high: NDArray[np.int64], low: NDArray[np.int64]) -> Array:
     """Return what the words stand for, rounded once."""
     if not part.wide:
-        return np.ldexp(high.astype(np.float64), -part.bits)
-    upper = np.ldexp(high.astype(np.float64), LOW - part.bits)
-    return upper + np.ldexp(low.astype(np.float64), -part.bits)
+        return high * 2.0**-part.bits
+    return high * 2.0 ** (LOW - part.bits) + low * 2.0**-part.bits
 
 
 def _encoded(part: Part, numbers: Array) -> Ring:
@@ -143,11 +144,11 @@ def _encoded(part: Part, numbers: Array) -> Ring:
             likely="a unit is mixed up here, or the study's limit is too small",
             fix="look at what would leave; the limit is the study's",
         )
-    scaled = np.ldexp(numbers.ravel(), part.bits)
+    scaled = numbers.ravel() * 2.0**part.bits  # exact, as is every power of two
     if not part.wide:
-        return np.rint(scaled).astype(np.int64).view(np.uint64)
-    high = np.floor(np.ldexp(scaled, -LOW))
-    low = np.rint(scaled - np.ldexp(high, LOW))  # exact but for the last step
+        return np.rint(scaled, out=scaled).astype(np.int64).view(np.uint64)
+    high = np.floor(scaled * 2.0**-LOW)
+    low = np.rint(scaled - high * 2.0**LOW)  # exact but for the last step
     return np.concatenate([high, low]).astype(np.int64).view(np.uint64)
 
 

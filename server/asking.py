@@ -73,6 +73,7 @@ class Asking:
     refused: dict[str, list[str]] = field(default_factory=dict)
     arrived: dict[str, RecordDict] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
+    looked: set[str] = field(default_factory=set)
     heard: float = 0.0
     look: float = 0.0
 
@@ -158,12 +159,19 @@ def _drop_the_gone(asking: Asking, line: Line) -> None:
 
 
 def _ask(asking: Asking, line: Line) -> None:
-    """Ask those on the line who were not asked yet, or so long ago that it is lost."""
+    """Ask those on the line who were not asked yet, or so long ago that it is lost.
+
+    Whose answer nobody has looked for yet may well have answered.
+    """
     now, missing = line.clock(), asking.missing() - asking.lost
     due = {
         node: name
         for node, name in line.nodes.items()
-        if name in missing and asking.due.get(name, now) <= now
+        if name in missing
+        and (
+            name not in asking.due
+            or (name in asking.looked and now >= asking.due[name])
+        )
     }
     if not due:
         return
@@ -196,6 +204,7 @@ def _hear(asking: Asking, line: Line) -> bool:
         else:
             asking.arrived[who[1]], asking.heard = reply.content, line.clock()
             line.heard(who[1], reply.content)
+    asking.looked |= window
     return bool(replies)
 
 

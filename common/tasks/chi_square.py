@@ -183,9 +183,9 @@ def name(pair: Pair) -> str:
 
 
 def _shapes(study: Study, pairs: Sequence[Pair]) -> list[tuple[int, ...]]:
-    return [
-        tuple(len(named.declared(study, name).coded) for name in pair) for pair in pairs
-    ]
+    names = {name for pair in pairs for name in pair}
+    levels = {name: len(named.declared(study, name).coded) for name in names}
+    return [(levels[row], levels[column]) for row, column in pairs]
 
 
 def _table(two: Array, shape: tuple[int, ...]) -> Array:

@@ -3,8 +3,11 @@
 import itertools
 import logging
 import re
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -119,6 +122,33 @@ def test_a_site_that_was_asked_twice_and_answers_twice_counts_once(
     assert bits(rounds.run(study, grid)) == bits(engine.run(study, paths))
     assert grid.both >= 3
     assert min(grid.asked.values()) >= 2
+
+
+class Late(InProcess):
+    """Is slow to hand over anything: a few answers take longer than a lost message."""
+
+    asked: ClassVar[Counter[tuple[int, str, int]]] = Counter()
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        told = list(messages)
+        for place, to in ((wire.read_place(m.content), m) for m in told if is_round(m)):
+            self.asked[to.metadata.dst_node_id, place.task, place.round] += 1
+        return super().push_messages(told)
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        replies = list(super().pull_messages(message_ids))
+        if any(map(is_round, replies)):
+            time.sleep(1.5 * asking.LOST_FIRST)
+        return replies
+
+
+def test_who_has_answered_is_not_asked_again_while_others_are_fetched(
+    tmp_path: Path,
+) -> None:
+    study, paths = world(tmp_path, NAMES)
+    engine.become(79)
+    rounds.run(study, Late(paths, 79))
+    assert set(Late.asked.values()) == {1}
 
 
 class Renewed(InProcess):
