@@ -39,7 +39,8 @@ def drawn(picture: NDArray[np.float32], heat: Array) -> NDArray[np.uint8]:
     both = np.concatenate([grey, grey * (1 - cover) + HOT * cover], axis=1)
     times = max(1, WIDEST // max(picture.shape[:2]))
     large = both.repeat(times, axis=0).repeat(times, axis=1)
-    return np.rint(large.clip(0.0, 1.0) * 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(large.clip(0.0, 1.0) * 255).astype(np.uint8)
+    return pixels
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
