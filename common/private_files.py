@@ -79,7 +79,9 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def replace(path: Path, content: bytes, step: Step = lambda _: None) -> None:
+def replace(
+    path: Path, content: bytes | bytearray, step: Step = lambda _: None
+) -> None:
     """Write *path* as :func:`write` does; raise OSError when it cannot be.
 
     It is written under a name that nobody reads, synced, and only then named: a name

@@ -36,20 +36,26 @@ class Record:
     arrays: Mapping[str, Array]
 
 
-def pack(record: Record, before: str) -> tuple[bytes, str]:
-    """Return *record* as bytes, and its seal; *before* is the seal before it."""
+def pack(record: Record, before: str) -> tuple[bytearray, str]:
+    """Return *record* as bytes, and its seal; *before* is the seal before it.
+
+    A network's state may be a large part of the memory: it is copied once.
+    """
     kinds = [[n, a.dtype.str, list(a.shape)] for n, a in record.arrays.items()]
     facts = {"facts": record.facts, "arrays": kinds, "before": before}
     head = json.dumps(facts, separators=(",", ":")).encode()
-    parts = [array.tobytes() for array in record.arrays.values()]
-    body = b"".join([LENGTH.pack(len(head)), head, *parts])
-    seal = hashlib.sha256(body)
-    length, digest = len(body), seal.digest()
-    frame = FRAME.pack(MAGIC, length, digest, _check(length, digest))
-    return frame + body, seal.hexdigest()
+    whole = bytearray(FRAME.size) + LENGTH.pack(len(head)) + head
+    for array in record.arrays.values():
+        whole += np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    length = len(whole) - FRAME.size
+    with memoryview(whole)[FRAME.size :] as body:
+        seal = hashlib.sha256(body)
+    digest = seal.digest()
+    FRAME.pack_into(whole, 0, MAGIC, length, digest, _check(length, digest))
+    return whole, seal.hexdigest()
 
 
-def write(folder: Path, number: int, data: bytes, step: Step) -> None:
+def write(folder: Path, number: int, data: bytes | bytearray, step: Step) -> None:
     """Make *data* durable as record *number*; raise MachineError when it cannot be."""
     try:
         private_files.replace(_path(folder, number), data, step)
