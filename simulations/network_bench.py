@@ -44,7 +44,8 @@ def main() -> int:
     missed = 0
     cases = [partial(_line, case) for case in CASES]
     rivals = [partial(_rival, name) for name in network_rivals.RIVALS]
-    for measure in [*cases, *rivals, _memory, _noise]:
+    every: list[Callable[[], tuple[bool, str]]] = [*cases, *rivals, _memory, _noise]
+    for measure in every:
         met, text = measure()
         missed += not met
         click.echo(f"{'met   ' if met else 'MISSED'}  {text}")

@@ -214,7 +214,7 @@ def test_a_record_is_named_only_when_it_is_on_the_disk(
     monkeypatch.setattr(
         private_files.os, "fsync", lambda number: (seen.append("fsync"), fsync(number))
     )
-    sealed.write(tmp_path, 0, b"data", seen.append)
+    sealed.write(tmp_path, 0, [b"data"], seen.append)
     assert seen == ["write", "sync", "fsync", "name", "sync the folder", "fsync"]
 
 
