@@ -251,6 +251,7 @@ def test_a_large_state_is_written_and_hashed_from_where_it_lies(tmp_path: Path) 
     tracemalloc.start()
     try:
         with journal.held(tmp_path, DIGEST, 1) as book:
+            book.opened(("north",), ())
             book.add(Entry("fit", 1, state, {}), TRAFFIC)
             fingerprint(state.arrays)
         _, peak = tracemalloc.get_traced_memory()
