@@ -1,6 +1,7 @@
 """Networks: when they stop by themselves, and a rare outcome that is heard."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from common.networks import Training
 from common.study import Study
 from common.task import State
 from common.tasks import class_weights, early_stopping, tabular_network, voting
-from simulations import compare, plain
+from simulations import compare, engine, plain
 from tests import clinics
 from tests.test_networks import KINDS, NETWORKS, PRIVACY, asked, begun
 from tests.test_tasks import table_of
@@ -161,3 +162,16 @@ def test_a_promise_costs_the_same_with_weights() -> None:
         sums = training.run(task, study, state, Design(replace(whole, person=person)))
         people = float(whole.train.sum())
         assert np.linalg.norm(sums["gradient"]) <= people * (1 + 1e-9)
+
+
+def test_a_masked_study_stops_early(tmp_path: Path) -> None:
+    learns = {"steps": 30, "rate": 0.05, "patience": 1, "every": 2}
+    study = clinics.study(
+        study={**clinics.ABOUT, "sites": ["east", "north", "south"]},
+        model={"kind": "tabular_network", "dense": [8], "training": learns},
+        rounds={"quorum": 3, "maximum": 30},
+    )
+    assert study.masked
+    done = engine.run(study, clinics.hospitals(tmp_path, study, 120))
+    state = done.states["tabular_network"]
+    assert 1 < state.arrays["step"][0] < 30
