@@ -7,18 +7,30 @@ import click
 
 from client.steward_commands import at_site
 from common import terminal
+from common.errors import UsageError
 from common.terminal import FILE, Terminal
 
 
 @click.command()
 @click.argument("model", metavar="MODEL.json", type=FILE)
 @at_site
-@click.option("--data", "file", type=FILE, help="Another file than that of [data].")
+@click.option(
+    "--data",
+    "file",
+    type=terminal.PLACE,
+    help="Another file than that of [data]; of pictures a folder, or one of them.",
+)
 @click.option("--person", "number", help="One person, with every contribution.")
 @click.option(
     "--treatments",
     is_flag=True,
     help="What is expected under each treatment; MODEL.json is a treatments.json.",
+)
+@click.option(
+    "--heat-maps",
+    "maps",
+    type=terminal.FOLDER,
+    help="A folder for pictures of where each of those in --data speaks for a yes.",
 )
 @click.option(
     "--out",
@@ -30,7 +42,12 @@ from common.terminal import FILE, Terminal
 @terminal.options
 def predict(terminal: Terminal, model: Path, path: Path, **given: object) -> None:
     """Say what MODEL.json expects of each record here; nothing is sent."""
-    from client import predicting, site, treating  # noqa: PLC0415 - pandas loads here
+    from client import (  # noqa: PLC0415 - pandas loads here
+        picture_predicting,
+        predicting,
+        site,
+        treating,
+    )
     from common import model_file  # noqa: PLC0415
 
     local = site.read(path)
@@ -41,6 +58,23 @@ def predict(terminal: Terminal, model: Path, path: Path, **given: object) -> Non
         )
     file, number, out = given["file"], given["number"], Path(str(given["out"]))
     source = Path(str(file)) if file else None
+    maps = Path(str(given["maps"])) if given["maps"] else None
+    if source and picture_predicting.wanted(learned):
+        if number:
+            raise UsageError(
+                "--person looks among the records of site.toml, and not in --data",
+                fix="leave out --data; or name one picture:   --data FILE",
+            )
+        told = picture_predicting.predict(local, learned, source, maps)
+        picture_predicting.write(told, out)
+        facts = picture_predicting.facts(told, out)
+        terminal.result(facts, picture_predicting.text(told, out))
+        return
+    if maps:
+        raise UsageError(
+            "--heat-maps are of pictures that an image_network reads from --data",
+            fix="--data FOLDER   with a model of kind image_network",
+        )
     way: Any = treating if given["treatments"] else predicting
     said = way.predict(local, learned, source)
     if number:

@@ -198,7 +198,7 @@ def _unable(where: str, kind: str, able: list[str]) -> ValueError:
     return error
 
 
-EXACT_ALONE = {"by": "gradients", "combine": "mean", "votes": False}
+EXACT_ALONE = {"by": "gradients", "combine": "mean", "votes": False, "patience": 0}
 """Of how a network learns: the only choice that has a private form."""
 
 RULES = (

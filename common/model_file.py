@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from common import signed
+from common import calibration, signed
 from common.errors import IntegrityError, StudyError
 from common.identity import SigningKey
 from common.release import Array
@@ -57,9 +57,16 @@ class Learned:
 
 
 def of(study: Study, states: Mapping[str, State], about: Payload) -> Learned:
-    """Return what *study* learned, by its final *states*."""
+    """Return what *study* learned, by its final *states*.
+
+    Where its evaluation released exact sums, ``about`` says how far its chances hold.
+    """
     arrays = states[model_of(study).fit.name].arrays
-    return Learned(study, {name: arrays[name] for name in sorted(arrays)}, about)
+    tested = states["evaluate"].arrays if "evaluate" in states else {}
+    exact = study.outcome.kind == "binary" and "said" in tested
+    line = calibration.fitted(tested) if exact else None
+    known = about if line is None else {**about, "calibration": line}
+    return Learned(study, {name: arrays[name] for name in sorted(arrays)}, known)
 
 
 def treated(study: Study, states: Mapping[str, State], about: Payload) -> Learned:

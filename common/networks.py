@@ -22,7 +22,12 @@ class Training(Document):
 
     The sites' parts are added (``mean``), or their middle is taken: the mean of all but
     the farthest (``trimmed``), or the ``median``. With ``votes`` sites hold out some
-    people, and a step that makes the predictions of these worse is taken back.
+    people, and a step that makes the predictions of these worse is taken back. With
+    ``patience`` they hold out as many, are asked for the loss of these ``every`` so
+    many rounds, and stop when it has not been less so many times in a row.
+
+    Where the outcome has a declared ``prevalence``, those with it weigh as much as
+    those without it in the loss; no gradient is longer than the clip all the same.
     """
 
     by: Literal["gradients", "weights"] = "gradients"
@@ -39,6 +44,22 @@ class Training(Document):
     most: int = Field(default=10_000, ge=1, le=10**9)
     combine: Literal["mean", "trimmed", "median"] = "mean"
     votes: bool = False
+    patience: int = Field(default=0, ge=0, le=1000)
+    every: int = Field(default=5, ge=1, le=1000)
+    prevalence: float | None = Field(default=None, gt=0.0, lt=1.0)
+
+    @model_validator(mode="after")
+    def _one_judge(self) -> Self:
+        if self.patience and self.votes:
+            msg = "votes and patience both judge by people held out: choose one"
+            raise ValueError(msg)
+        if self.patience and self.combine != "mean":
+            msg = 'patience adds up the losses of all sites, with combine = "mean" only'
+            raise ValueError(msg)
+        if self.every != type(self).model_fields["every"].default and not self.patience:
+            msg = "every is read only with a patience"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

@@ -6,7 +6,7 @@ group or others, nor from a folder that is: the program stops and says what to t
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -85,13 +85,20 @@ def replace(path: Path, content: bytes, step: Step = lambda _: None) -> None:
     It is written under a name that nobody reads, synced, and only then named: a name
     stands for the whole content.
     """
+    replace_parts(path, [content], step)
+
+
+def replace_parts(
+    path: Path, parts: Iterable[bytes | memoryview], step: Step = lambda _: None
+) -> None:
+    """Write *parts* one after the other as :func:`replace` does."""
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     step("write")
     new.unlink(missing_ok=True)
     try:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE)
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
+            stream.writelines(parts)
             stream.flush()
             step("sync")
             os.fsync(stream.fileno())

@@ -27,6 +27,7 @@ SHOWN = {
 }
 """Options whose value an error may not know; what was typed takes its place."""
 FILE = click.Path(path_type=Path, dir_okay=False)
+PLACE = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 OUT = click.option(
     "--out",

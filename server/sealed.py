@@ -10,7 +10,7 @@ whole record, and what has one is never written to again.
 import hashlib
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ LENGTH = struct.Struct(">Q")
 ENDING = ".record"
 
 
+Part = bytes | memoryview
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One thing to remember: facts for JSON, and arrays kept to the last bit."""
@@ -36,23 +39,31 @@ class Record:
     arrays: Mapping[str, Array]
 
 
-def pack(record: Record, before: str) -> tuple[bytes, str]:
-    """Return *record* as bytes, and its seal; *before* is the seal before it."""
+def pack(record: Record, before: str) -> tuple[list[Part], str]:
+    """Return *record* in parts that follow one another, and its seal.
+
+    *before* is the seal before it. The arrays are no copies: a network's state may be a
+    large part of the memory.
+    """
+    arrays = [np.ascontiguousarray(each) for each in record.arrays.values()]
     kinds = [[n, a.dtype.str, list(a.shape)] for n, a in record.arrays.items()]
     facts = {"facts": record.facts, "arrays": kinds, "before": before}
     head = json.dumps(facts, separators=(",", ":")).encode()
-    parts = [array.tobytes() for array in record.arrays.values()]
-    body = b"".join([LENGTH.pack(len(head)), head, *parts])
-    seal = hashlib.sha256(body)
-    length, digest = len(body), seal.digest()
+    body: list[Part] = [LENGTH.pack(len(head)), head]
+    body += [each.reshape(-1).view(np.uint8).data for each in arrays]
+    seal, length = hashlib.sha256(), 0
+    for part in body:
+        seal.update(part)
+        length += len(part)
+    digest = seal.digest()
     frame = FRAME.pack(MAGIC, length, digest, _check(length, digest))
-    return frame + body, seal.hexdigest()
+    return [frame, *body], seal.hexdigest()
 
 
-def write(folder: Path, number: int, data: bytes, step: Step) -> None:
+def write(folder: Path, number: int, data: Iterable[Part], step: Step) -> None:
     """Make *data* durable as record *number*; raise MachineError when it cannot be."""
     try:
-        private_files.replace(_path(folder, number), data, step)
+        private_files.replace_parts(_path(folder, number), data, step)
     except OSError as reason:
         raise MachineError(
             f"the journal cannot be written: {reason.strerror}",

@@ -18,7 +18,7 @@ from flwr.supercore.run import Run
 from flwr.supercore.runtime import RuntimeHttpClient
 
 from common import parcels
-from common.parcels import Place
+from common.parcels import Parcel, Place
 
 
 class Wide(Grid):
@@ -38,8 +38,23 @@ class Wide(Grid):
         return [int(each.node_id) for each in self.get_nodes()]
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Leave *messages* for their sites; return their names."""
-        packed = [parcels.pack(message) for message in messages]
+        """Leave *messages* for their sites; return their names.
+
+        Large ones go one by one: each lies in memory in parts, beside what it is of.
+        """
+        names: list[str] = []
+        small: list[Parcel] = []
+        for message in messages:
+            parcel = parcels.pack(message)
+            if not parcel.parts:
+                small.append(parcel)
+                continue
+            names += self._push(small)
+            small = []
+            names += self._push([parcel])
+        return names + self._push(small)
+
+    def _push(self, packed: list[Parcel]) -> list[str]:
         if not packed:
             return []
         answer = self._runtime.PushMessages(

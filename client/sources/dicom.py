@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from pydicom import config, dcmread
@@ -65,6 +66,14 @@ def probe(source: Dicom, wanted: Wanted, place: Place) -> int:
     """Return how many files there are; read none."""
     _require_mapped(wanted, place)
     return len(_kept(source, place))
+
+
+def picture(source: Dicom, path: Path, image: Image) -> Picture:
+    """Return the picture in one file as the study declares it; raise Unfit."""
+    with _quiet(), _undamaged():
+        dataset = dcmread(path)
+        _require_fit(source, dataset)
+        return _picture(source, dataset, image)
 
 
 def _part(source: Dicom, place: Place, some: list[Seen]) -> Raw:

@@ -64,13 +64,13 @@ def _shown(source: Png, place: Place, raw: Raw, image: Image) -> Picture:
         if name in gaps:
             continue
         try:
-            shown[row] = _picture(place.path(source.folder), name, image)
+            shown[row] = picture(place.path(source.folder), name, image)
         except ValueError as odd:
             raise _refused(place, f"{raw.counted} {line}", str(odd)) from None
     return shown
 
 
-def _picture(folder: Path, name: str, image: Image) -> Picture:
+def picture(folder: Path, name: str, image: Image) -> Picture:
     """Return one picture as the study declares it; raise ValueError, which quotes none.
 
     A name with a way in it could lead out of the folder, and is refused.

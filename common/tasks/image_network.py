@@ -15,7 +15,7 @@ from common.networks import ImageNetwork
 from common.release import Array
 from common.schema import Image
 from common.study import Study
-from common.task import Rows
+from common.task import Images, Rows
 from common.tasks import networks, private_networks
 from common.tasks.networks import Network, Weight
 
@@ -71,7 +71,20 @@ def gradient(
 
 def score(study: Study, parameters: Array, rows: Rows) -> Array:
     """Return each record's probability of the outcome."""
-    return _loaded(study, parameters).score(rows.images)
+    return scored(study, parameters, rows.images)
+
+
+def scored(study: Study, parameters: Array, images: Images) -> Array:
+    """Return the probability of the outcome of each of *images*."""
+    return _loaded(study, parameters).score(images)
+
+
+def heat(study: Study, parameters: Array, images: Images) -> Array:
+    """Return where each of *images* speaks for the outcome: 0 to 1 [pictures, h, w]."""
+    clipped = _loaded(study, parameters)
+    from common.tasks import heat_maps  # noqa: PLC0415 - TensorFlow
+
+    return heat_maps.of(clipped.model, images)
 
 
 def _left(model: ImageNetwork, image: Image) -> tuple[int, int]:

@@ -4,17 +4,13 @@ Each step goes along the mean of clipped gradients, so a round moves a site by a
 steps x rate x clip, whatever its records are.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from common import trees
 from common.networks import MOST, Training
-from common.release import Array, Summands
+from common.release import Summands
 from common.task import Rows, State
-
-Gradient = Callable[[Array, Rows, Array], tuple[Array, Array]]
-"""Returns the sums of clipped gradients, and of losses, at some parameters."""
+from common.tasks.class_weights import Gradient
 
 
 def taken(training: Training, state: State, rows: Rows, gradient: Gradient) -> Summands:

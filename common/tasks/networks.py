@@ -27,7 +27,15 @@ from common.networks import MOST, Training
 from common.release import Array, Field, Release, Summands
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, Shapes, State, Task
-from common.tasks import local_steps, robust, stepping, voting
+from common.tasks import (
+    class_weights,
+    early_stopping,
+    local_steps,
+    robust,
+    stepping,
+    voting,
+)
+from common.tasks.class_weights import Gradient
 from common.tasks.describe import level_counts
 
 RAREST = 0.05
@@ -115,6 +123,12 @@ def as_model(network: Network, fit: Task) -> Model:
     return Model(fit, lambda study: _carries(network, study), predict)
 
 
+def gradient(network: Network, study: Study) -> Gradient:
+    """Return the gradient of the loss that *study* asks for."""
+    plain = partial(network.gradient, study)
+    return class_weights.weighed(network.training(study), plain)
+
+
 def _carries(network: Network, study: Study) -> Shapes:
     constants = encoding.shapes(study) if network.encoded else {}
     return {**constants, "parameters": (size(network, study),)}
@@ -137,6 +151,7 @@ def _release(network: Network, study: Study) -> Release:
         "loss": Field("sum of the losses", (1,), "sum"),
         "records": Field("records in these sums", (1,), "count"),
         **(voting.release() if training.votes else {}),
+        **(early_stopping.release() if training.patience else {}),
     }
 
 
@@ -165,22 +180,23 @@ def _start(network: Network, study: Study, found: Found) -> State:
 
 def first(network: Network, study: Study, found: Found, share: float) -> State:
     """Return the state before the first step, for this *share* of outcomes."""
-    parameters = _begun(network, study, share)
+    training = network.training(study)
+    parameters = _begun(network, study, class_weights.heard(training, share))
     constants = Encoding.of(found["describe"].arrays).arrays()
     shown = constants if network.encoded else {}
     arrays = {**shown, "parameters": parameters, "step": np.zeros(1)}
-    steps = network.training(study).steps
-    kept = {"losses": np.zeros(steps), **{n: np.zeros(1) for n in stepping.TOLD}}
-    votes = network.training(study).votes
-    best = voting.begun(parameters) if votes else State({})
-    return State(
-        {**arrays, **best.arrays},
-        {**stepping.begun(parameters), **kept, **best.kept},
-    )
+    kept = {n: np.zeros(1) for n in stepping.TOLD} | stepping.begun(parameters)
+    kept["losses"] = np.zeros(training.steps)
+    if training.patience:
+        kept |= early_stopping.begun(parameters)
+    best = voting.begun(parameters) if training.votes else State({})
+    return State({**arrays, **best.arrays}, {**kept, **best.kept})
 
 
 def _local(network: Network, study: Study, state: State, rows: Rows) -> Summands:
     training = network.training(study)
+    if training.patience:
+        return _watched(network, study, state, rows)
     if not training.votes:
         return _trained(network, study, state, rows)
     learning, held = voting.split(training, rows)
@@ -192,19 +208,28 @@ def _local(network: Network, study: Study, state: State, rows: Rows) -> Summands
     return {**_trained(network, study, state, learning), "votes": votes}
 
 
+def _watched(network: Network, study: Study, state: State, rows: Rows) -> Summands:
+    """Return what a site with people held out contributes, and at times their loss."""
+    training = network.training(study)
+    learning, held = voting.split(training, rows)
+    seen = early_stopping.unseen()
+    if early_stopping.looks(training, int(state.arrays["step"][0])):
+        score = network.score(study, state.arrays["parameters"], held)
+        seen = early_stopping.seen(study, score, held)
+    return {**_trained(network, study, state, learning), **seen}
+
+
 def _trained(network: Network, study: Study, state: State, rows: Rows) -> Summands:
     """Return what the records that train contribute."""
     training = network.training(study)
     if training.by == "weights":
-        return local_steps.taken(
-            training, state, rows, partial(network.gradient, study)
-        )
+        return local_steps.taken(training, state, rows, gradient(network, study))
     drawn = _drawn(study, training, state, rows)
     bounds = np.full(len(drawn.y), training.clip)
     shown = state.arrays["parameters"]
-    gradient, loss = network.gradient(study, shown, drawn, bounds)
+    slope, loss = gradient(network, study)(shown, drawn, bounds)
     records = np.array([len(drawn.y)], dtype=np.float64)
-    return {"sum": gradient, "loss": loss, "records": records}
+    return {"sum": slope, "loss": loss, "records": records}
 
 
 def _drawn(study: Study, training: Training, state: State, rows: Rows) -> Rows:
@@ -237,6 +262,8 @@ def _finish(network: Network, study: Study, state: State, total: Summands) -> St
         moved = stepping.step(pace, state, None)
     if training.votes:
         moved = voting.judged(training, state, total["votes"], moved)
+    if training.patience:
+        moved = early_stopping.judged(training, state, total, moved)
     reached = State(moved.arrays, {**kept, **moved.kept}, moved.done)
     stepping.sound(training, reached.kept)
     return after(reached)
@@ -251,10 +278,11 @@ def after(state: State) -> State:
 
 def read(network: Network, study: Study, state: State) -> Findings:
     """Return how large the network is, and the loss of each round where it is known."""
-    losses = state.arrays["losses"]
+    steps = int(state.arrays["step"][0])
+    losses = state.arrays["losses"][:steps]
     return {
         "parameters": size(network, study),
-        "steps": network.training(study).steps,
+        "steps": steps,
         "losses": [float(each) for each in losses] if losses.any() else None,
         **{name: int(state.arrays[name][0]) for name in stepping.TOLD},
     }

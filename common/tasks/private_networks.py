@@ -21,7 +21,8 @@ def private(network: Network) -> Model:
 
     def bounded(study: Study, state: State, rows: Rows, bounds: Array) -> Summands:
         parameters = state.arrays["parameters"]
-        return {"gradient": network.gradient(study, parameters, rows, bounds)[0]}
+        gradient = networks.gradient(network, study)
+        return {"gradient": gradient(parameters, rows, bounds)[0]}
 
     task = Task(
         name=network.name,

@@ -59,7 +59,7 @@ def vote(study: Study, held: Rows, candidate: Array, best: Array) -> Array:
     """
     if len(np.unique(held.key)) < study.disclosure.min_people:
         return np.zeros(3)
-    now, before = _loss(candidate, held.y), _loss(best, held.y)
+    now, before = loss(candidate, held.y), loss(best, held.y)
     return np.array(
         [now <= before, now <= BEARABLE * before + SLACK, True], dtype=np.float64
     )
@@ -108,7 +108,7 @@ def judged(training: Training, state: State, votes: Array, moved: State) -> Stat
     return State(shown, kept, moved.done)
 
 
-def _loss(score: Array, y: Array) -> float:
+def loss(score: Array, y: Array) -> float:
     """Return the mean log loss of probabilities; worse than any where one is none."""
     if not np.isfinite(score).all():
         return float("inf")

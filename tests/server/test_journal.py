@@ -1,6 +1,7 @@
 """What is written down: whole or not there, and never taken for something else."""
 
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -214,7 +215,7 @@ def test_a_record_is_named_only_when_it_is_on_the_disk(
     monkeypatch.setattr(
         private_files.os, "fsync", lambda number: (seen.append("fsync"), fsync(number))
     )
-    sealed.write(tmp_path, 0, b"data", seen.append)
+    sealed.write(tmp_path, 0, [b"data"], seen.append)
     assert seen == ["write", "sync", "fsync", "name", "sync the folder", "fsync"]
 
 
@@ -243,3 +244,20 @@ def test_a_state_lies_in_memory_as_it_would_when_read_again() -> None:
     assert state.arrays["a"].flags.c_contiguous
     assert state.kept["k"].shape == ()
     assert state.done
+
+
+def test_a_large_state_is_written_and_hashed_from_where_it_lies(tmp_path: Path) -> None:
+    state = State({"parameters": np.arange(2.0**20)}, {"first": np.ones((2, 2**19))})
+    tracemalloc.start()
+    try:
+        with journal.held(tmp_path, DIGEST, 1) as book:
+            book.opened(("north",), ())
+            book.add(Entry("fit", 1, state, {}), TRAFFIC)
+            fingerprint(state.arrays)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
+    read = held(tmp_path).last["fit"].state
+    np.testing.assert_array_equal(read.arrays["parameters"], np.arange(2.0**20))
+    np.testing.assert_array_equal(read.kept["first"], np.ones((2, 2**19)))
