@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment
 
-from client import anonymity, quality, review
+from client import anonymity, quality, review, ways
 from client.anonymity import Groups
 from client.review import Review
 from client.site import Site
 from client.sources import opening
 from common import private_files
-from common.schema import Number
+from common.release import Array
+from common.schema import Declared, Number
 from common.study import Study
 
 PAGE = Environment(autoescape=True).from_string("""\
@@ -107,17 +108,21 @@ def write(found: Examination, path: Path) -> None:
 
 
 def _columns(found: Review) -> tuple[Column, ...]:
-    values = found.table.values
-    return tuple(
-        Column(
-            variable.name,
-            float(np.isnan(column).mean()) if len(column) else 0.0,
-            quality.drift(variable, column)
-            if isinstance(variable, Number) and variable.typical
-            else None,
-        )
-        for variable, column in zip(found.study.variables, values.T, strict=True)
-    )
+    """Return every variable; a text is one, for its buckets have gaps together."""
+    columns: dict[str, Column] = {}
+    study = found.study
+    for variable, values in zip(study.variables, found.table.values.T, strict=True):
+        name = ways.mapped_as(study, variable.name)
+        if name not in columns:
+            missing = float(np.isnan(values).mean()) if len(values) else 0.0
+            columns[name] = Column(name, missing, _drifted(variable, values))
+    return tuple(columns.values())
+
+
+def _drifted(variable: Declared, values: Array) -> float | None:
+    if isinstance(variable, Number) and variable.typical:
+        return quality.drift(variable, values)
+    return None
 
 
 def _said(column: Column) -> str:

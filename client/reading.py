@@ -5,6 +5,7 @@ number that tells it from others, and of a date the day, until the table is made
 """
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,7 +101,8 @@ def read(task: Task, secret: bytes) -> Read:
     if task.event:
         names.append(task.event)
         wanted[task.event] = task.place.site.mapping.columns[task.event]
-    parts = [_part(task, secret, raw) for raw in opening.read(task.place, wanted)]
+    with closing(opening.read(task.place, wanted)) as found:
+        parts = [_part(task, secret, raw) for raw in found]
     keys = [_plain(part.keys) for part in parts]
     return Read(
         Keys(*(np.concatenate(each) for each in zip(*keys, strict=True))),

@@ -5,6 +5,7 @@ Everything is looked at here and nothing is sent. A guess is text to paste into
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -13,7 +14,7 @@ import pandas as pd
 
 from client import vocabulary
 from client.mapping import Column, Csv, Fhir, InFhir, Parquet
-from client.raw import PERSON, Place, Raw
+from client.raw import PERSON, Place
 from client.site import Site
 from client.sources import opening
 from common.errors import DataError
@@ -70,7 +71,8 @@ def _in_table(place: Place, asked: list[Variable]) -> Iterator[Guess]:
     """Compare every column of a table with every variable."""
     headers = _headers(place)
     wanted = {f"c{i}": Column(column=header) for i, header in enumerate(headers)}
-    part = next(iter(opening.read(place, wanted)))
+    with closing(opening.read(place, wanted)) as parts:
+        part = next(parts)
     for variable in asked:
         for key, column in wanted.items():
             header = column.column or ""
@@ -208,10 +210,10 @@ def _elements(name: str) -> Iterator[tuple[tuple[str, ...], Column]]:
 def _people(place: Place, name: str, column: Column) -> int:
     """Return how many people have a value of it."""
     who: set[str] = set()
-    parts: Iterator[Raw] = opening.read(place, {name: column})
-    for part in parts:
-        said = part.cells[name].fillna("") != ""
-        who |= {*part.cells[PERSON][said]}
+    with closing(opening.read(place, {name: column})) as parts:
+        for part in parts:
+            said = part.cells[name].fillna("") != ""
+            who |= {*part.cells[PERSON][said]}
     return len(who)
 
 
