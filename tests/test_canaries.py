@@ -43,7 +43,8 @@ class World:
 
     @property
     def search(self) -> Search:
-        known = (each for people in self.people.values() for each in people)
+        known = [each for people in self.people.values() for each in people]
+        known += [each.replace("c-", "p") for each in known]  # as FHIR has them
         return Search(frozenset(each.encode() for each in known))
 
     @property
