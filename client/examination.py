@@ -19,11 +19,13 @@ from common.schema import Declared, Number
 from common.study import Study
 
 PAGE = Environment(autoescape=True).from_string("""\
-<!doctype html><html lang="en"><meta charset="utf-8"><title>{{ title }}</title>
+<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>{{ title }}</title>
 <style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;
 padding:0 1rem}td,th{text-align:left;padding:.2rem .8rem;border-bottom:1px solid #bbb}
 td.n{text-align:right}</style><h1>{{ title }}</h1>
 <p>Counts only, for the steward of this hospital. Nothing of it was sent.</p>
+{% for line in head %}<p>{{ line }}</p>{% endfor %}
 {% for name, head, rows in tables %}<h2>{{ name }}</h2><table><tr>
 {% for cell in head %}<th scope="col">{{ cell }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr>{% for cell in row %}<td{% if cell is number %} class="n"
@@ -87,7 +89,8 @@ class Examination:
             ("Variables", ["variable", "missing", "drift"], columns),
             ("Small groups", ["what"], [[line] for line in self.groups.lines()]),
         ]
-        return PAGE.render(title=title, tables=tables)
+        head = self.review.lines()[:3]
+        return PAGE.render(title=title, head=head, tables=tables)
 
 
 def examine(site: Site, study: Study, today: date) -> Examination:

@@ -14,16 +14,20 @@ import pandas as pd
 
 from client import vocabulary
 from client.mapping import Column, Csv, Fhir, InFhir, Parquet
+from client.media import Texts
 from client.raw import PERSON, Place
 from client.site import Site
 from client.sources import opening
 from common.errors import DataError
-from common.schema import Binary, Category, Number
+from common.schema import Binary, Category, Number, Prose, texts
 from common.study import Study
 
-Variable = Number | Category | Binary
-LIKE, FIT = 0.75, 0.9
-"""How alike two names must be, and which share of the values must fit."""
+Variable = Number | Category | Binary | Prose
+Fits = tuple[float, tuple[str, ...]]
+"""Which share of the values fits, and what has to be said of them."""
+LIKE, FIT, FEW = 0.75, 0.9, 12
+"""How alike two names must be, which share of the values must fit, and how many
+spellings a variable with levels may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,12 @@ def suggest(site: Site, study: Study) -> tuple[Guess, ...]:
     """
     best: dict[str, Guess] = {}
     known = {name for name, each in site.mapping.columns.items() if _mapped(each)}
-    asked = [each for each in study.measured if each.name not in known]
+    parts = {n.name for each in texts(study.declared) for n in each.numbers()}
+    asked = [
+        each
+        for each in (*texts(study.declared), *study.measured)
+        if each.name not in known | parts
+    ]
     for name in site.mapping.named:
         for guess in _guesses(Place(site, name), asked):
             if guess.variable not in best or guess.score > best[guess.variable].score:
@@ -65,6 +74,17 @@ def _guesses(place: Place, asked: list[Variable]) -> Iterator[Guess]:
         yield from _in_table(place, asked)
     elif isinstance(source, Fhir):
         yield from _in_fhir(place, asked)
+    elif isinstance(source, Texts):
+        yield from _in_files(place, asked)
+
+
+def _in_files(place: Place, asked: list[Variable]) -> Iterator[Guess]:
+    """Compare what the files are called with every text."""
+    for variable in asked:
+        alike = _alike(variable.name, f"{place.name}")
+        if isinstance(variable, Prose) and alike >= LIKE:
+            lines = (f'source = "{place.name}"', 'column = "text"')
+            yield Guess(variable.name, lines, "the files are called alike", alike)
 
 
 def _in_table(place: Place, asked: list[Variable]) -> Iterator[Guess]:
@@ -123,11 +143,12 @@ def _column(
     """Yield the guess that a column is *variable*, unless its values say it is not."""
     header, alike = named
     text = cells[cells.str.strip() != ""].str.strip()
-    fits = (
-        _number(variable, text)
-        if isinstance(variable, Number)
-        else _levels(variable, text)
-    )
+    if isinstance(variable, Prose):
+        fits: Fits | None = (1.0, ())
+    elif isinstance(variable, Number):
+        fits = _number(variable, text)
+    else:
+        fits = _levels(variable, text) or _unspelled(variable, text)
     if fits is None:
         return
     share, more = fits
@@ -135,12 +156,11 @@ def _column(
     lines = [f'source = "{place.name}"'] if several else []
     lines += [f'column = "{header}"', *more]
     why = f"called alike; {share:.0%} of the values fit"
+    why = "called alike; say how it spells each level" if not share else why
     yield Guess(variable.name, tuple(lines), why, alike + share)
 
 
-def _number(
-    variable: Number, text: "pd.Series[str]"
-) -> tuple[float, tuple[str, ...]] | None:
+def _number(variable: Number, text: "pd.Series[str]") -> Fits | None:
     """Return the share of values within the range in the unit that fits best."""
     numbers = pd.to_numeric(text.str.replace(",", ".", regex=False), errors="coerce")
     known = numbers.dropna().to_numpy(dtype=np.float64)
@@ -159,9 +179,18 @@ def _number(
     return shares[best], other
 
 
-def _levels(
-    variable: Category | Binary, text: "pd.Series[str]"
-) -> tuple[float, tuple[str, ...]] | None:
+def _unspelled(variable: Category | Binary, text: "pd.Series[str]") -> Fits | None:
+    """Return lines to fill in, where few spellings are used and none is known here.
+
+    What the records spell is not repeated: nobody knows yet what it is.
+    """
+    if not 1 < text.nunique() <= FEW:
+        return None
+    pairs = ", ".join(f'"…" = "{level}"' for level in variable.levels)
+    return 0.0, (f"levels = {{ {pairs} }}",)
+
+
+def _levels(variable: Category | Binary, text: "pd.Series[str]") -> Fits | None:
     """Return the share of cells that spell a level, and the spellings that do."""
     meant = {
         said: level
@@ -217,8 +246,14 @@ def _people(place: Place, name: str, column: Column) -> int:
     return len(who)
 
 
-def text(guesses: tuple[Guess, ...], lacking: Mapping[str, None]) -> str:
+def text(site: Site, guesses: tuple[Guess, ...], lacking: Mapping[str, None]) -> str:
     """Return what can be pasted, and what nothing was found for."""
     found = "\n\n".join(each.text() for each in guesses)
     rest = f"# nothing looks like: {', '.join(lacking)}" if lacking else ""
-    return "\n\n".join(part for part in (found, rest) if part)
+    other = [
+        name
+        for name, each in site.mapping.named.items()
+        if not isinstance(each, Csv | Parquet | Fhir | Texts)
+    ]
+    shut = f"# not looked into, to be mapped by hand: {', '.join(other)}"
+    return "\n\n".join(part for part in (found, rest, shut if other else "") if part)

@@ -47,9 +47,12 @@ def _probe(place: Place) -> str:
     }
     source = _source(place)
     found = _reader(place).probe(source, wanted, place)
-    if COUNTED[source.kind] in ("files", "records"):
-        return f"{source.called}: {found} {COUNTED[source.kind]}"
-    return f"{place.path(source.called).name} has the {found} {COUNTED[source.kind]}"
+    what, called = COUNTED[source.kind], place.path(source.called).name
+    if what in ("files", "records"):
+        return f"{source.called}: {found} {what}"
+    if not found:
+        return f"{called} can be opened; nothing is mapped to it yet"
+    return f"{called} has the {found} {what if found > 1 else what.removesuffix('s')}"
 
 
 def _source(place: Place) -> Source:

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from client import anonymity, home, integration, ledger, opened, site, withdrawals
 from client.app import SHELF
+from client.cli import client
 from common.cli import build
 from common.errors import IntegrityError, Refusal
 from common.study import Study
@@ -52,6 +54,90 @@ def test_a_source_is_added_once_it_can_be_read(
     assert not [*tmp_path.glob(".*")]
     assert consilium(*labs, "--file", "labs.csv", *keys) == 0
     assert [*site.read(path).mapping.named] == ["stays", "labs"]
+
+
+MADE = {
+    "csv": (
+        "--file=list.csv",
+        "--person=who",
+        "--event-time=at",
+        "--set=missing=-9,NA",
+    ),
+    "text": ("--file=notes/{person}_{time}.txt", "--set=dates=%Y%m%d"),
+    "signals": ("--file=list.csv", "--person=who", "--event-time=", "--set=time=at"),
+    "wfdb": ("--file=notes/{person}.hea",),
+    "images": (
+        *("--file=list.csv", "--person=who", "--event-time=at"),
+        "--set=pixels=all.npz",
+    ),
+    "png": ("--file=list.csv", "--person=who", "--event-time=at", "--set=folder=notes"),
+    "dicom": ("--file=notes/*.dcm", "--set=modality=DX, CR"),
+}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_any_kind_of_source_is_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "list.csv").write_text("who,at\np1,2024-01-01\n")
+    for name in ("notes/p1_20240101.txt", "notes/p1.hea", "notes/a.dcm", "all.npz"):
+        (tmp_path / name).touch()
+    path = tmp_path / "site.toml"
+    add = ("client", "data", "add", "it", "--site", path, "--kind", kind)
+    assert consilium(*add, *MADE[kind], "--json") == 0, capsys.readouterr().err
+    (source,) = site.read(path).mapping.named.values()
+    assert source.kind == kind
+    if kind == "dicom":
+        assert source.model_dump()["modality"] == ("DX", "CR")
+
+
+def test_what_is_not_given_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("who,at\np1,2024-01-01\n")
+    path = tmp_path / "site.toml"
+    answers = "signals\nlist.csv\nwho\n\nat\n"
+    add = ["data", "add", "it", "--site", str(path)]
+    done = CliRunner().invoke(client, add, input=answers)
+    assert done.exit_code == 0, done.output
+    assert "when a sample was taken" in done.output
+    assert site.read(path).mapping.named["it"].model_dump()["time"] == "at"
+
+
+def test_an_error_names_the_file_that_stays_and_the_command_to_repeat(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list.csv").write_text("who,at\np1,2024-01-01\n")
+    path = tmp_path / "site.toml"
+    add = ("client", "data", "add", "it", "--site", path, "--kind", "csv")
+    assert consilium(*add, "--file=list.csv", "--person=whom", "--event-time=") == 9
+    told = capsys.readouterr().err
+    assert f"{path} is as before" in told
+    assert f"consilium client data add it --site {path}" in told
+    assert ".new" not in told
+    assert not path.exists()
+    assert consilium(*add, "--set", "nonsense") == 2
+
+
+PROSE = {"kind": "text", "name": "note", "buckets": 4}
+
+
+def test_texts_and_unknown_spellings_are_guessed_without_a_cell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A level that is spelled in no known way is left to be filled in."""
+    header = "patient,visit,age,pain,Note"
+    records = [f"p{i},v,{40 + i},{CANARY}{i % 2},short of breath" for i in range(9)]
+    path = clinics.folder(tmp_path, records, header=header)
+    path.write_text(path.read_text().partition("[columns")[0])
+    asked = clinics.study(variables=[*clinics.VARIABLES, PROSE])
+    where = ("--study", written(tmp_path, asked), "--site", path)
+    assert consilium("client", "data", "suggest", *where) == 0
+    told = capsys.readouterr().out
+    assert "[columns.note]   # called alike" in told
+    assert '"…" = "severe"' in told
+    assert "note_0" not in told
+    assert CANARY not in told
+    assert "# nothing looks like: chol, sex, ill" in told
 
 
 def test_a_mapping_is_guessed_and_fits(
