@@ -25,7 +25,6 @@ PAGE = Environment(autoescape=True).from_string("""\
 padding:0 1rem}td,th{text-align:left;padding:.2rem .8rem;border-bottom:1px solid #bbb}
 td.n{text-align:right}</style><h1>{{ title }}</h1>
 <p>Counts only, for the steward of this hospital. Nothing of it was sent.</p>
-{% for line in head %}<p>{{ line }}</p>{% endfor %}
 {% for name, head, rows in tables %}<h2>{{ name }}</h2><table><tr>
 {% for cell in head %}<th scope="col">{{ cell }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr>{% for cell in row %}<td{% if cell is number %} class="n"
@@ -82,15 +81,20 @@ class Examination:
         table = self.review.table
         steps = [[c.step, c.variable, c.what, c.count] for c in table.report]
         columns = [[c.name, f"{c.missing:.0%}", _drift(c)] for c in self.columns]
+        ready = [
+            ["records", len(table.outcome)],
+            ["people who train", table.people["train"]],
+            ["people who test", table.people["test"]],
+        ]
         title = f"{self.review.site.name}: data of {self.review.study.study.name}"
         tables: list[tuple[str, list[str], Sequence[Sequence[object]]]] = [
+            ("What is ready", ["what", "count"], ready),
             ("Sources", ["source"], [[line] for line in self.sources]),
             ("What cleaning did", ["step", "variable", "what", "count"], steps),
             ("Variables", ["variable", "missing", "drift"], columns),
             ("Small groups", ["what"], [[line] for line in self.groups.lines()]),
         ]
-        head = self.review.lines()[:3]
-        return PAGE.render(title=title, head=head, tables=tables)
+        return PAGE.render(title=title, tables=tables)
 
 
 def examine(site: Site, study: Study, today: date) -> Examination:

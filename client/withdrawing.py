@@ -1,5 +1,6 @@
 """``consilium client withdraw``: a person leaves; what was made with them is named."""
 
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +10,16 @@ from client import desk, home, integration, ledger, persons, withdrawals
 from client.approvals import HEX
 from client.chain import Facts, Note
 from client.desk import Desk
-from common.errors import UsageError
+from client.mapping import Fhir, Sql
+from client.raw import PERSON, Place
+from client.sources import opening
+from common.errors import DataError, UsageError
 from common.study import Study
 from common.terminal import Terminal
+
+UNKNOWN = (
+    "But no record here has this number: compare it with the records, letter by letter."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +62,42 @@ def withdraw(terminal: Terminal, path: Path, number: str) -> None:
     if who == persons.NOBODY:
         raise UsageError("which person?", fix="the number as the records have it")
     used = tuple(_used(at, number.strip()))
+    there = _there(at, number.strip())
     new = withdrawals.add(at.home, int(who))
     if new:
         facts: Facts = {"by": at.by, "studies": len(used)}
         ledger.append(at.log, Note("withdrawn", "", "", facts), at.clock)
     said = "withdrawn" if new else "withdrawn already"
     lines = [f"{said}: no study that opens here from now on reads this person"]
+    lines += [] if there else [UNKNOWN]
     lines += ["Studies whose sums held the person:"] if used else []
     lines += [each.line() for each in used] or ["No study that left sums held them."]
-    facts_ = {"ok": True, "site": at.site.name, "new": new}
+    facts_ = {"ok": True, "site": at.site.name, "new": new, "known": there}
     found = [each.facts() for each in used]
     terminal.result({**facts_, "studies": found}, "\n".join(lines))
+
+
+def _there(at: Desk, number: str) -> bool:
+    """Tell whether a record of any source names *number*; nobody else is looked at.
+
+    A source that cannot be read now names nobody: the withdrawal counts all the same.
+    """
+    mapping = at.site.mapping
+    for name, source in mapping.named.items():
+        asks = isinstance(source, Sql | Fhir)  # each variable is a question of its own
+        wanted = {
+            variable: column
+            for variable, column in mapping.columns.items()
+            if asks and column.found and mapping.source_of(column) == name
+        }
+        with (
+            suppress(DataError),
+            closing(opening.read(Place(at.site, name), wanted)) as parts,
+        ):
+            for part in parts:
+                if (part.cells[PERSON].fillna("").str.strip() == number).any():
+                    return True
+    return False
 
 
 def _used(at: Desk, number: str) -> list[Used]:

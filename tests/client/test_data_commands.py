@@ -239,6 +239,7 @@ def test_who_withdraws_is_left_out_and_the_studies_are_named(
     told = said(capsys)
     assert [each["study"] for each in told["studies"]] == ["small"]
     assert told["studies"][0]["refit"] is True
+    assert told["known"] is True
     assert entries(path)[-1].kind == "withdrawn"
     assert "p3" not in json.dumps(entries(path)[-1].facts)
     state = path.parent / "state"
@@ -256,6 +257,38 @@ def test_who_withdraws_is_left_out_and_the_studies_are_named(
     assert any((after[name] != before[name]).any() for name in after)
     assert consilium("client", "withdraw", "p3", "--site", path) == 0
     assert "withdrawn already" in capsys.readouterr().out
+
+
+def test_a_number_that_nobody_has_is_told_and_counts_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = hospital(tmp_path)
+    assert consilium("client", "withdraw", "p3x", "--site", path) == 0
+    told = capsys.readouterr().out
+    assert "no record here has this number" in told
+    assert "p3x" not in told
+    assert len(withdrawals.read(path.parent / "state")) == 1
+    (path.parent / "export.csv").unlink()
+    assert consilium("client", "withdraw", "p4", "--site", path) == 0
+    assert len(withdrawals.read(path.parent / "state")) == 2
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "omop", "fhir"])
+def test_who_withdraws_is_found_in_every_kind_of_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    write = {"omop": sources.omop, "fhir": sources.fhir}
+    everyone = sources.people(5)
+    path = (
+        write[kind](tmp_path, everyone)
+        if kind in write
+        else sources.tables(tmp_path, everyone, kind)
+    )
+    path.write_text('home = "state"\n' + path.read_text())
+    for number, known in (("MRN0003", True), ("MRN0009", False)):
+        done = ("client", "withdraw", number, "--site", path, "--json")
+        assert consilium(*done) == 0
+        assert said(capsys)["known"] is known
 
 
 def test_a_study_that_is_open_is_read_again_without_the_person(
