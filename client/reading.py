@@ -5,7 +5,7 @@ number that tells it from others, and of a date the day, until the table is made
 """
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from client import columns, persons, texts
 from client.columns import Flags, Said
 from client.lines import line_of
+from client.mapping import Fhir, Sql
 from client.persons import Numbers, Persons
 from client.raw import PERSON, SPLIT, TIME, Arrays, Place, Raw
+from client.site import Site
 from client.sources import opening
 from client.tally import Tally
 from client.ways import Way
+from common.errors import DataError
 from common.release import Array
 from common.study import Study
 
@@ -110,6 +113,32 @@ def read(task: Task, secret: bytes) -> Read:
         _arrays(parts),
         _added([part.tallies for part in parts]),
     )
+
+
+def names(site: Site, number: str) -> bool:
+    """Tell whether a record of any source is of *number*; nobody else is looked at.
+
+    A source that cannot be read now names nobody.
+    """
+    mapping = site.mapping
+    for name, source in mapping.named.items():
+        asks = isinstance(source, Sql | Fhir)  # each variable is a question of its own
+        wanted = {
+            variable: column
+            for variable, column in mapping.columns.items()
+            if asks and column.found and mapping.source_of(column) == name
+        }
+        with (
+            suppress(DataError),
+            closing(opening.read(Place(site, name), wanted)) as parts,
+        ):
+            if any((_stripped(each) == number).any() for each in parts):
+                return True
+    return False
+
+
+def _stripped(raw: Raw) -> "pd.Series[str]":
+    return raw.cells[PERSON].fillna("").str.strip()
 
 
 def _plain(keys: Keys) -> tuple[NDArray[np.generic], ...]:

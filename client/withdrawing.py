@@ -1,19 +1,15 @@
 """``consilium client withdraw``: a person leaves; what was made with them is named."""
 
-from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from client import desk, home, integration, ledger, persons, withdrawals
+from client import desk, home, integration, ledger, persons, reading, withdrawals
 from client.approvals import HEX
 from client.chain import Facts, Note
 from client.desk import Desk
-from client.mapping import Fhir, Sql
-from client.raw import PERSON, Place
-from client.sources import opening
-from common.errors import DataError, UsageError
+from common.errors import UsageError
 from common.study import Study
 from common.terminal import Terminal
 
@@ -62,7 +58,7 @@ def withdraw(terminal: Terminal, path: Path, number: str) -> None:
     if who == persons.NOBODY:
         raise UsageError("which person?", fix="the number as the records have it")
     used = tuple(_used(at, number.strip()))
-    there = _there(at, number.strip())
+    there = reading.names(at.site, number.strip())
     new = withdrawals.add(at.home, int(who))
     if new:
         facts: Facts = {"by": at.by, "studies": len(used)}
@@ -75,29 +71,6 @@ def withdraw(terminal: Terminal, path: Path, number: str) -> None:
     facts_ = {"ok": True, "site": at.site.name, "new": new, "known": there}
     found = [each.facts() for each in used]
     terminal.result({**facts_, "studies": found}, "\n".join(lines))
-
-
-def _there(at: Desk, number: str) -> bool:
-    """Tell whether a record of any source names *number*; nobody else is looked at.
-
-    A source that cannot be read now names nobody: the withdrawal counts all the same.
-    """
-    mapping = at.site.mapping
-    for name, source in mapping.named.items():
-        asks = isinstance(source, Sql | Fhir)  # each variable is a question of its own
-        wanted = {
-            variable: column
-            for variable, column in mapping.columns.items()
-            if asks and column.found and mapping.source_of(column) == name
-        }
-        with (
-            suppress(DataError),
-            closing(opening.read(Place(at.site, name), wanted)) as parts,
-        ):
-            for part in parts:
-                if (part.cells[PERSON].fillna("").str.strip() == number).any():
-                    return True
-    return False
 
 
 def _used(at: Desk, number: str) -> list[Used]:
