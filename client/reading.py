@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client import columns, persons, texts
+from client import columns, dates, persons, texts
 from client.columns import Flags, Said
 from client.lines import line_of
 from client.mapping import Fhir, Sql
@@ -235,7 +235,7 @@ def _days(task: Task, raw: Raw, time: "pd.Series[str]") -> Array:
             f"{int(odd.sum())} event times are no dates as {source.dates}; the first "
             f"is in {raw.counted} {line_of(odd)}",
             (*keys, "dates")[:1],
-            f'in {task.place.table} say, e.g.   dates = "%d.%m.%Y"',
+            f"in {task.place.table} say   {dates.setting(time, '%d.%m.%Y')}",
         )
     return days
 

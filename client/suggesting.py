@@ -186,7 +186,7 @@ def _unspelled(variable: Category | Binary, text: "pd.Series[str]") -> Fits | No
     """
     if not 1 < text.nunique() <= FEW:
         return None
-    pairs = ", ".join(f'"…" = "{level}"' for level in variable.levels)
+    pairs = ", ".join(f'"… {level}" = "{level}"' for level in variable.levels)
     return 0.0, (f"levels = {{ {pairs} }}",)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client import windows
+from client import dates, windows
 from client.lines import line_of
 from client.mapping import Column, Csv
 from client.media import Signals
@@ -193,8 +193,7 @@ def _times(source: Signals, place: Place, raw: Raw, said: "pd.Series[str]") -> A
             f"{int(first.sum())} times are no dates as {source.dates}; the first is in "
             f"{raw.counted} {line_of(pd.Series(first, index=said.index))}",
             ("dates",),
-            'say how dates are written, e.g.   dates = "%d.%m.%Y %H:%M"   '
-            f"in {place.table}",
+            f"in {place.table} say   {dates.setting(text, '%d.%m.%Y %H:%M')}",
         )
     found = times.to_numpy(dtype="datetime64[ms]")
     return np.where(np.isnat(found), np.nan, found.astype(np.float64))[codes]

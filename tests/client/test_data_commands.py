@@ -134,7 +134,7 @@ def test_texts_and_unknown_spellings_are_guessed_without_a_cell(
     assert consilium("client", "data", "suggest", *where) == 0
     told = capsys.readouterr().out
     assert "[columns.note]   # called alike" in told
-    assert '"…" = "severe"' in told
+    assert '"… severe" = "severe"' in told
     assert "note_0" not in told
     assert CANARY not in told
     assert "# nothing looks like: chol, sex, ill" in told
