@@ -176,7 +176,17 @@ def _number(variable: Number, text: "pd.Series[str]") -> Fits | None:
     if shares[best] < FIT:
         return None
     other = () if best == variable.unit else (f'unit = "{best}"',)
-    return shares[best], other
+    return shares[best], (*other, *_codes(variable, best, text))
+
+
+def _codes(variable: Number, unit: str, text: "pd.Series[str]") -> tuple[str, ...]:
+    """Return a line with the codes for no value that are used and fit no range."""
+    (low, high), (factor, offset) = variable.range, variable.conversion(unit)
+    used = sorted(set(vocabulary.MISSING) & {*text})
+    numbers = pd.to_numeric(pd.Series(used, dtype="str"), errors="coerce")
+    known = zip(used, (numbers * factor + offset).tolist(), strict=True)
+    codes = ", ".join(f'"{said}"' for said, it in known if not low <= it <= high)
+    return (f"missing = [{codes}]",) if codes else ()
 
 
 def _unspelled(variable: Category | Binary, text: "pd.Series[str]") -> Fits | None:

@@ -118,6 +118,21 @@ def test_an_error_names_the_file_that_stays_and_the_command_to_repeat(
     assert consilium(*add, "--set", "nonsense") == 2
 
 
+def test_codes_for_no_value_are_guessed_where_no_range_holds_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = "patient,visit,age,chol,pain,sex,ill"
+    records = [f"p{i},v,{40 + i},{200 + i},mild,m,yes" for i in range(20)]
+    records += ["q1,v,99,NA,mild,m,yes", "q2,v,99,-9,mild,m,yes"]
+    path = clinics.folder(tmp_path, records, header=header)
+    path.write_text(path.read_text().partition("[columns")[0])
+    where = ("--study", written(tmp_path, clinics.study()), "--site", path)
+    assert consilium("client", "data", "suggest", *where) == 0
+    told = capsys.readouterr().out
+    assert 'column = "chol"\nmissing = ["-9", "NA"]' in told
+    assert told.count("missing") == 1, "99 is an age"
+
+
 PROSE = {"kind": "text", "name": "note", "buckets": 4}
 
 
