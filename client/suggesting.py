@@ -207,12 +207,12 @@ def _levels(variable: Category | Binary, text: "pd.Series[str]") -> Fits | None:
         for level in reversed(variable.levels)
         for said in vocabulary.spellings(level)
     }
-    plain = text.str.casefold()
-    share = float(plain.isin([each.casefold() for each in meant]).mean())
+    folded = {said.casefold(): level for said, level in meant.items()}
+    share = float(text.str.casefold().isin(folded).mean())
     if not len(text) or share < FIT:
         return None
-    used = sorted({*text} & {s for said in meant for s in (said, said.upper())})
-    pairs = [(said, meant.get(said) or meant[said.casefold()]) for said in used]
+    used = sorted(said for said in {*text} if said.casefold() in folded)
+    pairs = [(said, folded[said.casefold()]) for said in used]
     spelled = [f'"{s}" = "{level}"' for s, level in pairs if s not in variable.levels]
     return share, (f"levels = {{ {', '.join(spelled)} }}",) if spelled else ()
 

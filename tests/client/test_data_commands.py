@@ -161,7 +161,7 @@ def test_a_mapping_is_guessed_and_fits(
     """From names, units and spellings; what is pasted gives the values."""
     header = "Patient,visit,Alter,Cholesterin (Serum),pain,Geschlecht,ill"
     records = [
-        f"p{i},2020-01-01,{40 + i},{4 + i / 10},mild,{'WM'[i % 2].lower()},yes"
+        f"p{i},2020-01-01,{40 + i},{4 + i / 10},mild,{('w', 'M', 'Female')[i % 3]},yes"
         for i in range(20)
     ]
     path = clinics.folder(tmp_path, records, header=header)
@@ -172,7 +172,7 @@ def test_a_mapping_is_guessed_and_fits(
     assert consilium("client", "data", "suggest", *where) == 0
     text = capsys.readouterr().out
     assert 'unit = "mmol/L"' in text
-    assert 'levels = { "m" = "male", "w" = "female" }' in text
+    assert 'levels = { "Female" = "female", "M" = "male", "w" = "female" }' in text
     path.write_text(head + text)
     table = integration.table(site.read(path), clinics.study())
     assert table.values[0].tolist() == pytest.approx([40, 4 * 38.67, 1, 0])
