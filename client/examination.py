@@ -46,6 +46,7 @@ class Examination:
     """The dry run of a study, its sources, its variables, and the small groups."""
 
     review: Review
+    record: str
     sources: tuple[str, ...]
     columns: tuple[Column, ...]
     groups: Groups
@@ -54,6 +55,7 @@ class Examination:
         """Return the examination as plain data: counts and shares."""
         return {
             **self.review.facts(),
+            "record": self.record,
             "sources": list(self.sources),
             "variables": [asdict(each) for each in self.columns],
             "groups": self.groups.facts(),
@@ -67,6 +69,7 @@ class Examination:
                 "",
                 "Sources:",
                 *(f"  {line}" for line in self.sources),
+                f"  {self.record}",
                 "",
                 "Variables:",
                 *(f"  {_said(each)}" for each in self.columns),
@@ -89,7 +92,7 @@ class Examination:
         title = f"{self.review.site.name}: data of {self.review.study.study.name}"
         tables: list[tuple[str, list[str], Sequence[Sequence[object]]]] = [
             ("What is ready", ["what", "count"], ready),
-            ("Sources", ["source"], [[line] for line in self.sources]),
+            ("Sources", ["source"], [[line] for line in (*self.sources, self.record)]),
             ("What cleaning did", ["step", "variable", "what", "count"], steps),
             ("Variables", ["variable", "missing", "drift"], columns),
             ("Small groups", ["what"], [[line] for line in self.groups.lines()]),
@@ -104,9 +107,19 @@ def examine(site: Site, study: Study, today: date) -> Examination:
     """
     sources = opening.probe(site)
     found = review.check(site, study, today)
-    return Examination(
-        found, sources, _columns(found), anonymity.groups(study, found.table)
-    )
+    groups = anonymity.groups(study, found.table)
+    return Examination(found, _record(site), sources, _columns(found), groups)
+
+
+def _record(site: Site) -> str:
+    """Return what is one record of the table: a slip here would change every count."""
+    index = site.mapping.index
+    if index is None:
+        several = len(site.mapping.named) > 1
+        return "one record for each " + ("person: no [index]" if several else "row")
+    each = f"{index.event} of a person" if index.event else f"row of {index.source}"
+    chosen = "" if index.pick == "all" else f", the {index.pick} of each person"
+    return f"one record for each {each}{chosen}"
 
 
 def write(found: Examination, path: Path) -> None:

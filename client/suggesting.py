@@ -265,5 +265,14 @@ def text(site: Site, guesses: tuple[Guess, ...], lacking: Mapping[str, None]) ->
         for name, each in site.mapping.named.items()
         if not isinstance(each, Csv | Parquet | Fhir | Texts)
     ]
+    named = site.mapping.named
+    timed = [name for name, each in named.items() if getattr(each, "event_time", None)]
+    index = (
+        "# as it is, one record for each person; for one of each row of a source:\n"
+        f'# [index]\n# source = "{timed[0]}"'
+        if timed and len(named) > 1 and site.mapping.index is None
+        else ""
+    )
     shut = f"# not looked into, to be mapped by hand: {', '.join(other)}"
-    return "\n\n".join(part for part in (found, rest, shut if other else "") if part)
+    parts = (found, rest, shut if other else "", index)
+    return "\n\n".join(part for part in parts if part)

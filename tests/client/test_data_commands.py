@@ -155,6 +155,19 @@ def test_texts_and_unknown_spellings_are_guessed_without_a_cell(
     assert "# nothing looks like: chol, sex, ill" in told
 
 
+def test_what_is_one_record_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of several sources everybody is one record, unless an index says otherwise."""
+    path = sources.tables(tmp_path, sources.people(), "csv")
+    where = ("--study", written(tmp_path, sources.study()), "--site", path)
+    assert consilium("client", "data", "check", *where) == 0
+    assert "one record for each row of stays" in capsys.readouterr().out
+    path.write_text(path.read_text().replace('[index]\nsource = "stays"\n', ""))
+    assert consilium("client", "data", "suggest", *where) == 0
+    assert '# [index]\n# source = "stays"' in capsys.readouterr().out
+
+
 def test_a_mapping_is_guessed_and_fits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -218,6 +231,7 @@ def test_the_check_tells_counts_and_no_cell(
     told = capsys.readouterr()
     found = json.loads(told.out)
     assert found["sources"] == ["export.csv has the 7 mapped columns"]
+    assert found["record"] == "one record for each row"
     gaps = {each["name"]: each["missing"] for each in found["variables"]}
     assert gaps["chol"] == pytest.approx(1 / 41)
     assert found["groups"]["by"] == ["age", "pain", "sex"]
