@@ -2,16 +2,18 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from client import site
 from client.sources import opening
-from common.errors import StudyError
+from common.errors import ConsiliumError, StudyError
 from common.terminal import Terminal
 
+Settings = Mapping[str, str | Sequence[str]]
 
-def add(terminal: Terminal, path: Path, name: str, settings: Mapping[str, str]) -> None:
+
+def add(terminal: Terminal, path: Path, name: str, settings: Settings) -> None:
     """Write ``[sources.NAME]`` with *settings* at the end of *path*, if it can be read.
 
     The file is as before when anything is wrong with the source.
@@ -27,6 +29,12 @@ def add(terminal: Terminal, path: Path, name: str, settings: Mapping[str, str]) 
     try:
         found = opening.probe(site.read(tried))
         tried.replace(path)
+    except ConsiliumError as wrong:
+        wrong.hints["where"] = (
+            f"what was given for [sources.{name}]; {path} is as before"
+        )
+        wrong.hints["then"] = f"consilium client data add {name} --site {path}"
+        raise
     finally:
         tried.unlink(missing_ok=True)
     lines = [f"added [sources.{name}] to {path}", *(f"  {each}" for each in found)]

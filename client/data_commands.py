@@ -1,5 +1,6 @@
 """``consilium client data`` and ``withdraw``: the steward's words on the records."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import click
 
 from client.steward_commands import at_site
 from common import terminal
+from common.errors import UsageError
 from common.terminal import FILE, Terminal
 
 STUDY = click.option(
@@ -19,34 +21,79 @@ def data() -> None:
     """Map this hospital's records, and see what a study would find in them."""
 
 
+FILE_ASKED = ("file", "The file, beside SITE.toml")
+PERSON_ASKED = ("person", "Who: the column of the person")
+TIME_ASKED = ("event_time", "When: the column of the date, or nothing")
+LISTED = (FILE_ASKED, PERSON_ASKED, TIME_ASKED)
+FILES_ASKED = ("files", "The files, e.g. notes/{person}_{time}.txt")
+ASKED: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "csv": LISTED,
+    "parquet": LISTED,
+    "sql": (FILE_ASKED,),
+    "fhir": (
+        ("folder", "The folder of NDJSON files"),
+        ("person", "Who: id, or the system of an identifier"),
+    ),
+    "text": (FILES_ASKED,),
+    "signals": (*LISTED, ("time", "The column that says when a sample was taken")),
+    "wfdb": (FILES_ASKED,),
+    "images": (*LISTED, ("pixels", "The NPZ file of the pictures")),
+    "png": (*LISTED, ("folder", "The folder of the pictures")),
+    "dicom": (("files", "The files, e.g. films/*.dcm"), ("modality", "E.g. DX,CR")),
+}
+"""What each kind of source has to say: keys of site.toml, and how they are asked."""
+LISTS = ("modality", "missing", "leave_out")
+
+
 @data.command()
 @click.argument("name")
 @at_site
-@click.option("--kind", type=click.Choice(["csv", "parquet", "sql", "fhir"]))
-@click.option("--file", help="The file or folder, beside SITE.toml.")
+@click.option("--kind", type=click.Choice([*ASKED]))
+@click.option("--file", help="The file, folder or pattern of files, beside SITE.toml.")
 @click.option("--person", help="The column, or identifier, that tells people apart.")
 @click.option("--event-time", help="The column that says when; '' for none.")
+@click.option(
+    "--set", "more", multiple=True, metavar="KEY=VALUE", help="Any other setting."
+)
 @terminal.options
-def add(terminal: Terminal, name: str, path: Path, **given: str | None) -> None:
+def add(
+    terminal: Terminal,
+    name: str,
+    path: Path,
+    more: tuple[str, ...],
+    **given: str | None,
+) -> None:
     """Add a source called NAME to SITE.toml; asks for what is not given."""
     from client import adding  # noqa: PLC0415
 
-    kind = given["kind"] or click.prompt("Its kind", default="csv", err=True)
-    key = "folder" if kind == "fhir" else "file"
-    settings = {"kind": kind, key: _asked(given["file"], "The file or folder")}
-    if kind != "sql":
-        settings["person"] = _asked(given["person"], "Who: the column of the person")
-    if kind in ("csv", "parquet"):
-        when = _asked(given["event_time"], "When: the column of the date, or nothing")
-        settings |= {"event_time": when} if when else {}
-    adding.add(terminal, path, name, settings)
+    kind = given.pop("kind") or click.prompt("Its kind", default="csv", err=True)
+    asked = dict(ASKED[_known(kind)])
+    known = {key: said for key, said in given.items() if said is not None}
+    if file := known.pop("file", None):
+        known[next(iter(asked))] = file
+    known |= dict(map(_setting, more))
+    for key, question in asked.items():
+        if key not in known:
+            known[key] = click.prompt(question, "", show_default=False, err=True)
+    settings = {key: _written(key, said) for key, said in known.items() if said}
+    adding.add(terminal, path, name, {"kind": kind, **settings})
 
 
-def _asked(given: str | None, question: str) -> str:
-    if given is not None:
-        return given
-    said: str = click.prompt(question, default="", show_default=False, err=True)
-    return said
+def _known(kind: str) -> str:
+    if kind not in ASKED:
+        raise UsageError(f"there is no kind {kind!r}", fix=f"one of {', '.join(ASKED)}")
+    return kind
+
+
+def _setting(said: str) -> tuple[str, str]:
+    key, equals, value = said.partition("=")
+    if not equals:
+        raise UsageError(f"{said!r} is no setting", fix="--set KEY=VALUE")
+    return key.strip(), value.strip()
+
+
+def _written(key: str, said: str) -> str | list[str]:
+    return [each.strip() for each in said.split(",")] if key in LISTS else said
 
 
 @data.command()
@@ -57,14 +104,17 @@ def suggest(terminal: Terminal, study_path: Path, path: Path) -> None:
     """Guess where the variables of a study are, from names, codes, units and values."""
     from client import site, suggesting  # noqa: PLC0415
     from common import study  # noqa: PLC0415
+    from common.schema import texts  # noqa: PLC0415
 
     local, asked = site.read(path), study.read(study_path)
     found = suggesting.suggest(local, asked)
     have = {*local.mapping.columns, *(each.variable for each in found)}
-    lacking = {v.name: None for v in asked.measured if v.name not in have}
+    every = (*asked.declared, *asked.measured)  # a text before its buckets
+    parts = {number.name for each in texts(asked.declared) for number in each.numbers()}
+    lacking = {v.name: None for v in every if v.name not in have | parts}
     lines = {each.variable: each.text() for each in found}
     facts = {"ok": True, "found": lines, "lacking": [*lacking]}
-    terminal.result(facts, suggesting.text(found, lacking))
+    terminal.result(facts, suggesting.text(local, found, lacking))
 
 
 @data.command()

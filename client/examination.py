@@ -8,17 +8,19 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment
 
-from client import anonymity, quality, review
+from client import anonymity, quality, review, ways
 from client.anonymity import Groups
 from client.review import Review
 from client.site import Site
 from client.sources import opening
 from common import private_files
-from common.schema import Number
+from common.release import Array
+from common.schema import Declared, Number
 from common.study import Study
 
 PAGE = Environment(autoescape=True).from_string("""\
-<!doctype html><html lang="en"><meta charset="utf-8"><title>{{ title }}</title>
+<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>{{ title }}</title>
 <style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;
 padding:0 1rem}td,th{text-align:left;padding:.2rem .8rem;border-bottom:1px solid #bbb}
 td.n{text-align:right}</style><h1>{{ title }}</h1>
@@ -44,6 +46,7 @@ class Examination:
     """The dry run of a study, its sources, its variables, and the small groups."""
 
     review: Review
+    record: str
     sources: tuple[str, ...]
     columns: tuple[Column, ...]
     groups: Groups
@@ -52,6 +55,7 @@ class Examination:
         """Return the examination as plain data: counts and shares."""
         return {
             **self.review.facts(),
+            "record": self.record,
             "sources": list(self.sources),
             "variables": [asdict(each) for each in self.columns],
             "groups": self.groups.facts(),
@@ -65,6 +69,7 @@ class Examination:
                 "",
                 "Sources:",
                 *(f"  {line}" for line in self.sources),
+                f"  {self.record}",
                 "",
                 "Variables:",
                 *(f"  {_said(each)}" for each in self.columns),
@@ -79,9 +84,15 @@ class Examination:
         table = self.review.table
         steps = [[c.step, c.variable, c.what, c.count] for c in table.report]
         columns = [[c.name, f"{c.missing:.0%}", _drift(c)] for c in self.columns]
+        ready = [
+            ["records", len(table.outcome)],
+            ["people who train", table.people["train"]],
+            ["people who test", table.people["test"]],
+        ]
         title = f"{self.review.site.name}: data of {self.review.study.study.name}"
         tables: list[tuple[str, list[str], Sequence[Sequence[object]]]] = [
-            ("Sources", ["source"], [[line] for line in self.sources]),
+            ("What is ready", ["what", "count"], ready),
+            ("Sources", ["source"], [[line] for line in (*self.sources, self.record)]),
             ("What cleaning did", ["step", "variable", "what", "count"], steps),
             ("Variables", ["variable", "missing", "drift"], columns),
             ("Small groups", ["what"], [[line] for line in self.groups.lines()]),
@@ -96,9 +107,19 @@ def examine(site: Site, study: Study, today: date) -> Examination:
     """
     sources = opening.probe(site)
     found = review.check(site, study, today)
-    return Examination(
-        found, sources, _columns(found), anonymity.groups(study, found.table)
-    )
+    groups = anonymity.groups(study, found.table)
+    return Examination(found, _record(site), sources, _columns(found), groups)
+
+
+def _record(site: Site) -> str:
+    """Return what is one record of the table: a slip here would change every count."""
+    index = site.mapping.index
+    if index is None:
+        several = len(site.mapping.named) > 1
+        return "one record for each " + ("person: no [index]" if several else "row")
+    each = f"{index.event} of a person" if index.event else f"row of {index.source}"
+    chosen = "" if index.pick == "all" else f", the {index.pick} of each person"
+    return f"one record for each {each}{chosen}"
 
 
 def write(found: Examination, path: Path) -> None:
@@ -107,17 +128,21 @@ def write(found: Examination, path: Path) -> None:
 
 
 def _columns(found: Review) -> tuple[Column, ...]:
-    values = found.table.values
-    return tuple(
-        Column(
-            variable.name,
-            float(np.isnan(column).mean()) if len(column) else 0.0,
-            quality.drift(variable, column)
-            if isinstance(variable, Number) and variable.typical
-            else None,
-        )
-        for variable, column in zip(found.study.variables, values.T, strict=True)
-    )
+    """Return every variable; a text is one, for its buckets have gaps together."""
+    columns: dict[str, Column] = {}
+    study = found.study
+    for variable, values in zip(study.variables, found.table.values.T, strict=True):
+        name = ways.mapped_as(study, variable.name)
+        if name not in columns:
+            missing = float(np.isnan(values).mean()) if len(values) else 0.0
+            columns[name] = Column(name, missing, _drifted(variable, values))
+    return tuple(columns.values())
+
+
+def _drifted(variable: Declared, values: Array) -> float | None:
+    if isinstance(variable, Number) and variable.typical:
+        return quality.drift(variable, values)
+    return None
 
 
 def _said(column: Column) -> str:

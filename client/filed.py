@@ -5,6 +5,7 @@ its place in the list that ``LC_ALL=C ls`` prints.
 """
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,14 @@ def broken(place: Place, pattern: str, file: Filed, problem: str) -> DataError:
     return place.told(
         f"file {file.number} of {looks} {problem}",
         ("files",),
-        f"look at it:   LC_ALL=C ls -d {place.path(looks)} | sed -n {file.number}p",
+        f"look at it:   {listed(place, pattern)} | sed -n {file.number}p",
     )
+
+
+def listed(place: Place, pattern: str) -> str:
+    """Return the command that lists the files of *pattern* in their order."""
+    folder = shlex.quote(str(place.site.path.parent))
+    return f"LC_ALL=C ls -d {folder}/{shape(pattern)}"
 
 
 def _told(names: list[str], pattern: str, below: Path) -> Iterator[Filed]:

@@ -1,8 +1,9 @@
 """What every reader takes and returns: cells as text, and never a value in an error.
 
-    def read(source: Csv, wanted: Wanted, place: Place) -> Iterator[Raw]: ...
+    def read(source: Csv, wanted: Wanted, place: Place) -> Generator[Raw]: ...
 
-A reader yields what it finds in parts, so that memory is bounded by the part. The cells
+A reader yields what it finds in parts, so that memory is bounded by the part; whoever
+reads closes it, or a file or database stays open after an error. The cells
 of a part are text (dtype str). Its columns are PERSON; TIME, where the source tells a
 time; SPLIT, where it names one; the wanted names; and ``unit_of(name)``, where the
 source says the unit of each value. No other column of the source is ever in it. The
@@ -15,7 +16,7 @@ nothing of this variable, as in sources that hold one value a row.
 along with the cells.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -38,7 +39,7 @@ PART = 200_000
 
 Wanted = Mapping[str, Column]
 """What is to be read of one source: every declared variable, by its name."""
-Parts = Iterator["Raw"]
+Parts = Generator["Raw"]
 Key = tuple[str, ...]
 Named = dict[str, tuple[Key, str]]
 """By the name of a column of cells: who asks for it in site.toml, and its header."""

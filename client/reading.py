@@ -5,20 +5,24 @@ number that tells it from others, and of a date the day, until the table is made
 """
 
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client import columns, persons, texts
+from client import columns, dates, persons, texts
 from client.columns import Flags, Said
 from client.lines import line_of
+from client.mapping import Fhir, Sql
 from client.persons import Numbers, Persons
 from client.raw import PERSON, SPLIT, TIME, Arrays, Place, Raw
+from client.site import Site
 from client.sources import opening
 from client.tally import Tally
 from client.ways import Way
+from common.errors import DataError
 from common.release import Array
 from common.study import Study
 
@@ -100,7 +104,8 @@ def read(task: Task, secret: bytes) -> Read:
     if task.event:
         names.append(task.event)
         wanted[task.event] = task.place.site.mapping.columns[task.event]
-    parts = [_part(task, secret, raw) for raw in opening.read(task.place, wanted)]
+    with closing(opening.read(task.place, wanted)) as found:
+        parts = [_part(task, secret, raw) for raw in found]
     keys = [_plain(part.keys) for part in parts]
     return Read(
         Keys(*(np.concatenate(each) for each in zip(*keys, strict=True))),
@@ -108,6 +113,32 @@ def read(task: Task, secret: bytes) -> Read:
         _arrays(parts),
         _added([part.tallies for part in parts]),
     )
+
+
+def names(site: Site, number: str) -> bool:
+    """Tell whether a record of any source is of *number*; nobody else is looked at.
+
+    A source that cannot be read now names nobody.
+    """
+    mapping = site.mapping
+    for name, source in mapping.named.items():
+        asks = isinstance(source, Sql | Fhir)  # each variable is a question of its own
+        wanted = {
+            variable: column
+            for variable, column in mapping.columns.items()
+            if asks and column.found and mapping.source_of(column) == name
+        }
+        with (
+            suppress(DataError),
+            closing(opening.read(Place(site, name), wanted)) as parts,
+        ):
+            if any((_stripped(each) == number).any() for each in parts):
+                return True
+    return False
+
+
+def _stripped(raw: Raw) -> "pd.Series[str]":
+    return raw.cells[PERSON].fillna("").str.strip()
 
 
 def _plain(keys: Keys) -> tuple[NDArray[np.generic], ...]:
@@ -204,7 +235,7 @@ def _days(task: Task, raw: Raw, time: "pd.Series[str]") -> Array:
             f"{int(odd.sum())} event times are no dates as {source.dates}; the first "
             f"is in {raw.counted} {line_of(odd)}",
             (*keys, "dates")[:1],
-            f'in {task.place.table} say, e.g.   dates = "%d.%m.%Y"',
+            f"in {task.place.table} say   {dates.setting(time, '%d.%m.%Y')}",
         )
     return days
 

@@ -72,9 +72,7 @@ class Review:
         if self.site.home:
             return "not approved; the steward's command is `consilium client approve`"
         line = f'approved = ["{digest}"]'
-        return (
-            f"not approved; after reading it, in site.toml, above [data]:\n    {line}"
-        )
+        return f"not approved; after reading it, at the top of site.toml:\n    {line}"
 
 
 def check(site: Site, study: Study, today: date = date.min) -> Review:

@@ -5,6 +5,7 @@ Everything is looked at here and nothing is sent. A guess is text to paste into
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -13,16 +14,20 @@ import pandas as pd
 
 from client import vocabulary
 from client.mapping import Column, Csv, Fhir, InFhir, Parquet
-from client.raw import PERSON, Place, Raw
+from client.media import Texts
+from client.raw import PERSON, Place
 from client.site import Site
 from client.sources import opening
 from common.errors import DataError
-from common.schema import Binary, Category, Number
+from common.schema import Binary, Category, Number, Prose, texts
 from common.study import Study
 
-Variable = Number | Category | Binary
-LIKE, FIT = 0.75, 0.9
-"""How alike two names must be, and which share of the values must fit."""
+Variable = Number | Category | Binary | Prose
+Fits = tuple[float, tuple[str, ...]]
+"""Which share of the values fits, and what has to be said of them."""
+LIKE, FIT, FEW = 0.75, 0.9, 12
+"""How alike two names must be, which share of the values must fit, and how many
+spellings a variable with levels may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,12 @@ def suggest(site: Site, study: Study) -> tuple[Guess, ...]:
     """
     best: dict[str, Guess] = {}
     known = {name for name, each in site.mapping.columns.items() if _mapped(each)}
-    asked = [each for each in study.measured if each.name not in known]
+    parts = {n.name for each in texts(study.declared) for n in each.numbers()}
+    asked = [
+        each
+        for each in (*texts(study.declared), *study.measured)
+        if each.name not in known | parts
+    ]
     for name in site.mapping.named:
         for guess in _guesses(Place(site, name), asked):
             if guess.variable not in best or guess.score > best[guess.variable].score:
@@ -64,13 +74,25 @@ def _guesses(place: Place, asked: list[Variable]) -> Iterator[Guess]:
         yield from _in_table(place, asked)
     elif isinstance(source, Fhir):
         yield from _in_fhir(place, asked)
+    elif isinstance(source, Texts):
+        yield from _in_files(place, asked)
+
+
+def _in_files(place: Place, asked: list[Variable]) -> Iterator[Guess]:
+    """Compare what the files are called with every text."""
+    for variable in asked:
+        alike = _alike(variable.name, f"{place.name}")
+        if isinstance(variable, Prose) and alike >= LIKE:
+            lines = (f'source = "{place.name}"', 'column = "text"')
+            yield Guess(variable.name, lines, "the files are called alike", alike)
 
 
 def _in_table(place: Place, asked: list[Variable]) -> Iterator[Guess]:
     """Compare every column of a table with every variable."""
     headers = _headers(place)
     wanted = {f"c{i}": Column(column=header) for i, header in enumerate(headers)}
-    part = next(iter(opening.read(place, wanted)))
+    with closing(opening.read(place, wanted)) as parts:
+        part = next(parts)
     for variable in asked:
         for key, column in wanted.items():
             header = column.column or ""
@@ -121,11 +143,12 @@ def _column(
     """Yield the guess that a column is *variable*, unless its values say it is not."""
     header, alike = named
     text = cells[cells.str.strip() != ""].str.strip()
-    fits = (
-        _number(variable, text)
-        if isinstance(variable, Number)
-        else _levels(variable, text)
-    )
+    if isinstance(variable, Prose):
+        fits: Fits | None = (1.0, ())
+    elif isinstance(variable, Number):
+        fits = _number(variable, text)
+    else:
+        fits = _levels(variable, text) or _unspelled(variable, text)
     if fits is None:
         return
     share, more = fits
@@ -133,12 +156,11 @@ def _column(
     lines = [f'source = "{place.name}"'] if several else []
     lines += [f'column = "{header}"', *more]
     why = f"called alike; {share:.0%} of the values fit"
+    why = "called alike; say how it spells each level" if not share else why
     yield Guess(variable.name, tuple(lines), why, alike + share)
 
 
-def _number(
-    variable: Number, text: "pd.Series[str]"
-) -> tuple[float, tuple[str, ...]] | None:
+def _number(variable: Number, text: "pd.Series[str]") -> Fits | None:
     """Return the share of values within the range in the unit that fits best."""
     numbers = pd.to_numeric(text.str.replace(",", ".", regex=False), errors="coerce")
     known = numbers.dropna().to_numpy(dtype=np.float64)
@@ -154,24 +176,43 @@ def _number(
     if shares[best] < FIT:
         return None
     other = () if best == variable.unit else (f'unit = "{best}"',)
-    return shares[best], other
+    return shares[best], (*other, *_codes(variable, best, text))
 
 
-def _levels(
-    variable: Category | Binary, text: "pd.Series[str]"
-) -> tuple[float, tuple[str, ...]] | None:
+def _codes(variable: Number, unit: str, text: "pd.Series[str]") -> tuple[str, ...]:
+    """Return a line with the codes for no value that are used and fit no range."""
+    (low, high), (factor, offset) = variable.range, variable.conversion(unit)
+    used = sorted(set(vocabulary.MISSING) & {*text})
+    numbers = pd.to_numeric(pd.Series(used, dtype="str"), errors="coerce")
+    known = zip(used, (numbers * factor + offset).tolist(), strict=True)
+    codes = ", ".join(f'"{said}"' for said, it in known if not low <= it <= high)
+    return (f"missing = [{codes}]",) if codes else ()
+
+
+def _unspelled(variable: Category | Binary, text: "pd.Series[str]") -> Fits | None:
+    """Return lines to fill in, where few spellings are used and none is known here.
+
+    What the records spell is not repeated: nobody knows yet what it is.
+    """
+    if not 1 < text.nunique() <= FEW:
+        return None
+    pairs = ", ".join(f'"… {level}" = "{level}"' for level in variable.levels)
+    return 0.0, (f"levels = {{ {pairs} }}",)
+
+
+def _levels(variable: Category | Binary, text: "pd.Series[str]") -> Fits | None:
     """Return the share of cells that spell a level, and the spellings that do."""
     meant = {
         said: level
         for level in reversed(variable.levels)
         for said in vocabulary.spellings(level)
     }
-    plain = text.str.casefold()
-    share = float(plain.isin([each.casefold() for each in meant]).mean())
+    folded = {said.casefold(): level for said, level in meant.items()}
+    share = float(text.str.casefold().isin(folded).mean())
     if not len(text) or share < FIT:
         return None
-    used = sorted({*text} & {s for said in meant for s in (said, said.upper())})
-    pairs = [(said, meant.get(said) or meant[said.casefold()]) for said in used]
+    used = sorted(said for said in {*text} if said.casefold() in folded)
+    pairs = [(said, folded[said.casefold()]) for said in used]
     spelled = [f'"{s}" = "{level}"' for s, level in pairs if s not in variable.levels]
     return share, (f"levels = {{ {', '.join(spelled)} }}",) if spelled else ()
 
@@ -208,15 +249,30 @@ def _elements(name: str) -> Iterator[tuple[tuple[str, ...], Column]]:
 def _people(place: Place, name: str, column: Column) -> int:
     """Return how many people have a value of it."""
     who: set[str] = set()
-    parts: Iterator[Raw] = opening.read(place, {name: column})
-    for part in parts:
-        said = part.cells[name].fillna("") != ""
-        who |= {*part.cells[PERSON][said]}
+    with closing(opening.read(place, {name: column})) as parts:
+        for part in parts:
+            said = part.cells[name].fillna("") != ""
+            who |= {*part.cells[PERSON][said]}
     return len(who)
 
 
-def text(guesses: tuple[Guess, ...], lacking: Mapping[str, None]) -> str:
+def text(site: Site, guesses: tuple[Guess, ...], lacking: Mapping[str, None]) -> str:
     """Return what can be pasted, and what nothing was found for."""
     found = "\n\n".join(each.text() for each in guesses)
     rest = f"# nothing looks like: {', '.join(lacking)}" if lacking else ""
-    return "\n\n".join(part for part in (found, rest) if part)
+    other = [
+        name
+        for name, each in site.mapping.named.items()
+        if not isinstance(each, Csv | Parquet | Fhir | Texts)
+    ]
+    named = site.mapping.named
+    timed = [name for name, each in named.items() if getattr(each, "event_time", None)]
+    index = (
+        "# as it is, one record for each person; for one of each row of a source:\n"
+        f'# [index]\n# source = "{timed[0]}"'
+        if timed and len(named) > 1 and site.mapping.index is None
+        else ""
+    )
+    shut = f"# not looked into, to be mapped by hand: {', '.join(other)}"
+    parts = (found, rest, shut if other else "", index)
+    return "\n\n".join(part for part in parts if part)

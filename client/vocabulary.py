@@ -37,6 +37,11 @@ TERMS: Final = (
     Term(("platelets", "thrombozyten", "plaquettes", "plt"), ("777-3",)),
     Term(("leukocytes", "wbc", "leukozyten"), ("6690-2",)),
 )
+MISSING: Final = (
+    *("NA", "N/A", "n/a", "na", "NULL", "null", "unknown", "?", "-", "--", "."),
+    *("-1", "-9", "-99", "-999", "999", "9999"),
+)
+"""What stands for no value in many exports."""
 SPELLINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "female": ("f", "w", "female", "weiblich", "femme", "féminin", "woman"),
     "male": ("m", "h", "male", "männlich", "homme", "masculin", "man"),

@@ -17,6 +17,8 @@ from client.raw import Place
 from common.errors import DataError
 from common.release import Array
 
+Sums = dict[str, Array]
+"""What is known of a window of each recording so far [recordings], by name."""
 TAKES: Final[tuple[Take, ...]] = ("mean", "min", "max", "last", "slope", "count")
 
 
@@ -42,30 +44,106 @@ def samples(recording: NDArray[np.int64], hours: Array, values: Array) -> Sample
 
 def taken(column: Column, found: Samples, recordings: int) -> Array:
     """Return what *column* takes of each recording [recordings], NaN for a gap."""
+    return result(column, part(column, found, recordings))
+
+
+def part(column: Column, found: Samples, recordings: int) -> Sums:
+    """Return what has to be known of some samples to go on with others later."""
     low, high = column.hours or (-np.inf, np.inf)
     inside = (found.hours >= low) & (found.hours < high)
-    whose, hours, values = (
-        found.recording[inside],
-        found.hours[inside],
-        found.values[inside],
-    )
-    numbers = np.bincount(whose, minlength=recordings).astype(np.float64)
-    if column.take == "count":
-        return numbers
-    starts = np.flatnonzero(np.diff(whose, prepend=-1))
-    result = np.full(recordings, np.nan)
-    if not len(starts):
-        return result
+    kept = Samples(found.recording[inside], found.hours[inside], found.values[inside])
+    count = np.bincount(kept.recording, minlength=recordings).astype(np.float64)
     if column.take == "slope":
-        return _slope(whose, hours, values, recordings)
+        return _spread(kept, count)
+    if column.take == "count":
+        return {"count": count}
+    starts = np.flatnonzero(np.diff(kept.recording, prepend=-1))
+    ends = np.append(starts[1:], len(kept.recording))[: len(starts)] - 1
+    whose = kept.recording[starts]
     if column.take == "last":
-        result[whose] = values  # in order of time: the last one stays
-    elif column.take == "mean":
-        result[whose[starts]] = np.add.reduceat(values, starts) / numbers[whose[starts]]
-    else:
-        fold = np.minimum if column.take == "min" else np.maximum
-        result[whose[starts]] = fold.reduceat(values, starts)
-    return result
+        last = _where(whose, kept.values[ends], recordings)
+        return {"at": _where(whose, kept.hours[ends], recordings), "last": last}
+    fold = {"mean": np.add, "min": np.minimum, "max": np.maximum}[column.take or ""]
+    values = fold.reduceat(kept.values, starts) if len(starts) else np.empty(0)
+    return {"count": count, "folded": _where(whose, values, recordings)}
+
+
+def _where(whose: NDArray[np.int64], values: Array, recordings: int) -> Array:
+    found = np.full(recordings, np.nan)
+    found[whose] = values
+    return found
+
+
+def _spread(kept: Samples, count: Array) -> Sums:
+    """Return means and sums of products about them: small numbers stay exact."""
+    whose, many = kept.recording, len(count)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        middle = np.bincount(whose, kept.hours, many) / count
+        level = np.bincount(whose, kept.values, many) / count
+    away = kept.hours - middle[whose]
+    wide = np.bincount(whose, away * away, many).astype(np.float64)
+    rises = np.bincount(whose, away * kept.values, many).astype(np.float64)
+    return {"count": count, "hour": middle, "value": level, "hh": wide, "hv": rises}
+
+
+def merged(column: Column, one: Sums, other: Sums) -> Sums:
+    """Return what is known of the samples of both, *other* being the later in the file.
+
+    *one* may know fewer recordings. Spreads add up as in Chan, Golub, LeVeque (1983).
+    """
+    many = len(next(iter(other.values())))
+    one = {name: _padded(each, name, many) for name, each in one.items()}
+    match column.take:
+        case "slope":
+            return _both(one, other)
+        case "last":
+            later = (other["at"] >= one["at"]) | np.isnan(one["at"])
+            return {name: np.where(later, other[name], one[name]) for name in one}
+        case "min" | "max":
+            fold = np.fmin if column.take == "min" else np.fmax
+            folded = fold(one["folded"], other["folded"])
+        case "mean":
+            folded = np.nan_to_num(one["folded"]) + np.nan_to_num(other["folded"])
+        case _:
+            return {"count": one["count"] + other["count"]}
+    return {"count": one["count"] + other["count"], "folded": folded}
+
+
+def _padded(known: Array, name: str, many: int) -> Array:
+    nothing = 0.0 if name in ("count", "hh", "hv") else np.nan
+    return np.append(known, np.full(many - len(known), nothing))
+
+
+def _both(one: Sums, other: Sums) -> Sums:
+    count = one["count"] + other["count"]
+    share = np.divide(other["count"], count, out=np.zeros(len(count)), where=count > 0)
+    hour, value = (
+        np.nan_to_num(other[n]) - np.nan_to_num(one[n]) for n in ("hour", "value")
+    )
+    weight = one["count"] * share
+    return {
+        "count": count,
+        "hour": np.nan_to_num(one["hour"]) + hour * share,
+        "value": np.nan_to_num(one["value"]) + value * share,
+        "hh": one["hh"] + other["hh"] + hour * hour * weight,
+        "hv": one["hv"] + other["hv"] + hour * value * weight,
+    }
+
+
+def result(column: Column, known: Sums) -> Array:
+    """Return what *column* takes, once all samples are known; NaN for a gap."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        match column.take:
+            case "slope":
+                return np.where(known["hh"] > 0, known["hv"] / known["hh"], np.nan)
+            case "last":
+                return known["last"]
+            case "count":
+                return known["count"]
+            case "mean":
+                return known["folded"] / known["count"]
+            case _:
+                return known["folded"]
 
 
 def cells(numbers: Array) -> list[str]:
@@ -87,16 +165,3 @@ def _wrong(place: Place, name: str, key: str, what: str) -> DataError:
         ("columns", name, key),
         f'in [columns.{name}], e.g.   take = "mean", hours = [0, 24]',
     )
-
-
-def _slope(
-    whose: NDArray[np.int64], hours: Array, values: Array, recordings: int
-) -> Array:
-    """Return the least-squares slope of each recording, in values per hour."""
-    numbers = np.bincount(whose, minlength=recordings)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        middle = np.bincount(whose, hours, recordings) / numbers
-        away = hours - middle[whose]
-        wide = np.bincount(whose, away * away, recordings)
-        rises = np.bincount(whose, away * values, recordings)
-        return np.where(wide > 0, rises / wide, np.nan)

@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from client import desk, home, integration, ledger, persons, withdrawals
+from client import desk, home, integration, ledger, persons, reading, withdrawals
 from client.approvals import HEX
 from client.chain import Facts, Note
 from client.desk import Desk
 from common.errors import UsageError
 from common.study import Study
 from common.terminal import Terminal
+
+UNKNOWN = (
+    "But no record here has this number: compare it with the records, letter by letter."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +58,17 @@ def withdraw(terminal: Terminal, path: Path, number: str) -> None:
     if who == persons.NOBODY:
         raise UsageError("which person?", fix="the number as the records have it")
     used = tuple(_used(at, number.strip()))
+    there = reading.names(at.site, number.strip())
     new = withdrawals.add(at.home, int(who))
     if new:
         facts: Facts = {"by": at.by, "studies": len(used)}
         ledger.append(at.log, Note("withdrawn", "", "", facts), at.clock)
     said = "withdrawn" if new else "withdrawn already"
     lines = [f"{said}: no study that opens here from now on reads this person"]
+    lines += [] if there else [UNKNOWN]
     lines += ["Studies whose sums held the person:"] if used else []
     lines += [each.line() for each in used] or ["No study that left sums held them."]
-    facts_ = {"ok": True, "site": at.site.name, "new": new}
+    facts_ = {"ok": True, "site": at.site.name, "new": new, "known": there}
     found = [each.facts() for each in used]
     terminal.result({**facts_, "studies": found}, "\n".join(lines))
 

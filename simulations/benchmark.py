@@ -168,7 +168,7 @@ def network() -> Line:
 def media() -> list[Line]:
     """Measure the readers of signals, texts and films against the library alone."""
     measured = (
-        ("a million samples of a monitor / pandas", media_pace.signals(), 20.0),
+        ("a million samples of a monitor / pandas", media_pace.signals(), 8.0),
         ("a thousand notes, redacted and hashed / hashed", media_pace.texts(), 8.0),
         ("a thousand small films / pydicom's pixels", media_pace.films(), 2.0),
     )

@@ -51,6 +51,8 @@ def _toml(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return "'" + value + "'" if "'" not in value else f'"{value}"'
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(_pairs(value))} }}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
     return repr(value)

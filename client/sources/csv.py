@@ -7,18 +7,25 @@ wrote, until cleaning decides what it means.
 
 import codecs
 import csv
-from collections.abc import Generator, Iterator
+import io
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from operator import itemgetter
+from itertools import chain
 from typing import TYPE_CHECKING, TextIO
 
+from pandas.api.extensions import ExtensionArray
+
 from client.mapping import Csv
-from client.raw import PART, Key, Named, Parts, Place, Raw, Wanted, columns_of, frame
+from client.raw import Key, Named, Parts, Place, Raw, Wanted, columns_of, frame
+from client.sources import unquoted
 from common.errors import DataError
 
 if TYPE_CHECKING:
     from _csv import Reader
+
+BLOCK = 4_000_000
+"""Characters that are read at once, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +48,7 @@ def read(source: Csv, wanted: Wanted, place: Place) -> Parts:
     with _explained(export), _opened(export) as file:
         lines = _lines(source, file)
         header = _header(export, lines)
-        places = [header.index(column) for _, column in export.named.values()]
-        yield from _records(export, lines, len(header), places)
+        yield from _records(export, file, header, lines.line_num)
 
 
 def probe(source: Csv, wanted: Wanted, place: Place) -> int:
@@ -60,8 +66,11 @@ def names(source: Csv, place: Place) -> list[str]:
         return _header(export, _lines(source, file))
 
 
-def _part(export: Export, rows: list[tuple[str, ...]], numbers: list[int]) -> Raw:
-    columns = [*zip(*rows, strict=True)] if rows else [()] * len(export.named)
+def _part(
+    export: Export,
+    columns: Sequence[Sequence[str] | ExtensionArray],
+    numbers: Sequence[int],
+) -> Raw:
     cells = dict(zip(export.named, columns, strict=True))
     return Raw(frame(cells, numbers), f"{_name(export)} line")
 
@@ -70,9 +79,9 @@ def _name(export: Export) -> str:
     return export.place.path(export.source.file).name
 
 
-def _lines(source: Csv, file: TextIO) -> "Reader":
+def _lines(source: Csv, lines: Iterable[str]) -> "Reader":
     return csv.reader(
-        file, delimiter=source.separator, strict=True, skipinitialspace=True
+        lines, delimiter=source.separator, strict=True, skipinitialspace=True
     )
 
 
@@ -85,27 +94,58 @@ def _header(export: Export, lines: "Reader") -> list[str]:
 
 
 def _records(
-    export: Export, lines: "Reader", width: int, places: list[int]
+    export: Export, file: TextIO, header: list[str], before: int
 ) -> Iterator[Raw]:
-    """Yield the wanted cells of every record, by its line; blank lines are none."""
-    first = places[0]
-    one = slice(first, first + 1)  # of one place itemgetter would make no tuple
-    chosen = itemgetter(*places) if len(places) > 1 else itemgetter(one)
-    rows: list[tuple[str, ...]] = []
-    numbers: list[int] = []
-    for cells in lines:
-        if len(cells) == width:
-            rows.append(chosen(cells))
-            numbers.append(lines.line_num)
+    """Yield the wanted cells of every record, a block of lines at a time.
+
+    *before* is how many lines the header took.
+    """
+    places = [header.index(column) for _, column in export.named.values()]
+    text = file.read(BLOCK) + file.readline()
+    if not text:
+        yield _part(export, [[] for _ in places], [])
+    while text:
+        plain = unquoted.columns(text, len(header), places, export.source.separator)
+        if plain is not None:
+            last = before + len(plain[0])
+            yield _part(export, plain, range(before + 1, last + 1))
+        else:
+            rows = _Rows(len(header), before, [], [])
+            last = _letter_by_letter(export, text, file, rows)
+            cells = [[row[place] for row in rows.cells] for place in places]
+            yield _part(export, cells, rows.numbers)
+        before, text = last, file.read(BLOCK) + file.readline()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Rows:
+    """Records as they are read, each with its line; *before* them are other lines."""
+
+    width: int
+    before: int
+    cells: list[list[str]]
+    numbers: list[int]
+
+
+def _letter_by_letter(export: Export, text: str, rest: TextIO, rows: _Rows) -> int:
+    """Read *text*, and of *rest* what its last record needs; return the last line.
+
+    Blank lines are no records.
+    """
+    lines = [*io.StringIO(text, newline="")]
+    reader = _lines(export.source, chain(lines, rest))
+    for cells in reader:
+        line = rows.before + reader.line_num
+        if len(cells) == rows.width:
+            rows.cells.append(cells)
+            rows.numbers.append(line)
         elif cells:
-            where = f"line {lines.line_num}"
-            problem = f"has {len(cells)} cells for {width} columns in {where}"
+            problem = f"has {len(cells)} cells for {rows.width} columns in line {line}"
             fix = "quote such cells, or correct `separator`"
             raise _unreadable(export, problem, fix)
-        if len(rows) == PART:
-            yield _part(export, rows, numbers)
-            rows, numbers = [], []
-    yield _part(export, rows, numbers)
+        if reader.line_num >= len(lines):
+            break
+    return rows.before + reader.line_num
 
 
 def _opened(export: Export) -> TextIO:

@@ -63,8 +63,12 @@ def read(source: Dicom, wanted: Wanted, place: Place) -> Parts:
 
 
 def probe(source: Dicom, wanted: Wanted, place: Place) -> int:
-    """Return how many files there are; read none."""
-    _require_mapped(wanted, place)
+    """Return how many files there are; read none.
+
+    Whether a study asks for the picture is not known yet.
+    """
+    elements = {n: each for n, each in wanted.items() if each.column != PIXELS}
+    _require_mapped(wanted if place.image else elements, place)
     return len(_kept(source, place))
 
 
@@ -212,11 +216,10 @@ def _refused(
     first = {why: number for number, why in reversed(refused.items())}
     lines = [f"{n}: {why}, first file {first[why]}" for why, n in reasons.items()]
     numbers = "p;".join(str(each) for each in [*refused][:20])
-    shape = place.path(filed.shape(source.files))
     return place.told(
         f"{len(refused)} of {whole} DICOM files are refused",
         ("files",),
         'take them out:   leave_out = ["NAME", …]   after looking at\n'
-        f"LC_ALL=C ls -d {shape} | sed -n '{numbers}p'",
+        f"{filed.listed(place, source.files)} | sed -n '{numbers}p'",
         likely="\n".join(lines),
     )

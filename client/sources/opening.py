@@ -12,6 +12,8 @@ from common.errors import MachineError
 def read(place: Place, wanted: Wanted) -> Parts:
     """Yield what the source at *place* says of the *wanted* variables, part by part.
 
+    Close it: an error in the middle would leave the source open.
+
     Raises DataError, with file and line and never a value, for what cannot be read;
     MachineError when the library for this kind of source is not installed.
     """
@@ -45,7 +47,12 @@ def _probe(place: Place) -> str:
     }
     source = _source(place)
     found = _reader(place).probe(source, wanted, place)
-    return f"{place.path(source.called).name} has the {found} {COUNTED[source.kind]}"
+    what, called = COUNTED[source.kind], place.path(source.called).name
+    if what in ("files", "records"):
+        return f"{source.called}: {found} {what}"
+    if not found:
+        return f"{called} can be opened; nothing is mapped to it yet"
+    return f"{called} has the {found} {what if found > 1 else what.removesuffix('s')}"
 
 
 def _source(place: Place) -> Source:

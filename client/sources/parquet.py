@@ -90,7 +90,7 @@ def _batches(
         yield first, batch
         first += batch.num_rows
     if not first:
-        nothing = [pa.array([], type=file.schema_pa.field(n).type) for n in names]
+        nothing = [pa.array([], type=file.schema_arrow.field(n).type) for n in names]
         yield 0, pa.RecordBatch.from_arrays(nothing, names=names)
 
 

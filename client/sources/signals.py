@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client import windows
+from client import dates, windows
 from client.lines import line_of
 from client.mapping import Column, Csv
 from client.media import Signals
 from client.raw import PERSON, TIME, Parts, Place, Raw, Wanted, frame
 from client.sources import csv
-from client.windows import Samples
+from client.windows import Sums
 from common.release import Array
 
 AT, CHANNEL, VALUE = "@at", "@channel", "@value"
@@ -49,23 +49,61 @@ class Recordings:
 def read(source: Signals, wanted: Wanted, place: Place) -> Parts:
     """Yield one record for each recording: what is taken of its windows.
 
+    Samples are forgotten part by part. Without an event the file is read twice: the
+    first time for when each recording begins.
+
     Raises DataError for a line that does not fit, a time or a sample that is none.
     """
     for name, column in wanted.items():
         windows.require_taken(place, name, column)
     known = Recordings({}, [], [])
-    parts = [*_parts(source, wanted, place, known)]
+    if not source.event_time:
+        _begin(source, place, known)
+    sums = _sums(source, wanted, place, known)
     cells = {PERSON: [person for person, _ in known.numbers]}
     if source.event_time:
         cells[TIME] = [event for _, event in known.numbers]
-    count = len(known.numbers)
-    found: dict[str, Samples] = {}
     for name, column in wanted.items():
-        channel = column.column or ""
-        if channel not in found:
-            found[channel] = _samples(source, place, parts, channel, known)
-        cells[name] = windows.cells(windows.taken(column, found[channel], count))
+        cells[name] = windows.cells(windows.result(column, sums[name]))
     yield Raw(frame(cells, known.lines), f"{place.path(source.file).name} line")
+
+
+def _begin(source: Signals, place: Place, known: Recordings) -> None:
+    """Note when the first sample of each recording was taken."""
+    for part in _parts(source, {}, place, known):
+        begun = np.array(known.begun)
+        np.fmin.at(begun, part.recording, part.at)
+        known.begun[:] = begun.tolist()
+
+
+def _sums(
+    source: Signals, wanted: Wanted, place: Place, known: Recordings
+) -> dict[str, Sums]:
+    """Return what has to be known of every window, over all parts of the file."""
+    sums: dict[str, Sums] = {}
+    sampled: set[str] = set()
+    for part in _parts(source, wanted, place, known):
+        count = len(known.numbers)
+        hours = (part.at - np.array(known.begun)[part.recording]) / HOUR
+        for channel, values in part.channels.items():
+            found = windows.samples(part.recording, hours, values)
+            sampled |= {channel} if len(found.values) else set()
+            for name in (name for name, of in wanted.items() if of.column == channel):
+                new = windows.part(wanted[name], found, count)
+                old = sums.get(name)
+                sums[name] = windows.merged(wanted[name], old, new) if old else new
+    _require_sampled(source, place, wanted, sampled)
+    return sums
+
+
+def _require_sampled(
+    source: Signals, place: Place, wanted: Wanted, sampled: set[str]
+) -> None:
+    for column in wanted.values():
+        if column.column not in sampled:
+            file = place.path(source.file).name
+            what = f"{column.column!r} has no sample in {file}"
+            raise place.told(what, ("channel",), "correct `column` where it is mapped")
 
 
 def probe(source: Signals, wanted: Wanted, place: Place) -> int:
@@ -106,7 +144,7 @@ def _parts(
         recording = _recording(source, place, raw, known)
         if source.channel:
             said = cells[CHANNEL].str.strip()
-            values = _numbers(source, place, raw, cells[VALUE])
+            values = _numbers(source, place, raw, cells[VALUE]) if channels else at
             by = {each: np.where(said == each, values, np.nan) for each in channels}
         else:
             by = {each: _numbers(source, place, raw, cells[each]) for each in channels}
@@ -117,10 +155,10 @@ def _recording(
     source: Signals, place: Place, raw: Raw, known: Recordings
 ) -> NDArray[np.int64]:
     """Return which recording each line belongs to; note those that are new."""
-    whose, people = pd.factorize(raw.cells[PERSON].str.strip())
-    which, events = np.zeros(len(whose), dtype=np.int64), pd.Index([""])
+    whose, people = _named(raw.cells[PERSON])
+    which, events = np.zeros(len(whose), dtype=np.int64), [""]
     if source.event_time:
-        which, events = pd.factorize(raw.cells[TIME].str.strip())
+        which, events = _named(raw.cells[TIME])
     codes, pairs = pd.factorize(whose * len(events) + which)
     first = np.unique(codes, return_index=True)[1]
     begun = np.full(len(first), np.nan)
@@ -130,7 +168,7 @@ def _recording(
     for number, (row, pair) in enumerate(
         zip(first.tolist(), pairs.tolist(), strict=True)
     ):
-        key = str(people[pair // len(events)]), str(events[pair % len(events)])
+        key = people[pair // len(events)], events[pair % len(events)]
         if key not in known.numbers:
             known.numbers[key] = len(known.numbers)
             known.begun.append(float(begun[number]))
@@ -139,43 +177,31 @@ def _recording(
     return np.array(places, dtype=np.int64)[codes]
 
 
-def _samples(
-    source: Signals, place: Place, parts: list[Part], channel: str, known: Recordings
-) -> Samples:
-    """Return one channel of everything, hours counted from where each began."""
-    recording = np.concatenate([part.recording for part in parts])
-    if all(np.isnan(part.channels[channel]).all() for part in parts):
-        what = f"{channel!r} has no sample in {place.path(source.file).name}"
-        raise place.told(what, ("channel",), "correct `column` where it is mapped")
-    at = np.concatenate([part.at for part in parts])
-    values = np.concatenate([part.channels[channel] for part in parts])
-    begun = np.array(known.begun, dtype=np.float64)
-    if np.isnan(begun).all():
-        begun = np.full(len(begun), np.inf)
-        np.fmin.at(begun, recording, at)
-    return windows.samples(recording, (at - begun[recording]) / HOUR, values)
+def _named(said: "pd.Series[str]") -> tuple[NDArray[np.intp], list[str]]:
+    codes, names = pd.factorize(said.str.strip())
+    return codes, [*map(str, names)]
 
 
 def _times(source: Signals, place: Place, raw: Raw, said: "pd.Series[str]") -> Array:
     """Return times as milliseconds since 1970; raise DataError for one that is none."""
-    text = said.str.strip()
+    codes, text = _spelled(said)
     times = pd.to_datetime(text, format=source.dates, errors="coerce", utc=True)
     odd = times.isna() & (text != "")
     if odd.any():
+        first = odd.to_numpy()[codes]
         raise place.told(
-            f"{int(odd.sum())} times are no dates as {source.dates}; the first is in "
-            f"{raw.counted} {line_of(odd)}",
+            f"{int(first.sum())} times are no dates as {source.dates}; the first is in "
+            f"{raw.counted} {line_of(pd.Series(first, index=said.index))}",
             ("dates",),
-            'say how dates are written, e.g.   dates = "%d.%m.%Y %H:%M"   '
-            f"in {place.table}",
+            f"in {place.table} say   {dates.setting(text, '%d.%m.%Y %H:%M')}",
         )
     found = times.to_numpy(dtype="datetime64[ms]")
-    return np.where(np.isnat(found), np.nan, found.astype(np.float64))
+    return np.where(np.isnat(found), np.nan, found.astype(np.float64))[codes]
 
 
 def _numbers(source: Signals, place: Place, raw: Raw, said: "pd.Series[str]") -> Array:
     """Return samples as numbers, NaN for a lost one; raise DataError for a word."""
-    text = said.str.strip()
+    codes, text = _spelled(said)
     lost = text.isin(["", *source.missing])
     if source.decimal == ",":
         text = text.mask(text.str.contains(".", regex=False), "?")
@@ -183,10 +209,17 @@ def _numbers(source: Signals, place: Place, raw: Raw, said: "pd.Series[str]") ->
     numbers = pd.to_numeric(text.mask(lost), errors="coerce")
     odd = (numbers.isna() | numbers.isin([np.inf, -np.inf])) & ~lost
     if odd.any():
+        first = odd.to_numpy()[codes]
         raise place.told(
-            f"{int(odd.sum())} samples are not numbers; the first is in "
-            f"{raw.counted} {line_of(odd)}",
+            f"{int(first.sum())} samples are not numbers; the first is in "
+            f"{raw.counted} {line_of(pd.Series(first, index=said.index))}",
             ("missing",),
             f"list what stands for a lost sample:   missing = […]   in {place.table}",
         )
-    return numbers.to_numpy(dtype=np.float64)
+    return numbers.to_numpy(dtype=np.float64)[codes]
+
+
+def _spelled(said: "pd.Series[str]") -> "tuple[NDArray[np.intp], pd.Series[str]]":
+    """Return which spelling each cell has, and the few that there are: read once."""
+    codes, spellings = pd.factorize(said)
+    return codes, pd.Series(spellings, dtype="str").str.strip()

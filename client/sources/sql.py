@@ -108,6 +108,13 @@ def _query(source: Sql, name: str, column: Column, place: Place) -> TextClause:
             f'[columns.{name}]\nquery = "SELECT …"      # or: omop = {{ table = … }}',
         )
     text = sqlalchemy.text(column.query)
+    unused = sorted(set(column.parameters) - set(text.compile().params))
+    if unused:
+        raise place.told(
+            f"the query of {name} has no :{unused[0]}",
+            ("columns", name, "parameters"),
+            f"write :{unused[0]} where it belongs, or take it out of parameters",
+        )
     return text.bindparams(**column.parameters)
 
 
@@ -168,6 +175,7 @@ def _said(place: Place, what: str, name: str, broken: Exception) -> DataError:
     kind = f"{type(broken).__name__}{f', SQLSTATE {code}' if code else ''}"
     if name:
         keys = ("columns", name)
-        return place.told(f"{what} failed ({kind})", keys, "try it in a SQL console")
+        fix = "try it in a SQL console: it has to return text, numbers or dates"
+        return place.told(f"{what} failed ({kind})", keys, fix)
     fix = "check the address, the password and the driver"
     return place.unreadable(f"{what} cannot be opened ({kind})", "kind", fix)

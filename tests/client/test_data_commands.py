@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from client import anonymity, home, integration, ledger, opened, site, withdrawals
 from client.app import SHELF
+from client.cli import client
 from common.cli import build
 from common.errors import IntegrityError, Refusal
 from common.study import Study
@@ -54,13 +56,125 @@ def test_a_source_is_added_once_it_can_be_read(
     assert [*site.read(path).mapping.named] == ["stays", "labs"]
 
 
+MADE = {
+    "csv": (
+        "--file=list.csv",
+        "--person=who",
+        "--event-time=at",
+        "--set=missing=-9,NA",
+    ),
+    "text": ("--file=notes/{person}_{time}.txt", "--set=dates=%Y%m%d"),
+    "signals": ("--file=list.csv", "--person=who", "--event-time=", "--set=time=at"),
+    "wfdb": ("--file=notes/{person}.hea",),
+    "images": (
+        *("--file=list.csv", "--person=who", "--event-time=at"),
+        "--set=pixels=all.npz",
+    ),
+    "png": ("--file=list.csv", "--person=who", "--event-time=at", "--set=folder=notes"),
+    "dicom": ("--file=notes/*.dcm", "--set=modality=DX, CR"),
+}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_any_kind_of_source_is_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "list.csv").write_text("who,at\np1,2024-01-01\n")
+    for name in ("notes/p1_20240101.txt", "notes/p1.hea", "notes/a.dcm", "all.npz"):
+        (tmp_path / name).touch()
+    path = tmp_path / "site.toml"
+    add = ("client", "data", "add", "it", "--site", path, "--kind", kind)
+    assert consilium(*add, *MADE[kind], "--json") == 0, capsys.readouterr().err
+    (source,) = site.read(path).mapping.named.values()
+    assert source.kind == kind
+    if kind == "dicom":
+        assert source.model_dump()["modality"] == ("DX", "CR")
+
+
+def test_what_is_not_given_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("who,at\np1,2024-01-01\n")
+    path = tmp_path / "site.toml"
+    answers = "signals\nlist.csv\nwho\n\nat\n"
+    add = ["data", "add", "it", "--site", str(path)]
+    done = CliRunner().invoke(client, add, input=answers)
+    assert done.exit_code == 0, done.output
+    assert "when a sample was taken" in done.output
+    assert site.read(path).mapping.named["it"].model_dump()["time"] == "at"
+
+
+def test_an_error_names_the_file_that_stays_and_the_command_to_repeat(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list.csv").write_text("who,at\np1,2024-01-01\n")
+    path = tmp_path / "site.toml"
+    add = ("client", "data", "add", "it", "--site", path, "--kind", "csv")
+    assert consilium(*add, "--file=list.csv", "--person=whom", "--event-time=") == 9
+    told = capsys.readouterr().err
+    assert f"{path} is as before" in told
+    assert f"consilium client data add it --site {path}" in told
+    assert ".new" not in told
+    assert not path.exists()
+    assert consilium(*add, "--set", "nonsense") == 2
+
+
+def test_codes_for_no_value_are_guessed_where_no_range_holds_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = "patient,visit,age,chol,pain,sex,ill"
+    records = [f"p{i},v,{40 + i},{200 + i},mild,m,yes" for i in range(20)]
+    records += ["q1,v,99,NA,mild,m,yes", "q2,v,99,-9,mild,m,yes"]
+    path = clinics.folder(tmp_path, records, header=header)
+    path.write_text(path.read_text().partition("[columns")[0])
+    where = ("--study", written(tmp_path, clinics.study()), "--site", path)
+    assert consilium("client", "data", "suggest", *where) == 0
+    told = capsys.readouterr().out
+    assert 'column = "chol"\nmissing = ["-9", "NA"]' in told
+    assert told.count("missing") == 1, "99 is an age"
+
+
+PROSE = {"kind": "text", "name": "note", "buckets": 4}
+
+
+def test_texts_and_unknown_spellings_are_guessed_without_a_cell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A level that is spelled in no known way is left to be filled in."""
+    header = "patient,visit,age,pain,Note"
+    records = [f"p{i},v,{40 + i},{CANARY}{i % 2},short of breath" for i in range(9)]
+    path = clinics.folder(tmp_path, records, header=header)
+    path.write_text(path.read_text().partition("[columns")[0])
+    asked = clinics.study(variables=[*clinics.VARIABLES, PROSE])
+    where = ("--study", written(tmp_path, asked), "--site", path)
+    assert consilium("client", "data", "suggest", *where) == 0
+    told = capsys.readouterr().out
+    assert "[columns.note]   # called alike" in told
+    assert '"… severe" = "severe"' in told
+    assert "note_0" not in told
+    assert CANARY not in told
+    assert "# nothing looks like: chol, sex, ill" in told
+
+
+def test_what_is_one_record_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of several sources everybody is one record, unless an index says otherwise."""
+    path = sources.tables(tmp_path, sources.people(), "csv")
+    where = ("--study", written(tmp_path, sources.study()), "--site", path)
+    assert consilium("client", "data", "check", *where) == 0
+    assert "one record for each row of stays" in capsys.readouterr().out
+    path.write_text(path.read_text().replace('[index]\nsource = "stays"\n', ""))
+    assert consilium("client", "data", "suggest", *where) == 0
+    assert '# [index]\n# source = "stays"' in capsys.readouterr().out
+
+
 def test_a_mapping_is_guessed_and_fits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From names, units and spellings; what is pasted gives the values."""
     header = "Patient,visit,Alter,Cholesterin (Serum),pain,Geschlecht,ill"
     records = [
-        f"p{i},2020-01-01,{40 + i},{4 + i / 10},mild,{'WM'[i % 2].lower()},yes"
+        f"p{i},2020-01-01,{40 + i},{4 + i / 10},mild,{('w', 'M', 'Female')[i % 3]},yes"
         for i in range(20)
     ]
     path = clinics.folder(tmp_path, records, header=header)
@@ -71,7 +185,7 @@ def test_a_mapping_is_guessed_and_fits(
     assert consilium("client", "data", "suggest", *where) == 0
     text = capsys.readouterr().out
     assert 'unit = "mmol/L"' in text
-    assert 'levels = { "m" = "male", "w" = "female" }' in text
+    assert 'levels = { "Female" = "female", "M" = "male", "w" = "female" }' in text
     path.write_text(head + text)
     table = integration.table(site.read(path), clinics.study())
     assert table.values[0].tolist() == pytest.approx([40, 4 * 38.67, 1, 0])
@@ -117,6 +231,7 @@ def test_the_check_tells_counts_and_no_cell(
     told = capsys.readouterr()
     found = json.loads(told.out)
     assert found["sources"] == ["export.csv has the 7 mapped columns"]
+    assert found["record"] == "one record for each row"
     gaps = {each["name"]: each["missing"] for each in found["variables"]}
     assert gaps["chol"] == pytest.approx(1 / 41)
     assert found["groups"]["by"] == ["age", "pain", "sex"]
@@ -153,6 +268,7 @@ def test_who_withdraws_is_left_out_and_the_studies_are_named(
     told = said(capsys)
     assert [each["study"] for each in told["studies"]] == ["small"]
     assert told["studies"][0]["refit"] is True
+    assert told["known"] is True
     assert entries(path)[-1].kind == "withdrawn"
     assert "p3" not in json.dumps(entries(path)[-1].facts)
     state = path.parent / "state"
@@ -170,6 +286,38 @@ def test_who_withdraws_is_left_out_and_the_studies_are_named(
     assert any((after[name] != before[name]).any() for name in after)
     assert consilium("client", "withdraw", "p3", "--site", path) == 0
     assert "withdrawn already" in capsys.readouterr().out
+
+
+def test_a_number_that_nobody_has_is_told_and_counts_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = hospital(tmp_path)
+    assert consilium("client", "withdraw", "p3x", "--site", path) == 0
+    told = capsys.readouterr().out
+    assert "no record here has this number" in told
+    assert "p3x" not in told
+    assert len(withdrawals.read(path.parent / "state")) == 1
+    (path.parent / "export.csv").unlink()
+    assert consilium("client", "withdraw", "p4", "--site", path) == 0
+    assert len(withdrawals.read(path.parent / "state")) == 2
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "omop", "fhir"])
+def test_who_withdraws_is_found_in_every_kind_of_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    write = {"omop": sources.omop, "fhir": sources.fhir}
+    everyone = sources.people(5)
+    path = (
+        write[kind](tmp_path, everyone)
+        if kind in write
+        else sources.tables(tmp_path, everyone, kind)
+    )
+    path.write_text('home = "state"\n' + path.read_text())
+    for number, known in (("MRN0003", True), ("MRN0009", False)):
+        done = ("client", "withdraw", number, "--site", path, "--json")
+        assert consilium(*done) == 0
+        assert said(capsys)["known"] is known
 
 
 def test_a_study_that_is_open_is_read_again_without_the_person(

@@ -1,10 +1,10 @@
 """Each step of a naive pipeline that is wrong, and that ours does not take.
 
-The table is ``what goes wrong`` in the notes on hospital data. Every row has a test on
-made-up records here; those that the four real heart files show are in
-``tests/simulations/test_heart_faults.py``.
+Each has a test on made-up records here; those that the four real heart files show are
+in ``tests/simulations/test_heart.py`` and ``test_heart_faults.py``.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,17 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from client import cleaning, integration, site
 from client.table import Table
 from client.work import Work
+from common import plan
 from common.cleaning import ORDER
+from common.encoding import columns
 from common.errors import DataError, StudyError
 from common.study import Study
+from simulations import compare, plain
 from tests import clinics
 
 
@@ -230,3 +234,102 @@ def test_a_site_says_which_declared_variable_it_lacks(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("[columns.pain]", "[columns.pains]"))
     with pytest.raises(StudyError, match="nothing is mapped to the declared variable"):
         integration.table(site.read(path), clinics.study())
+
+
+def two_hospitals() -> list[Table]:
+    """Return two that are unlike: at one everybody is older and has more of it."""
+    one, other = clinics.table(80, 1), clinics.table(80, 2)
+    return [one, replace(other, values=other.values + np.array([15, 60, 0, 0]))]
+
+
+def test_standardising_each_hospital_by_itself_learns_another_model() -> None:
+    study, tables = clinics.study(), two_hospitals()
+    together = plain.run(study, tables)
+    pooled = plain.run(study, [plain.pooled(tables)])
+    for key, array in pooled["logistic"].arrays.items():
+        np.testing.assert_allclose(together["logistic"].arrays[key], array, atol=1e-9)
+    by_itself = [replace(table, values=_standard(table)) for table in tables]
+    naive = compare.fitted(study, plain.run(study, by_itself))
+    ours = compare.fitted(study, together)
+    gaps = [
+        np.abs(ours.predict(a.rows("test")) - naive.predict(b.rows("test"))).max()
+        for a, b in zip(tables, by_itself, strict=True)
+    ]
+    assert max(gaps) > 0.02
+
+
+def _standard(table: Table) -> np.ndarray:
+    """Return the two numbers of a hospital as if it were all of the world."""
+    values = table.values.copy()
+    train = values[table.train, :2]
+    own = (values[:, :2] - np.nanmean(train, axis=0)) / np.nanstd(train, axis=0)
+    values[:, :2] = own * [20, 50] + [55, 240]
+    return values
+
+
+def test_who_tests_changes_no_bit_of_what_is_learned() -> None:
+    study, tables = clinics.study(), two_hospitals()
+    others = [
+        replace(
+            table,
+            values=np.where(table.train[:, None], table.values, 1.0),
+            outcome=np.where(table.train, table.outcome, 1 - table.outcome),
+        )
+        for table in tables
+    ]
+    learned, again = plain.run(study, tables), plain.run(study, others)
+    for name in ("describe", "logistic"):
+        for key, array in learned[name].arrays.items():
+            np.testing.assert_array_equal(again[name].arrays[key], array)
+
+
+def test_a_test_of_counts_says_nothing_and_one_of_a_table_does() -> None:
+    """Of the counts of one variable the statistic is 0, and p 1, whatever they are."""
+    analysis = {"chi_square": [["sex", "ill"]]}
+    study = clinics.study(model=None, evaluation=None, analysis=analysis)
+    drawn = clinics.table(400, 3)
+    known = ~np.isnan(drawn.values[:, 3])
+    sex, ill = drawn.values[known, 3], drawn.values[known, 3]
+    naive = stats.chi2_contingency(pd.Series(sex).value_counts())
+    assert (naive.statistic, naive.pvalue, naive.dof) == (0.0, 1.0, 0)
+    table = clinics.rows(drawn.values[known], ill, np.ones(known.sum()))
+    (task,) = [each for each in plan.tasks(study) if each.name == "chi_square"]
+    state = plain.run(study, [table])["chi_square"]
+    told: Any = task.read(study, state)
+    test = told["tests"][0]
+    expected = stats.chi2_contingency(pd.crosstab(sex, ill))
+    assert test["statistic"] == pytest.approx(expected.statistic)
+    assert test["p"] < 1e-50
+
+
+def test_a_variable_that_hardly_anybody_measured_stays(tmp_path: Path) -> None:
+    """What is not known is a level of its own; nobody and nothing is dropped."""
+    said = [f"p{i},v,{40 + i},240,{'mild' if i == 7 else ''},m,yes" for i in range(20)]
+    found = table(tmp_path, said)
+    assert len(found.outcome) == 20
+    assert int(np.isnan(found.values[:, 2]).sum()) == 19
+    names = [each.name for each in columns(clinics.study())]
+    assert "pain missing" in names
+
+
+def test_the_order_of_the_columns_means_nothing() -> None:
+    """A network that looks for neighbours in a table would see others each time."""
+    study, tables = clinics.study(), two_hospitals()
+    order = [2, 0, 3, 1]
+    mixed = study.model_copy(
+        update={"declared": tuple(study.variables[place] for place in order)}
+    )
+    moved = [replace(each, values=each.values[:, order]) for each in tables]
+    one = compare.fitted(study, plain.run(study, tables))
+    other = compare.fitted(mixed, plain.run(mixed, moved))
+    for before, after in zip(tables, moved, strict=True):
+        expected = one.predict(before.rows("test"))
+        found = other.predict(after.rows("test"))
+        np.testing.assert_allclose(found, expected, atol=1e-8)
+
+
+def test_a_network_for_pictures_is_not_to_be_had_for_a_table() -> None:
+    model = {"kind": "image_network", **clinics.MODELS["image_network"]}
+    study = clinics.study(model=model)
+    with pytest.raises(StudyError, match="needs pictures, and the study declares none"):
+        [task.release(study) for task in plan.tasks(study)]

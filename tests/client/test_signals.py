@@ -13,6 +13,7 @@ from hypothesis import strategies as some
 from client import waveform, windows
 from client.mapping import Column
 from client.raw import PERSON, TIME
+from client.sources import csv
 from client.waveform import Malformed
 from client.windows import TAKES, Samples
 from common.errors import DataError
@@ -79,6 +80,22 @@ def test_a_line_for_each_sample_says_the_same(tmp_path: Path) -> None:
     assert [dict(row) for _, row in raw.cells.iterrows()][::-1] == wide(tmp_path)
 
 
+@pytest.mark.parametrize("block", [1, 60, 150])
+def test_a_recording_over_several_parts_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    whole = wide(tmp_path / "whole")
+    monkeypatch.setattr(csv, "BLOCK", block)
+    parts = wide(tmp_path / "parts")
+    for one, other in zip(whole, parts, strict=True):
+        before, after = (
+            [float(row[take] or "nan") for take in TAKES] for row in (one, other)
+        )
+        np.testing.assert_allclose(after, before, rtol=1e-12)
+        assert one.keys() == other.keys()
+        assert (one[PERSON], one[TIME]) == (other[PERSON], other[TIME])
+
+
 def test_without_an_event_hours_count_from_the_first_sample(tmp_path: Path) -> None:
     source = {key: value for key, value in WIDE.items() if key != "event_time"}
     local = site(tmp_path, source, {"n": COLUMNS["count"]})
@@ -141,11 +158,22 @@ def test_windows_are_what_a_loop_over_samples_finds(
         else (np.zeros(0), np.zeros(0), np.zeros(0))
     )
     found = windows.samples(whose.astype(np.int64), hours, values)
+    cut = len(rows) // 3
+    parts = [
+        windows.samples(whose[some].astype(np.int64), hours[some], values[some])
+        for some in (slice(cut), slice(cut, None))
+    ]
     for take in TAKES:
         column = Column(column="HR", take=take, hours=(0.0, 24.0))
         got = windows.taken(column, found, 4)
         wanted = [by_hand(take, rows, each) for each in range(4)]
         np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-7)
+        few = int(parts[0].recording.max(initial=0)) + 1  # as many as are known by then
+        one, other = (
+            windows.part(column, *of) for of in zip(parts, (few, 4), strict=True)
+        )
+        both = windows.result(column, windows.merged(column, one, other))
+        np.testing.assert_allclose(both, wanted, rtol=1e-6, atol=1e-7)
 
 
 def by_hand(take: str, rows: list[tuple[int, float, float]], whose: int) -> float:
