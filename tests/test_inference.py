@@ -150,7 +150,7 @@ def test_multinomial_inference_equals_statsmodels() -> None:
         "p": own.pvalues,
     }.items():
         said = [line[name] for line in found["coefficients"]]
-        np.testing.assert_allclose(said, np.ravel(values, order="F"), rtol=1e-6)
+        np.testing.assert_allclose(said, np.ravel(values, order="F"), rtol=1e-8)
     fit = found["fit"]
     assert fit["log_likelihood"] == pytest.approx(own.llf, rel=1e-10)
     assert fit["pseudo_r_squared"] == pytest.approx(own.prsquared, rel=1e-8)
