@@ -188,21 +188,24 @@ def _dense(
 def _forest(
     study: Study, arrays: Mapping[str, Array], constants: Constants
 ) -> list[NodeProto]:
-    """Return the nodes of all trees: one operator, and a squeeze."""
+    """Return the nodes of all trees: one operator, and a squeeze of one target."""
     constants |= {"last": np.array([1], dtype=np.int64)}
-    made = _trees(study, arrays)
+    levels = len(study.outcome.levels) if study.outcome.kind == "category" else 1
+    last, given = (
+        ("Identity", ["wide"]) if levels > 1 else ("Squeeze", ["wide", "last"])
+    )
     return [
         helper.make_node(
             "TreeEnsembleRegressor",
             ["design"],
             ["mean"],
             domain="ai.onnx.ml",
-            n_targets=1,
+            n_targets=levels,
             aggregate_function="AVERAGE",
-            **made,
+            **_trees(study, arrays),
         ),
         helper.make_node("Cast", ["mean"], ["wide"], to=TensorProto.DOUBLE),
-        helper.make_node("Squeeze", ["wide", "last"], ["expected"]),
+        helper.make_node(last, given, ["expected"]),
     ]
 
 
@@ -218,9 +221,11 @@ def _trees(study: Study, arrays: Mapping[str, Array]) -> dict[str, Any]:
     tree, node = (part.ravel() for part in np.indices((count, size)))
     flat, ends = split.ravel(), ~split
     chosen = np.where(split, column, 0).astype(np.int64)
-    binary = study.outcome.kind == "binary"
-    whole = leaf.sum(axis=2) if binary else leaf[..., 0]
-    says = leaf[..., 1] / np.maximum(whole, 1.0)
+    number = study.outcome.kind == "number"
+    whole = leaf[..., 0] if number else leaf.sum(axis=2)
+    told = leaf if study.outcome.kind == "category" else leaf[..., 1:]
+    says = (told / np.maximum(whole, 1.0)[..., None])[ends]
+    targets = says.shape[1]
     return {
         "nodes_treeids": tree.tolist(),
         "nodes_nodeids": node.tolist(),
@@ -229,10 +234,10 @@ def _trees(study: Study, arrays: Mapping[str, Array]) -> dict[str, Any]:
         "nodes_values_as_tensor": numpy_helper.from_array(cut.ravel(), "cuts"),
         "nodes_truenodeids": np.where(flat, 2 * node + 1, 0).tolist(),
         "nodes_falsenodeids": np.where(flat, 2 * node + 2, 0).tolist(),
-        "target_treeids": tree[ends.ravel()].tolist(),
-        "target_nodeids": node[ends.ravel()].tolist(),
-        "target_ids": [0] * int(ends.sum()),
-        "target_weights_as_tensor": numpy_helper.from_array(says[ends], "says"),
+        "target_treeids": np.repeat(tree[ends.ravel()], targets).tolist(),
+        "target_nodeids": np.repeat(node[ends.ravel()], targets).tolist(),
+        "target_ids": list(range(targets)) * len(says),
+        "target_weights_as_tensor": numpy_helper.from_array(says.ravel(), "says"),
     }
 
 

@@ -206,7 +206,8 @@ def _forest(study: Study, rows: Rows) -> Predict:
         number = RandomForestRegressor(**given).fit(rows.x, rows.y)
         return lambda others: np.asarray(number.predict(others.x))
     classes = RandomForestClassifier(**given).fit(rows.x, rows.y)
-    return lambda others: np.asarray(classes.predict_proba(others.x)[:, 1])
+    which = 1 if study.outcome.kind == "binary" else slice(None)
+    return lambda others: np.asarray(classes.predict_proba(others.x)[:, which])
 
 
 def _layers(study: Study, rows: Rows) -> Predict:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import r2_score, roc_auc_score
 
@@ -63,6 +63,61 @@ def test_as_good_as_scikit_learn_on_one_split() -> None:
     reference = compare.reference(asked, [whole])
     ours, theirs = (roc_auc_score(test.y, m.predict(test)) for m in (found, reference))
     assert ours > theirs - 0.01
+
+
+DIGITS = {
+    "kind": "category",
+    "name": "digit",
+    "levels": [f"digit {each}" for each in range(10)],
+}
+HOME = np.array([0, 0, 0, 1, 1, 1, 2, 2, 3, 3])
+"""Which of four sites sees a digit: no digit is seen by two."""
+
+
+def of_digits(seed: int, **said: object) -> tuple[float, float, float]:
+    """Return how often right is ours, the pooled forest, and local forests merged."""
+    x, y = load_digits(return_X_y=True)
+    x = x[:, np.ptp(x, axis=0) > 0]
+    train, place = np.random.default_rng(seed).random(len(y)) < 0.7, HOME[y]
+    asked = study(x, DIGITS, seed=seed, min_leaf=1, **said)
+    tables = clinics.split(clinics.rows(x, y.astype(float), train), place)
+    whole = clinics.rows(x, y.astype(float), train).rows("test")
+    ours = compare.fitted(asked, plain.run(asked, tables)).predict(whole)
+    given = {"random_state": seed, "n_estimators": said.get("trees", 100)}
+    pooled = RandomForestClassifier(**given).fit(x[train], y[train])
+    merged = np.zeros((len(whole.y), 10))
+    for site in range(4):
+        here = train & (place == site)
+        forest = RandomForestClassifier(**given).fit(x[here], y[here])
+        merged[:, forest.classes_] += forest.predict_proba(x[~train])
+    every = (ours, pooled.predict_proba(x[~train]), merged)
+    first, second, third = (np.mean(e.argmax(axis=1) == whole.y) for e in every)
+    return float(first), float(second), float(third)
+
+
+@pytest.mark.slow
+def test_no_site_need_see_every_class_on_four_splits() -> None:
+    """Each digit at one of four sites: sums do not mind, merged local forests do."""
+    found = [of_digits(seed, depth=12, open_nodes=64) for seed in range(4)]
+    ours, pooled, merged = np.mean(found, axis=0)
+    assert ours > pooled - 0.01
+    assert merged < ours - 0.08
+
+
+def test_no_site_need_see_every_class() -> None:
+    ours, pooled, merged = of_digits(0, depth=8, trees=20)
+    assert ours > pooled - 0.04
+    assert merged < ours - 0.05
+
+
+def test_any_split_grows_the_same_trees_of_a_category() -> None:
+    whole = clinics.table(300, outcome="category")
+    model = {"kind": NAME, **clinics.MODELS[NAME]}
+    asked = clinics.study(outcome=clinics.STAGE, model=model)
+    one, many = (plain.run(asked, t)[NAME].arrays for t in ([whole], dealt(whole, 7)))
+    for name in ("feature", "leaf"):
+        np.testing.assert_array_equal(one[name], many[name])
+    assert one["leaf"].shape[-1] == 3
 
 
 def test_a_number_is_predicted_as_well_as_by_scikit_learn() -> None:

@@ -6,6 +6,7 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
+from sklearn.datasets import load_wine
 from sklearn.linear_model import ElasticNet, LogisticRegression
 
 from common import plan
@@ -150,11 +151,34 @@ def test_multinomial_inference_equals_statsmodels() -> None:
         "p": own.pvalues,
     }.items():
         said = [line[name] for line in found["coefficients"]]
-        np.testing.assert_allclose(said, np.ravel(values, order="F"), rtol=1e-6)
+        np.testing.assert_allclose(said, np.ravel(values, order="F"), rtol=1e-8)
     fit = found["fit"]
     assert fit["log_likelihood"] == pytest.approx(own.llf, rel=1e-10)
     assert fit["pseudo_r_squared"] == pytest.approx(own.prsquared, rel=1e-8)
     assert fit["aic"] == pytest.approx(own.aic, rel=1e-8)
+
+
+@pytest.mark.parametrize("sites", [1, 2, 4, 10])
+def test_errors_on_wine_equal_statsmodels(sites: int) -> None:
+    """Of three measurements of each wine: by all thirteen the levels are separable."""
+    x, y = load_wine(return_X_y=True)
+    x = x[:, [1, 2, 4]]  # malic acid, ash, magnesium
+    variables = [
+        {"kind": "number", "name": f"x{i}", "unit": "1", "range": [0, 200]}
+        for i in range(3)
+    ]
+    model = {"kind": "multinomial", "ridge": 0.0}
+    study = clinics.study(variables=variables, outcome=clinics.STAGE, model=model)
+    whole = clinics.rows(x, y.astype(float), np.arange(len(y)) % 10 < 8)
+    places = np.minimum(np.arange(len(y)) ** 2 * sites // len(y) ** 2, sites - 1)
+    state = plain.run(study, clinics.split(whole, places))["multinomial"]
+    rows = whole.rows("train")
+    design = sm.add_constant(design_of(study, state, rows), prepend=False)
+    own = sm.MNLogit(rows.y, design).fit(method="newton", tol=1e-14, disp=0)
+    found = plan.find(study, "multinomial").read(study, state)["coefficients"]
+    for name, values in {"coefficient": own.params, "standard_error": own.bse}.items():
+        said = [line[name] for line in found]
+        np.testing.assert_allclose(said, np.ravel(values, order="F"), rtol=1e-8)
 
 
 def test_several_levels_are_evaluated_as_scikit_learn_does() -> None:

@@ -71,6 +71,20 @@ def test_onnx_says_the_same_from_raw_values(tmp_path: Path, kind: str) -> None:
     assert np.isnan(rows.x).any()
 
 
+def test_onnx_says_the_chance_of_each_level_of_a_forest(tmp_path: Path) -> None:
+    model = {"kind": "random_forest", **clinics.MODELS["random_forest"]}
+    study = clinics.study(outcome=clinics.STAGE, model=model)
+    whole = clinics.table(300, outcome="category")
+    states = plain.run(study, [whole])
+    rows = whole.rows("test")
+    made = model_file.of(study, states, {**ABOUT, "measures": {}})
+    path = exporting.write(made, "onnx", tmp_path)
+    (found,) = onnxruntime.InferenceSession(path).run(None, {"values": rows.x})
+    expected = compare.fitted(study, states).predict(rows)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(expected.sum(axis=1), 1.0)
+
+
 def test_onnx_adds_what_a_residual_layer_adds(tmp_path: Path) -> None:
     kind = {**clinics.MODELS["tabular_network"], "dense": [6, 6], "residual": True}
     study = clinics.study(model={"kind": "tabular_network", **kind})

@@ -4,6 +4,7 @@ Breast cancer, diabetes and wine come with scikit-learn; the four heart hospital
 dealt anew as well. Every reference is another program on the same rows in one place.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -127,6 +128,47 @@ def test_federated_equals_pooled(case: Case, sites: int) -> None:
 
 
 @pytest.mark.parametrize("sites", SHARES)
+@pytest.mark.parametrize("data", ["breast_cancer", "wine", "diabetes"])
+def test_the_forest_of_any_split_cuts_where_the_pooled_one_does(
+    data: str, sites: int
+) -> None:
+    kind = {"breast_cancer": "logistic", "wine": "multinomial", "diabetes": "linear"}
+    case = Case(data, {"kind": kind[data], "ridge": 1.0}, 0.0, 1)
+    model = {"kind": "random_forest", "trees": 10, "min_leaf": 5}
+    asked = study_of(case, sites).model_dump() | {"model": model}
+    same_forest(Study.model_validate(asked), tables_of(case, sites))
+
+
+def same_forest(study: Study, tables: list[Table]) -> None:
+    one, many = (
+        plain.run(study, each)["random_forest"].arrays
+        for each in ([plain.pooled(tables)], tables)
+    )
+    assert (one["feature"] >= 0).any()
+    np.testing.assert_array_equal(many["feature"], one["feature"])
+    np.testing.assert_allclose(many["threshold"], one["threshold"], rtol=1e-9)
+    np.testing.assert_allclose(many["leaf"], one["leaf"], rtol=1e-12)
+
+
+@needs_data
+@pytest.mark.parametrize("sites", [2, 4, 10])
+def test_the_forest_of_the_heart_hospitals_dealt_anew(
+    sites: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    hospitals = heart_richer.opened(DATA, tmp_path_factory.mktemp("heart"))
+    model = {"kind": "random_forest", "trees": 10}
+    study = Study.model_validate(hospitals.study.model_dump() | {"model": model})
+    same_forest(study, dealt_anew(hospitals.tables, sites))
+
+
+def dealt_anew(tables: Sequence[Table], sites: int) -> list[Table]:
+    whole = plain.pooled(tables)
+    ends = np.rint(np.cumsum(SHARES[sites]) * len(whole.outcome))
+    places = np.searchsorted(ends, np.arange(len(whole.outcome)), side="right")
+    return clinics.dealt(whole, places)
+
+
+@pytest.mark.parametrize("sites", SHARES)
 def test_the_evaluation_of_any_split_is_that_of_pooled_rows(sites: int) -> None:
     case = CASES[2]
     study, tables = study_of(case, sites), tables_of(case, sites)
@@ -139,17 +181,14 @@ def test_the_evaluation_of_any_split_is_that_of_pooled_rows(sites: int) -> None:
 
 @needs_data
 @pytest.mark.parametrize("sites", [2, 4, 10])
-@pytest.mark.parametrize("kind", ["logistic", "svm"])
+@pytest.mark.parametrize("kind", ["logistic", "svm", "rbf_svm"])
 def test_the_heart_hospitals_may_be_dealt_anew(
     kind: str, sites: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     hospitals = heart_richer.opened(DATA, tmp_path_factory.mktemp("heart"))
     asked = hospitals.study.model_dump() | {"model": {"kind": kind, "ridge": 1.0}}
     study = Study.model_validate(asked)
-    whole = plain.pooled(hospitals.tables)
-    ends = np.rint(np.cumsum(SHARES[sites]) * len(whole.outcome))
-    places = np.searchsorted(ends, np.arange(len(whole.outcome)), side="right")
-    tables = clinics.dealt(whole, places)
+    tables = dealt_anew(hospitals.tables, sites)
     found = plain.run(study, tables)[kind].arrays["weights"]
     exact = compare.reference(study, tables).weights
     assert np.abs(found - exact).max() < 1e-6

@@ -56,7 +56,7 @@ def predict(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
 def explain(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
     """Return what each column moves on the way down, and last what the roots say.
 
-    Path contributions (Saabas 2014): exact, their sum is the prediction.
+    Path contributions (Saabas 2014) to a chance or a number: they add up to it.
     """
     found, place = np.zeros((len(rows.x), rows.x.shape[1] + 1)), _place(study)
     grown = zip(arrays["feature"], arrays["threshold"], arrays["leaf"], strict=True)
@@ -70,9 +70,9 @@ def explain(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
     return found
 
 
-def _place(study: Study) -> int:
-    """Return which of the numbers that a leaf tells is the prediction."""
-    return 1 if study.outcome.kind == "binary" else 0
+def _place(study: Study) -> int | slice:
+    """Return what of a leaf is the prediction: of a category the chance of each."""
+    return {"binary": 1, "number": 0}.get(study.outcome.kind, slice(None))
 
 
 def read(study: Study, state: State) -> Findings:
