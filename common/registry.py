@@ -52,7 +52,10 @@ MODELS = {
     "multinomial": Entry("common.tasks.multinomial", "MULTINOMIAL", ("category",)),
     "poisson": Entry("common.tasks.linear_models", "POISSON", ("number",), 0.0),
     "random_forest": Entry(
-        "common.tasks.random_forest", "RANDOM_FOREST", ("binary", "number")
+        "common.tasks.random_forest",
+        "RANDOM_FOREST",
+        ("binary", "number"),
+        private=("common.tasks.private_forest", "PRIVATE_FOREST"),
     ),
     "image_network": Entry(
         "common.tasks.image_network",
