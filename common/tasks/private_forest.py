@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from common import promise, trees
-from common.encoding import Encoding, Column, bounds, columns, shapes
+from common.encoding import Column, Encoding, bounds, columns, shapes
 from common.privacy import mu_of
 from common.release import Array, Field, Release, Summands
 from common.schema import Number
@@ -30,7 +30,7 @@ CLEAR = 6.0
 """So many deviations of the noise, or more, are what a leaf's people count for."""
 REACH = 1.0
 """A number is cut within so many deviations of its mean: there the people are."""
-STRETCH = {"binary": 4.0, "number": 2.0}
+STRETCH = {"binary": 6.0, "number": 2.0}
 """By how much a leaf overstates itself: most of a mean over random trees knows little.
 Of a binary outcome it is the log odds that are stretched, about those of everybody."""
 RAREST = 0.01
@@ -92,7 +92,7 @@ def release(study: Study) -> Release:
 
 
 def bounded(study: Study, state: State, rows: Rows, most: Array) -> Summands:
-    """Add up the records by leaf, each shortened to its bound: none is longer than 1."""
+    """Add up the records by leaf, each shortened: its row is no longer than 1."""
     shape = release(study)["leaves"].shape
     feature, threshold = drawn(study, Encoding.of(state.arrays))
     parts = _parts(study, rows.y) * np.minimum(most, 1.0)[:, None]
