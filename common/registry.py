@@ -55,6 +55,7 @@ MODELS = {
         "common.tasks.random_forest",
         "RANDOM_FOREST",
         ("binary", "category", "number"),
+        private=("common.tasks.private_forest", "PRIVATE_FOREST"),
     ),
     "image_network": Entry(
         "common.tasks.image_network",

@@ -290,5 +290,5 @@ def _asked(study: Study) -> None:
 def _keeps(study: Study) -> None:
     """Refuse a promise that no form of a task keeps, before anybody is asked."""
     if study.privacy != "none":
-        asked.keeps(study.model, study.analysis)
+        asked.keeps(study.model, study.analysis, study.outcome.kind)
     asked.combined(study.model, masked=study.masked)
