@@ -168,19 +168,23 @@ def keeps(model: ModelChoice | None, asked: Analysis, outcome: str) -> None:
     if model and MODELS[model.kind].private is None:
         able = [kind for kind, entry in MODELS.items() if entry.private]
         raise _unable("model.kind", model.kind, able)
-    if model and outcome == "category":
-        raise _unable("model.kind", f"{model.kind} of a category", [])
+    _learns(model, outcome)
     for key in ("l1_share", "site_intercepts"):
         if getattr(model, key, None):
             raise _unable(f"model.{key}", key, [])
-    training = getattr(model, "training", None)
-    for key, only in EXACT_ALONE.items() if training else ():
-        if getattr(training, key) != only:
-            raise _unable(f"model.training.{key}", key, [])
     for name in asked.named():
         if ANALYSES[name].private is None:
             able = [each for each, entry in ANALYSES.items() if entry.private]
             raise _unable(f"analysis.{name}", name, able)
+
+
+def _learns(model: ModelChoice | None, outcome: str) -> None:
+    if model and outcome == "category":
+        raise _unable("model.kind", f"{model.kind} of a category", [])
+    training = getattr(model, "training", None)
+    for key, only in EXACT_ALONE.items() if training else ():
+        if getattr(training, key) != only:
+            raise _unable(f"model.training.{key}", key, [])
 
 
 def combined(model: ModelChoice | None, *, masked: bool) -> None:

@@ -130,8 +130,9 @@ def _beyond(whole: NDArray[np.int64], least: int, most: int) -> bool:
 def _number(part: Part, high: NDArray[np.int64], low: NDArray[np.int64]) -> Array:
     """Return what the words stand for, rounded once."""
     if not part.wide:
-        return high * 2.0**-part.bits
-    return high * 2.0 ** (LOW - part.bits) + low * 2.0**-part.bits
+        return high.astype(np.float64) * np.float64(2.0**-part.bits)
+    upper = high.astype(np.float64) * np.float64(2.0 ** (LOW - part.bits))
+    return upper + low.astype(np.float64) * np.float64(2.0**-part.bits)
 
 
 def _encoded(part: Part, numbers: Array) -> Ring:
