@@ -1,0 +1,177 @@
+"""What masks cost: a round of large sums beside the same round in clear.
+
+The round is one of the real apps on the in-process Grid, through every door: 100 tables
+of 100 x 100 counts. Once it is masked and a site falls silent in it, once it is in
+clear and nobody does; each is compared with the plain loop over the same records.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import combinations, islice
+from pathlib import Path
+
+import numpy as np
+from flwr.app import Message
+
+import client.app
+from client import site
+from client.opened import Opened
+from client.table import Table
+from client.training import Design
+from common import masks, wire
+from common.errors import IntegrityError
+from common.release import Array
+from common.study import Study
+from server import asking
+from server.rounds import Outcome
+from simulations import engine, plain, wide
+from simulations.engine import InProcess
+from simulations.measure import Line, at_most
+
+REPEATS = 5
+SITES, PEOPLE, COLUMNS, LEVELS, PAIRS = 10, 2000, 15, 100, 100
+TASK, SILENT = "chi_square", 3
+"""The task that is measured, and the node that is silent in it."""
+GRACE = 0.2
+"""Seconds for which the silent one is waited: no processor works meanwhile."""
+ROUND_RATIO, RATE = 1.5, 25e6
+PEERS, VALUES = 10, 1_000_000
+
+
+class Timed(InProcess):
+    """A Grid that notes when a task begins and when the study is over.
+
+    Seconds are the processor's, of all sites and the aggregator: they share a process.
+    """
+
+    def __init__(self, sites: Iterable[Path], *, silent: bool) -> None:
+        """Let the third site fall silent in the task, if anybody is *silent*."""
+        super().__init__(sites, next(engine.RUN))
+        self._silent, self._begun, self._ended = silent, 0.0, 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the task took."""
+        return self._ended - self._begun
+
+    def _answer(self, message: Message) -> str:
+        kind, node = message.metadata.message_type, message.metadata.dst_node_id
+        task = "" if kind == wire.OPEN else wire.read_place(message.content).task
+        if task == TASK and not self._begun:
+            self._begun = time.process_time()
+        if kind == wire.CLOSE and not self._ended:
+            self._ended = time.process_time()
+        number = super()._answer(message)
+        if self._silent and (task, kind, node) == (TASK, wire.ROUND, SILENT):
+            del self._replies[number]
+        return number
+
+
+def lines() -> list[Line]:
+    """Measure a whole round, and the masks by themselves."""
+    return [round_cost(), rate()]
+
+
+def round_cost() -> Line:
+    """Measure a masked round with a dropout against the same round in clear."""
+    masked, clear = _study(masked=True), _study(masked=False)
+    tables = _tables()
+    left = [table for node, table in enumerate(tables, 1) if node != SILENT]
+    pairs = []
+    for _ in range(REPEATS + 1):  # the first one warms up
+        one = _timed(masked, tables, left, silent=True)
+        pairs.append((one, _timed(clear, tables, tables, silent=False)))
+    ours, theirs = (statistics.median(each) for each in zip(*pairs[1:], strict=True))
+    figure = f"{ours / theirs:.2f} ({ours:.2f} CPU s / {theirs:.2f} CPU s)"
+    what = f"a round of {SITES} sites x {PAIRS * LEVELS**2:,} values, masked / in clear"
+    return at_most(what, figure, ours / theirs, ROUND_RATIO)
+
+
+def rate() -> Line:
+    """Measure how fast one core masks a vector for ten peers."""
+    vector = np.zeros(VALUES, np.uint64)
+    streams = [(bytes([number]) * masks.KEY, number % 2 > 0) for number in range(PEERS)]
+    took = []
+    for _ in range(REPEATS):
+        begun = time.process_time()
+        masks.add(vector, streams)
+        took.append(time.process_time() - begun)
+    found = VALUES / statistics.median(took)
+    figure = f"{found / 1e6:.0f} M a second"
+    return Line(
+        f"values masked for {PEERS} peers, per core",
+        figure,
+        f">= {RATE / 1e6:g} M",
+        found >= RATE,
+    )
+
+
+def _timed(
+    study: Study, tables: Sequence[Table], summed: Sequence[Table], *, silent: bool
+) -> float:
+    """Return the seconds of one round; IntegrityError unless it is over *summed*."""
+    with _opened(study, tables) as paths:
+        grid = Timed(paths, silent=silent)
+        found = engine.on(grid, study)
+    expected = plain.run(study, summed)[TASK].arrays
+    for name, array in expected.items():
+        if not np.array_equal(found.states[TASK].arrays[name], array):
+            raise IntegrityError(f"{name} differs: no figure is printed")
+    return grid.seconds
+
+
+@contextmanager
+def _opened(study: Study, tables: Sequence[Table]) -> Iterator[list[Path]]:
+    """Yield the ``site.toml`` of sites that hold *tables* open; wait for nobody long."""
+    patience = asking.GRACE
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [_site(Path(folder), name, study) for name in study.study.sites]
+        for path, table in zip(paths, tables, strict=True):
+            held = Opened(site.read(path), study, study.digest(), table, Design(table))
+            client.app.SHELF.hold(held)
+        asking.GRACE = GRACE
+        try:
+            yield paths
+        finally:
+            asking.GRACE = patience
+
+
+def _site(folder: Path, name: str, study: Study) -> Path:
+    path = folder / name / "site.toml"
+    path.parent.mkdir()
+    words = (f'site = "{name}"', f'approved = ["{study.digest()}"]')
+    records = ("[data]", 'file = "x.csv"', 'person = "p"')  # never read: they are open
+    path.write_text("\n".join([*words, *records, ""]), encoding="utf-8")
+    return path
+
+
+def _study(*, masked: bool) -> Study:
+    """Return a study of a million counts, in which one site may be silent."""
+    names = [f"v{number}" for number in range(COLUMNS)]
+    levels = [f"l{number}" for number in range(LEVELS)]
+    rounds: dict[str, object] = {"quorum": SITES, "secure_aggregation": masked}
+    outcome = {"kind": "binary", "levels": ["no", "yes"], "positive": "yes"}
+    known = wide.study(1, SITES, outcome, {"kind": "logistic", "ridge": 1.0})
+    return Study.model_validate(
+        known.model_dump(include={"format", "privacy", "study", "outcome"})
+        | {
+            "variables": [
+                {"kind": "category", "name": name, "levels": levels} for name in names
+            ],
+            "analysis": {"chi_square": list(islice(combinations(names, 2), PAIRS))},
+            "rounds": rounds | ({"dropouts": 1} if masked else {}),
+        }
+    )
+
+
+def _tables() -> list[Table]:
+    draw = np.random.default_rng(0)
+    x = draw.integers(0, LEVELS, (PEOPLE, COLUMNS)).astype(np.float64)
+    y = (draw.random(PEOPLE) < 0.5).astype(np.float64)
+    each = {"train": PEOPLE // SITES, "test": 0}
+    dealt = wide.dealt(x, y, np.ones(PEOPLE, dtype=bool), SITES)
+    return [replace(table, people=each) for table in dealt]
