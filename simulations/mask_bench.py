@@ -1,16 +1,17 @@
 """What masks cost: a round of large sums beside the same round in clear.
 
-The round is one of the real apps on the in-process Grid, through every door: 100 tables
-of 100 x 100 counts. Once it is masked and a site falls silent in it, once it is in
-clear and nobody does; each is compared with the plain loop over the same records.
+The round is one of the real apps on the in-process Grid, through every door and with
+every signature: 100 tables of 100 x 100 counts. Once it is masked and a site falls
+silent in it, once it is in clear and nobody does; each is compared with the plain loop
+over the same records.
 """
 
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations, islice
 from pathlib import Path
 
@@ -22,12 +23,14 @@ from client import site
 from client.opened import Opened
 from client.table import Table
 from client.training import Design
-from common import masks, wire
+from common import masks, seal, wire
 from common.errors import IntegrityError
-from common.release import Array
 from common.study import Study
-from server import asking
-from server.rounds import Outcome
+from common.terms import FEWEST
+from server import asking, rounds
+from server import voice as voices
+from server.rounds import Terms
+from server.voice import Voice
 from simulations import engine, plain, wide
 from simulations.engine import InProcess
 from simulations.measure import Line, at_most
@@ -46,17 +49,32 @@ class Timed(InProcess):
     """A Grid that notes when a task begins and when the study is over.
 
     Seconds are the processor's, of all sites and the aggregator: they share a process.
+    Each message is signed and checked, as where somebody stands between.
     """
 
-    def __init__(self, sites: Iterable[Path], *, silent: bool) -> None:
-        """Let the third site fall silent in the task, if anybody is *silent*."""
+    def __init__(self, sites: Sequence[Path], *, silent: bool) -> None:
+        """Let one site fall silent in the task, if anybody is *silent*."""
         super().__init__(sites, next(engine.RUN))
+        self._names = dict(enumerate((each.parent.name for each in sites), start=1))
+        self._keys = {path.parent.name: engine.key_of(str(path)) for path in sites}
         self._silent, self._begun, self._ended = silent, 0.0, 0.0
 
     @property
     def seconds(self) -> float:
         """How long the task took."""
         return self._ended - self._begun
+
+    @property
+    def voice(self) -> Voice:
+        """How its aggregator speaks and checks, with the keys of this process."""
+        own = engine.key_of(engine.AGGREGATOR)
+        return replace(
+            voices.simulated(str(self.keys["key"]), str(self.keys["pinned"])),
+            say=lambda content, kind: seal.sign(content, kind, seal.AGGREGATOR, own),
+            check=lambda name, content, kind: seal.verify(
+                content, kind, name, self._keys[name].public_key()
+            ),
+        )
 
     def _answer(self, message: Message) -> str:
         kind, node = message.metadata.message_type, message.metadata.dst_node_id
@@ -65,9 +83,14 @@ class Timed(InProcess):
             self._begun = time.process_time()
         if kind == wire.CLOSE and not self._ended:
             self._ended = time.process_time()
+        own, name = engine.key_of(engine.AGGREGATOR), self._names[node]
+        seal.verify(message.content, kind, seal.AGGREGATOR, own.public_key())
         number = super()._answer(message)
         if self._silent and (task, kind, node) == (TASK, wire.ROUND, SILENT):
             del self._replies[number]
+        elif (reply := self._replies[number]).has_content():
+            said = seal.sign(reply.content, kind, name, self._keys[name])
+            reply.content["seal"] = said["seal"]
         return number
 
 
@@ -78,8 +101,8 @@ def lines() -> list[Line]:
 
 def round_cost() -> Line:
     """Measure a masked round with a dropout against the same round in clear."""
-    masked, clear = _study(masked=True), _study(masked=False)
-    tables = _tables()
+    masked, clear = (study_of(SITES, PAIRS, masked=each) for each in (True, False))
+    tables = tables_of(SITES)
     left = [table for node, table in enumerate(tables, 1) if node != SILENT]
     pairs = []
     for _ in range(REPEATS + 1):  # the first one warms up
@@ -114,9 +137,10 @@ def _timed(
     study: Study, tables: Sequence[Table], summed: Sequence[Table], *, silent: bool
 ) -> float:
     """Return the seconds of one round; IntegrityError unless it is over *summed*."""
-    with _opened(study, tables) as paths:
+    with opened(study, tables) as paths:
         grid = Timed(paths, silent=silent)
-        found = engine.on(grid, study)
+        engine.become(grid.run.run_id)
+        found = rounds.run(study, grid, terms=Terms(grid.voice))
     expected = plain.run(study, summed)[TASK].arrays
     for name, array in expected.items():
         if not np.array_equal(found.states[TASK].arrays[name], array):
@@ -125,8 +149,8 @@ def _timed(
 
 
 @contextmanager
-def _opened(study: Study, tables: Sequence[Table]) -> Iterator[list[Path]]:
-    """Yield the ``site.toml`` of sites that hold *tables* open; wait for nobody long."""
+def opened(study: Study, tables: Sequence[Table]) -> Iterator[list[Path]]:
+    """Yield the settings of sites that hold *tables* open; wait for nobody long."""
     patience = asking.GRACE
     with tempfile.TemporaryDirectory() as folder:
         paths = [_site(Path(folder), name, study) for name in study.study.sites]
@@ -149,29 +173,30 @@ def _site(folder: Path, name: str, study: Study) -> Path:
     return path
 
 
-def _study(*, masked: bool) -> Study:
-    """Return a study of a million counts, in which one site may be silent."""
+def study_of(sites: int, pairs: int, *, masked: bool) -> Study:
+    """Return a study of many counts; where it is *masked* one site may be silent."""
     names = [f"v{number}" for number in range(COLUMNS)]
     levels = [f"l{number}" for number in range(LEVELS)]
-    rounds: dict[str, object] = {"quorum": SITES, "secure_aggregation": masked}
+    asked: dict[str, object] = {"quorum": sites, "secure_aggregation": masked}
     outcome = {"kind": "binary", "levels": ["no", "yes"], "positive": "yes"}
-    known = wide.study(1, SITES, outcome, {"kind": "logistic", "ridge": 1.0})
+    known = wide.study(1, sites, outcome, {"kind": "logistic", "ridge": 1.0})
     return Study.model_validate(
         known.model_dump(include={"format", "privacy", "study", "outcome"})
         | {
             "variables": [
                 {"kind": "category", "name": name, "levels": levels} for name in names
             ],
-            "analysis": {"chi_square": list(islice(combinations(names, 2), PAIRS))},
-            "rounds": rounds | ({"dropouts": 1} if masked else {}),
+            "analysis": {"chi_square": list(islice(combinations(names, 2), pairs))},
+            "rounds": asked | ({"dropouts": 1} if masked and sites > FEWEST else {}),
         }
     )
 
 
-def _tables() -> list[Table]:
+def tables_of(sites: int) -> list[Table]:
+    """Return the records of so many sites."""
     draw = np.random.default_rng(0)
     x = draw.integers(0, LEVELS, (PEOPLE, COLUMNS)).astype(np.float64)
-    y = (draw.random(PEOPLE) < 0.5).astype(np.float64)
-    each = {"train": PEOPLE // SITES, "test": 0}
-    dealt = wide.dealt(x, y, np.ones(PEOPLE, dtype=bool), SITES)
+    y = draw.integers(0, 2, PEOPLE).astype(np.float64)
+    each = {"train": PEOPLE // sites, "test": 0}
+    dealt = wide.dealt(x, y, np.ones(PEOPLE, dtype=bool), sites)
     return [replace(table, people=each) for table in dealt]
