@@ -6,6 +6,7 @@ silent in it, once it is in clear and nobody does; each is compared with the pla
 over the same records.
 """
 
+import logging
 import statistics
 import tempfile
 import time
@@ -26,6 +27,7 @@ from client.training import Design
 from common import masks, seal, wire
 from common.errors import IntegrityError
 from common.study import Study
+from common.task import Split
 from common.terms import FEWEST
 from server import asking, rounds
 from server import voice as voices
@@ -158,10 +160,12 @@ def opened(study: Study, tables: Sequence[Table]) -> Iterator[list[Path]]:
             held = Opened(site.read(path), study, study.digest(), table, Design(table))
             client.app.SHELF.hold(held)
         asking.GRACE = GRACE
+        logging.disable(logging.WARNING)  # who is silent is known
         try:
             yield paths
         finally:
             asking.GRACE = patience
+            logging.disable(logging.NOTSET)
 
 
 def _site(folder: Path, name: str, study: Study) -> Path:
@@ -197,6 +201,6 @@ def tables_of(sites: int) -> list[Table]:
     draw = np.random.default_rng(0)
     x = draw.integers(0, LEVELS, (PEOPLE, COLUMNS)).astype(np.float64)
     y = draw.integers(0, 2, PEOPLE).astype(np.float64)
-    each = {"train": PEOPLE // sites, "test": 0}
+    each: dict[Split, int] = {"train": PEOPLE // sites, "test": 0}
     dealt = wide.dealt(x, y, np.ones(PEOPLE, dtype=bool), sites)
     return [replace(table, people=each) for table in dealt]

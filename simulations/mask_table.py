@@ -20,7 +20,7 @@ from common.circle import Circle, Keys, Round
 from common.errors import IntegrityError
 from common.fixed_point import Ring
 from common.identity import SigningKey, public_text
-from common.stages import Masked, Shared, Summand, Upload
+from common.stages import Masked, Opening, Shared, Summand, Upload
 
 TITLE = (
     "masks by themselves, CPU ms: a site's vector + its keys, shares and opening; "
@@ -122,8 +122,8 @@ def _figures(group: Group, size: int) -> Figures:
     added, total = _least(summed, repeats)
     if checked and not np.array_equal(total, vector * np.uint64(len(names))):
         raise IntegrityError("the sum of the masked vectors is wrong: nothing is told")
-    each, rest = 1000 * took, 1000 * (group.cost + opening)
-    return Figures(len(names), size, each, rest, 1000 * added, checked)
+    rest = group.cost + opening
+    return Figures(len(names), size, 1000 * took, 1000 * rest, 1000 * added, checked)
 
 
 def _masked(group: Group, name: str, vector: Ring) -> Masked:
@@ -133,7 +133,7 @@ def _masked(group: Group, name: str, vector: Ring) -> Masked:
 
 def _opened(
     group: Group, stages: Mapping[str, Masked]
-) -> tuple[float, dict[str, unmasking.Opening]]:
+) -> tuple[float, dict[str, Opening]]:
     """Return the seconds that opening takes a site, and what all have opened."""
     view = next(iter(stages.values())).view
     document = circles.survivors_document(view, stages, group.aggregator)
