@@ -10,14 +10,14 @@ import logging
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations, islice
 from pathlib import Path
 
 import numpy as np
-from flwr.app import Message
+from flwr.app import Context, Message
 
 import client.app
 from client import site
@@ -47,53 +47,53 @@ ROUND_RATIO, RATE = 1.5, 25e6
 PEERS, VALUES = 10, 1_000_000
 
 
-class Timed(InProcess):
-    """A Grid that notes when a task begins and when the study is over.
+@dataclass(slots=True)
+class Timed:
+    """Sites by their nodes that note when the task begins, and when the study is over.
 
     Seconds are the processor's, of all sites and the aggregator: they share a process.
-    Each message is signed and checked, as where somebody stands between.
+    Each message is signed and checked, as where somebody stands between. With *silent*
+    one site is not heard in the task.
     """
 
-    def __init__(self, sites: Sequence[Path], *, silent: bool) -> None:
-        """Let one site fall silent in the task, if anybody is *silent*."""
-        super().__init__(sites, next(engine.RUN))
-        self._names = dict(enumerate((each.parent.name for each in sites), start=1))
-        self._keys = {path.parent.name: engine.key_of(str(path)) for path in sites}
-        self._silent, self._begun, self._ended = silent, 0.0, 0.0
+    paths: Mapping[int, Path]
+    silent: bool
+    begun: float = 0.0
+    ended: float = 0.0
 
-    @property
-    def seconds(self) -> float:
-        """How long the task took."""
-        return self._ended - self._begun
-
-    @property
-    def voice(self) -> Voice:
-        """How its aggregator speaks and checks, with the keys of this process."""
-        own = engine.key_of(engine.AGGREGATOR)
-        return replace(
-            voices.simulated(str(self.keys["key"]), str(self.keys["pinned"])),
-            say=lambda content, kind: seal.sign(content, kind, seal.AGGREGATOR, own),
-            check=lambda name, content, kind: seal.verify(
-                content, kind, name, self._keys[name].public_key()
-            ),
-        )
-
-    def _answer(self, message: Message) -> str:
+    def answer(self, message: Message, context: Context) -> Message | None:
+        """Return what a site says, signed."""
         kind, node = message.metadata.message_type, message.metadata.dst_node_id
         task = "" if kind == wire.OPEN else wire.read_place(message.content).task
-        if task == TASK and not self._begun:
-            self._begun = time.process_time()
-        if kind == wire.CLOSE and not self._ended:
-            self._ended = time.process_time()
-        own, name = engine.key_of(engine.AGGREGATOR), self._names[node]
-        seal.verify(message.content, kind, seal.AGGREGATOR, own.public_key())
-        number = super()._answer(message)
-        if self._silent and (task, kind, node) == (TASK, wire.ROUND, SILENT):
-            del self._replies[number]
-        elif (reply := self._replies[number]).has_content():
-            said = seal.sign(reply.content, kind, name, self._keys[name])
-            reply.content["seal"] = said["seal"]
-        return number
+        if task == TASK and not self.begun:
+            self.begun = time.process_time()
+        if kind == wire.CLOSE and not self.ended:
+            self.ended = time.process_time()
+        own = engine.key_of(engine.AGGREGATOR).public_key()
+        seal.verify(message.content, kind, seal.AGGREGATOR, own)
+        reply = client.app.app(message, context)
+        if self.silent and (task, kind, node) == (TASK, wire.ROUND, SILENT):
+            return None
+        if reply.has_content():
+            path = self.paths[node]
+            key, name = engine.key_of(str(path)), path.parent.name
+            reply.content["seal"] = seal.sign(reply.content, kind, name, key)["seal"]
+        return reply
+
+    def voice(self, grid: InProcess) -> Voice:
+        """Return how the aggregator on *grid* speaks and checks."""
+        own = engine.key_of(engine.AGGREGATOR)
+        keys = {
+            path.parent.name: engine.key_of(str(path)).public_key()
+            for path in self.paths.values()
+        }
+        return replace(
+            voices.simulated(str(grid.keys["key"]), str(grid.keys["pinned"])),
+            say=lambda content, kind: seal.sign(content, kind, seal.AGGREGATOR, own),
+            check=lambda name, content, kind: seal.verify(
+                content, kind, name, keys[name]
+            ),
+        )
 
 
 def lines() -> list[Line]:
@@ -140,14 +140,15 @@ def _timed(
 ) -> float:
     """Return the seconds of one round; IntegrityError unless it is over *summed*."""
     with opened(study, tables) as paths:
-        grid = Timed(paths, silent=silent)
+        timed = Timed(dict(enumerate(paths, start=1)), silent)
+        grid = InProcess(paths, next(engine.RUN), timed.answer)
         engine.become(grid.run.run_id)
-        found = rounds.run(study, grid, terms=Terms(grid.voice))
+        found = rounds.run(study, grid, terms=Terms(timed.voice(grid)))
     expected = plain.run(study, summed)[TASK].arrays
     for name, array in expected.items():
         if not np.array_equal(found.states[TASK].arrays[name], array):
             raise IntegrityError(f"{name} differs: no figure is printed")
-    return grid.seconds
+    return timed.ended - timed.begun
 
 
 @contextmanager
