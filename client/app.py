@@ -72,7 +72,7 @@ def _open(message: Message, config: UserConfig) -> Message:
     home.request(local.home, study, run, _now)
     site.admit(local, study, _now().date())
     budget.expect(local, study, run, held, _now)
-    opened = held or open_study(local, study, _now().date())
+    opened = (held or open_study(local, study, _now().date())).of_run(run)
     egress.enough(opened)
     budget.admit(opened, run, _now)
     reply = egress.ready(message, opened, run)

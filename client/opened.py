@@ -5,7 +5,7 @@ that was not admitted first.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from client import approvals, cache, site, withdrawals
@@ -38,6 +38,14 @@ class Opened:
     seats: Seats = field(default_factory=Seats)
     book: list[Entry] = field(default_factory=list)
     withdrawn: int = 0
+
+    def of_run(self, run: str) -> "Opened":
+        """Return this side of *run*; another run than the last may encode anew.
+
+        Where sums leave exact the ledger says that it must not (client/once.py).
+        """
+        known = run in self.memory.last
+        return self if known else replace(self, design=Design(self.table))
 
     def step(self, task: str, number: int) -> tuple[int, int]:
         """Return where a round stands in the study; raise Refusal outside of it."""

@@ -140,10 +140,11 @@ def enough(circle: Circle, sites: Collection[str], did: str, fewest: int = 0) ->
         raise IntegrityError(f"{', '.join(strangers)} is not of this circle")
     needed = max(circle.threshold, fewest)
     if len(here) < needed:
-        gone = ", ".join(sorted(set(circle.sites) - here))
+        gone = sorted(set(circle.sites) - here)
         raise QuorumError(
             f"{len(here)} of {len(circle.sites)} sites {did}, {needed} are needed",
-            likely=f"{gone} dropped out",
+            missing=gone,
+            likely=f"{', '.join(gone)} dropped out",
             fix="nothing was opened: the round may be asked of those who are left",
         )
 

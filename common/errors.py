@@ -17,6 +17,7 @@ An error says what happened in the user's own names, where, the likely cause, on
 that can be pasted and the next command. It never carries a value out of a record.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 NO = "refused"
@@ -122,9 +123,14 @@ class DataError(ConsiliumError):
 
 
 class QuorumError(ConsiliumError):
-    """Too few sites answered, or one was waited for too long."""
+    """Too few sites answered, or the *missing* ones were waited for too long."""
 
     exit_code = 10
+
+    def __init__(self, what: str, *, missing: Iterable[str] = (), **hints: str) -> None:
+        """Say *what*, and who is *missing*, with the hints of any error."""
+        super().__init__(what, **hints)
+        self.missing = tuple(sorted(missing))
 
 
 class IntegrityError(ConsiliumError):

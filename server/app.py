@@ -15,7 +15,7 @@ from flwr.serverapp import Grid, ServerApp
 from common import wire
 from common.study import Study
 from common.task import State
-from server import consortium, heads, journal, rounds, studies
+from server import consortium, heads, journal, retry, rounds, studies
 from server import voice as voices
 from server.rounds import Outcome, Terms
 from server.studies import Submitted
@@ -50,8 +50,9 @@ def _terms(config: UserConfig, study: Study) -> Terms:
         voice,
         studies.waits(given),
         studies.tells(given),
-        lambda: studies.marked(given, "stop"),
+        lambda: studies.marked(given, "stop") or studies.marked(given, "retry"),
         folder / heads.NAME,
+        retry.left_out(given),
     )
 
 

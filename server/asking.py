@@ -241,6 +241,7 @@ def _incomplete(asking: Asking, line: Line) -> QuorumError:
         failed.append(f"no answer from {', '.join(silent)} within {line.deadline:g} s")
     return QuorumError(
         f"{asking.question.words} is incomplete",
+        missing=asking.missing(),
         likely="; ".join(failed),
         fix="each site's own log and ledger say under that id what happened",
     )

@@ -31,6 +31,7 @@ LOST_FIRST, LOST_LAST = 10.0, 120.0
 TELL_AGAIN = 60.0
 """Seconds between two lines of the log that say the same."""
 OPENING = "opening the study"
+LEFT_OUT = "left out by the aggregator's operator"
 NOTHING: Mapping[str, str] = {}
 
 Waits = Callable[[int], bool]
@@ -51,13 +52,19 @@ class Door:
     opened: set[int] = field(default_factory=set)
 
 
-def door(study: Study, place: wire.Place, members: Callable[[], str]) -> Door:
+def door(
+    study: Study,
+    place: wire.Place,
+    members: Callable[[], str],
+    without: frozenset[str] = frozenset(),
+) -> Door:
     """Return the opening of *study* for the run that *place* names.
 
     *members* is the consortium's roster as it is when a site is shown the study: a site
-    that has seen a newer one refuses an older.
+    that has seen a newer one refuses an older. *without* are sites of the study that
+    its operator leaves out.
     """
-    invited = frozenset(study.study.sites)
+    invited = frozenset(study.study.sites) - without
     return Door(lambda: wire.opening(study, place.run, members()), place, invited)
 
 
@@ -162,6 +169,7 @@ class Waiting:
         return QuorumError(
             f"{', '.join(sorted(missing))} took part when the study opened and is "
             "missing",
+            missing=missing,
             likely=f"waited {seconds:.0f} s, since {self._since}: it is down, or "
             "refuses now",
             fix="start it, or read its own log; a run has the same sites to its end",
@@ -238,6 +246,7 @@ def _quorum(study: Study, line: Line, open_: Door, missing: frozenset[str]) -> N
     why = {**silent, **said(open_, line)}
     raise QuorumError(
         f"{len(line.nodes)} of {quorum} needed sites take part in {study.study.name}",
+        missing=missing,
         likely="; ".join(
             [
                 f"missing are {', '.join(sorted(missing))}",

@@ -40,7 +40,7 @@ class Terms:
     ``waits`` says whether the study still waits for sites that have not opened it when
     so many have, and ``stopped`` whether its operator ended it. ``heads`` is the file
     of the heads that sites showed in all studies; a run without one has a file beside
-    its journal.
+    its journal. The sites ``without`` whom it runs are not even asked.
     """
 
     voice: Voice = PLAIN
@@ -48,6 +48,7 @@ class Terms:
     tell: Tell = lambda *_: None
     stopped: Callable[[], bool] = lambda: False
     heads: Path | None = None
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ def run(
     on, book = terms or Terms(), journal or Journal(study.digest())
     deadline = study.rounds.deadline_seconds
     begun = Line(grid, deadline, on.voice, on.tell, on.stopped)
-    door = roster.door(study, Place(book.digest, book.run), on.voice.members)
+    place, members = Place(book.digest, book.run), on.voice.members
+    door = roster.door(study, place, members, on.without)
     kept = on.heads or (book.folder / heads.NAME if book.folder else None)
     masks = Masks(study, begun, door, fixed=_survivors(book))
     work = Work(study, begun, door, book, kept, masks)
@@ -106,7 +108,8 @@ def run(
     begun.sent, begun.received = dict(book.traffic.sent), dict(book.traffic.received)
     try:
         if not book.roster:
-            refusals = roster.admit(study, door, begun, on.waits)
+            left_out = (f"{name}: {roster.LEFT_OUT}" for name in sorted(on.without))
+            refusals = (*roster.admit(study, door, begun, on.waits), *left_out)
             book.traffic = _traffic(begun)
             book.opened(tuple(sorted(begun.nodes.values())), refusals)
         for task in tasks:

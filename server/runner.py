@@ -14,7 +14,7 @@ import click
 
 from common import talk
 from common.errors import ConsiliumError
-from server import executor, studies, superlink
+from server import executor, retry, studies, superlink
 from server.studies import Phase, Progress, Submitted
 from server.superlink import Link
 
@@ -42,10 +42,16 @@ def carry_out(aggregator: Path, given: Submitted, link: Link) -> None:
 def _ended(given: Submitted, error: ConsiliumError) -> None:
     """Write down that a study has failed, or that its operator stopped it.
 
+    One that is to be tried again is submitted anew.
+
     One that was stopped has nothing to tell, unless a site did not hear of it.
     """
+    if studies.marked(given, "retry"):
+        studies.anew(given)
+        talk.event(LOG, logging.INFO, "the study begins anew", event="retry")
+        return
     phase: Phase = "stopped" if studies.marked(given, "stop") else "failed"
-    facts = {**error.facts(), "then": given.command("submit")}
+    facts = retry.advised(given, error)
     told = facts if phase == "failed" or error.hints["likely"] else None
     studies.note(given, Progress(phase, since=studies.now(), error=told))
     level = logging.INFO if phase == "stopped" else logging.ERROR

@@ -9,7 +9,7 @@ import httpx
 
 from common import certificates
 from common.enrolment import Member
-from server import roster, service, studies, superlink
+from server import retry, roster, service, studies, superlink
 from server.consortium import Consortium
 from server.service import Service
 from server.studies import HEX, Submitted
@@ -41,7 +41,7 @@ def submitted(folder: Path, given: Submitted) -> Shown:
     return facts, text
 
 
-def marked(folder: Path, given: Submitted, word: studies.Mark) -> Shown:
+def marked(folder: Path, given: Submitted, word: str) -> Shown:
     """Show that the operator's word was left for a study."""
     running = service.running(folder) is not None
     when = "" if running else ", as soon as the aggregator runs"
@@ -172,6 +172,7 @@ def _study(given: Submitted) -> dict[str, object]:
         "folder": str(given.folder),
         "sites": list(given.study.study.sites),
         "quorum": given.study.needed,
+        "without": sorted(retry.left_out(given)),
         **now,
         "told": told,
     }
@@ -184,9 +185,11 @@ def _lines(row: dict[str, object], present: dict[str, Presence] | None) -> list[
     """
     waiting, error, told = row["waiting"], row["error"], row["told"]
     name = f"  {row['study']} ({str(row['digest'])[:HEX]})"
-    going = row["phase"] == "running"
+    going, without = row["phase"] == "running", row["without"]
     doing = f": {row['doing']}" if row["doing"] and going else ""
     lines = [f"{name} {row['phase']}{doing} since {_time(str(row['since']))}"]
+    if isinstance(without, list) and without:
+        lines.append(f"    without {', '.join(without)}")
     if going and present is None:
         lines.append("    cut off; goes on when the aggregator runs")
     elif going and present is not None and isinstance(waiting, tuple) and waiting:

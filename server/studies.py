@@ -5,6 +5,8 @@
     journal/        every round, durable
     begin           the operator's word: begin with those that are there
     stop            the operator's word: end it
+    retry           the operator's word: end it, and begin anew
+    without.json    the sites that the run of now leaves out
 
 The folder is named by the study's name and the start of its digest.
 """
@@ -28,8 +30,9 @@ from server.rounds import Outcome
 
 HEX = 12
 Phase = Literal["submitted", "running", "finished", "failed", "stopped"]
-Mark = Literal["begin", "stop"]
-MARKS: tuple[Mark, ...] = ("begin", "stop")
+Mark = Literal["begin", "stop", "retry"]
+MARKS: tuple[Mark, ...] = ("begin", "stop", "retry")
+WITHOUT = "without.json"
 OPEN = frozenset({"submitted", "running"})
 """The phases of a study that is not over."""
 
@@ -148,19 +151,36 @@ def _again(given: Submitted) -> None:
 
     Sites were told that a stopped run is over, and do not open it again.
     """
+    require_open(given)
     phase = progress(given).phase
-    if phase == "finished":
+    if phase == "stopped":
+        (given.folder / WITHOUT).unlink(missing_ok=True)
+        anew(given)
+    elif phase == "failed":
+        _from_here(given)
+
+
+def anew(given: Submitted) -> None:
+    """Let a study begin anew, as another run; what the last one wrote is laid aside."""
+    if given.journal.exists():
+        given.journal.rename(given.folder / f"journal-stopped-{secrets.token_hex(4)}")
+    _from_here(given)
+
+
+def require_open(given: Submitted) -> None:
+    """Raise UsageError for a study that has finished: its result is never replaced."""
+    if progress(given).phase == "finished":
         raise UsageError(
             f"{given.name} has finished already",
             fix="change the study to run another one: its digest will be another",
             then=given.command("report"),
         )
-    if phase == "stopped" and given.journal.exists():
-        given.journal.rename(given.folder / f"journal-stopped-{secrets.token_hex(4)}")
-    if phase not in OPEN:
-        for word in MARKS:
-            (given.folder / word).unlink(missing_ok=True)
-        note(given, Progress("submitted", since=now()))
+
+
+def _from_here(given: Submitted) -> None:
+    for word in MARKS:
+        (given.folder / word).unlink(missing_ok=True)
+    note(given, Progress("submitted", since=now()))
 
 
 def progress(given: Submitted) -> Progress:

@@ -114,6 +114,35 @@ def stop(terminal: Terminal, word: str, folder: Path) -> None:
 @STUDY
 @DIR
 @click.option(
+    "--without",
+    metavar="SITE",
+    multiple=True,
+    required=True,
+    help="A site that the new run leaves out; may be given several times.",
+)
+@terminal.options
+def retry(
+    terminal: Terminal, word: str, folder: Path, without: tuple[str, ...]
+) -> None:
+    """Begin STUDY anew among fewer sites, when one of them is gone.
+
+    It is a run of its own: nothing of the last one is used again, and noise is drawn
+    and charged anew. Fewer than the study's quorum are refused.
+    """
+    from server import consortium, standing, studies  # noqa: PLC0415
+    from server import retry as retrying  # noqa: PLC0415
+
+    consortium.load(folder)
+    given = studies.find(folder, word)
+    retrying.retry(given, without)
+    told = f"begin anew without {', '.join(sorted(without))}"
+    terminal.result(*standing.marked(folder, given, told))
+
+
+@click.command()
+@STUDY
+@DIR
+@click.option(
     "--out",
     type=FOLDER,
     default="consilium-report",
@@ -171,4 +200,4 @@ def _known(opened: "Consortium", study: "Study") -> None:
         )
 
 
-COMMANDS = (start, submit, status, begin, stop, report)
+COMMANDS = (start, submit, status, begin, retry, stop, report)

@@ -164,3 +164,45 @@ def events(log: Path) -> None:
     assert told.count("listening") == 2
     assert {"started", "registered", "orphan", "ended"} <= set(told)
     assert {line["site"] for line in lines if "site" in line} == set(NAMES)
+
+
+@pytest.mark.slow
+def test_a_hospital_that_is_gone_is_left_out_by_one_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed in a masked study that promises privacy; three of four go on, anew."""
+    about = {**clinics.ABOUT, "name": "fewer", "sites": [*NAMES, "east", "west"]}
+    asked = clinics.study(
+        study=about,
+        rounds={"quorum": 3, "deadline_seconds": 8},
+        privacy={"epsilon": 1.0, "delta": 1e-5, "noise": "site"},
+    )
+    desk, paths = Desk(tmp_path, capsys), clinics.hospitals(tmp_path / "real", asked)
+    for path in paths:
+        path.write_text(f"{path.read_text()}\n[budget]\nepsilon = 3.0\n")
+    (tmp_path / "fewer.toml").write_text(toml(asked))
+    with processes.federation(tmp_path / "net", asked, paths) as running:
+        where, stopped = ("--dir", running.aggregator), list[str]()
+
+        def until(phase: str) -> Submitted:
+            """Tend everything until the study is in *phase*."""
+            end = time.monotonic() + 90
+            given = studies.find(running.aggregator, "fewer")
+            while (now := studies.progress(given)).phase != phase:
+                assert time.monotonic() < end, now
+                running.crew.tend()
+                if len(studies.written(given)) > 1 and not stopped:
+                    stopped.append("west")
+                    running.crew.stop("west")
+                time.sleep(0.05)
+            return given
+
+        desk.facts("server", "submit", tmp_path / "fewer.toml", *where)
+        error = studies.progress(until("failed")).error or {}
+        fix = str(error["fix"])
+        command = fix.partition("; or   ")[2].split()
+        assert command[-2:] == ["--without", "west"]
+        desk.facts(*command[1:])
+        outcome = studies.outcome(until("finished"))
+    assert outcome.roster == ("east", "north", "south")
+    assert "west: left out by the aggregator's operator" in outcome.refusals
