@@ -186,7 +186,7 @@ def test_a_hospital_that_is_gone_is_left_out_by_one_command(
 
         def until(phase: str) -> Submitted:
             """Tend everything until the study is in *phase*."""
-            end = time.monotonic() + 90
+            end = time.monotonic() + 240
             given = studies.find(running.aggregator, "fewer")
             while (now := studies.progress(given)).phase != phase:
                 assert time.monotonic() < end, now

@@ -17,7 +17,6 @@ from client import site
 from client.opened import open_study
 from common import coding, legs, manifest, wire
 from common.errors import IntegrityError, QuorumError, StudyError, UsageError
-from common.registry import MODELS
 from common.study import Study
 from common.task import fingerprint
 from server import asking, roster, rounds
@@ -97,26 +96,6 @@ class Watched(InProcess):
                 answer.vector
             )
         return number
-
-
-BINARY = [
-    kind
-    for kind, entry in sorted(MODELS.items())
-    if "binary" in entry.outcomes and kind not in clinics.NEEDS
-]
-
-
-@pytest.mark.parametrize("kind", BINARY)
-def test_every_model_is_the_same_as_without_masks(tmp_path: Path, kind: str) -> None:
-    model = {"kind": kind, **clinics.MODELS[kind]}
-    study = study_of(model=model)
-    paths = hospitals(tmp_path, study, list(NAMES))
-    found = engine.run(study, paths)
-    tables = [open_study(site.read(path), study, clinics.TODAY).table for path in paths]
-    for name, state in plain.run(study, tables).items():
-        for key, array in state.arrays.items():
-            error = np.abs(found.states[name].arrays[key] - array)
-            assert (error <= 1e-9 * np.maximum(1.0, np.abs(array))).all(), (name, key)
 
 
 @pytest.fixture(scope="module")
