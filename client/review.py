@@ -5,7 +5,7 @@ from datetime import date
 
 from client import integration
 from client import site as sites
-from client.egress import few_outside, floor_of, short
+from client.egress import few_left_out, few_outside, floor_of, short
 from client.site import Site
 from client.table import Count, Table
 from common import manifest, plan
@@ -43,6 +43,7 @@ class Review:
         """Whether enough people train, test where there is a test, or are left out."""
         site, study, table = self.site, self.study, self.table
         few = any(short(site, study, table, task) for task in plan.tasks(study))
+        few |= few_left_out(study, table)
         return not few and not few_outside(site, study, table)
 
     def text(self) -> str:

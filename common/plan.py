@@ -6,7 +6,7 @@ from common.encoding import columns
 from common.errors import StudyError
 from common.study import Study
 from common.task import Found, State, Task, analyses_of, model_of
-from common.tasks import selection
+from common.tasks import by_site, left_out, selection
 from common.tasks.describe import DESCRIBE
 from common.tasks.evaluate import EVALUATE
 from common.tasks.explain import EXPLAIN
@@ -28,11 +28,18 @@ def tasks(study: Study) -> tuple[Task, ...]:
     fit = model.fit
     fits = selection.tasks(model) if study.selection else (fit,)
     tested = EVALUATE if exact else PRIVATE_EVALUATE
-    last = (
-        [tested, EXPLAIN] if study.evaluation and study.evaluation.explain else [tested]
-    )
-    seen = [replace(each, encoded=fit.encoded) for each in last]
+    seen = [replace(each, encoded=fit.encoded) for each in (tested, *_more(study))]
     return *first, *model.before(study), *fits, *seen
+
+
+def _more(study: Study) -> tuple[Task, ...]:
+    """Return what is told of the model besides how good it is for everybody."""
+    asked, found = study.evaluation, list[Task]()
+    if asked and asked.leave_out:
+        found += left_out.tasks(study, model_of(study))
+    if asked and asked.by_site:
+        found.append(by_site.task(model_of(study)))
+    return (*found, EXPLAIN) if asked and asked.explain else (*found,)
 
 
 def settled(study: Study, states: Found) -> Study:

@@ -24,6 +24,7 @@ from common.trees import draws
 
 TRIALS, TRIED = "trials", "selection"
 RIDGE = "ridge"
+BY = "by candidate and fold left out"
 ALIKE = 1e-9
 """Errors this close, as a share of the least, are one: sums differ by rounding."""
 
@@ -43,7 +44,7 @@ def settled(study: Study, ridge: float) -> Study:
 
 def tasks(model: Model) -> tuple[Task, Task, Task]:
     """Return what fits the trials, what compares them, and the fit of the best one."""
-    trials = Trials(model, _candidates, _without)
+    trials = Trials(model, _candidates, _without, BY)
     first = side_by_side.task(TRIALS, trials)
     return first, _compared(trials), _final(model.fit)
 

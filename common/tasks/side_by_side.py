@@ -21,16 +21,20 @@ LAST, KEPT = "last ", "kept "
 OPEN = "open"
 """Under which name stands whether a trial goes on."""
 
-Without = Callable[[Study, Rows], list[Rows]]
+Without = Callable[[Study, Rows], Sequence[Rows | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """The fits of a *model*: ``of`` a study which, ``rows`` which people each sees."""
+    """The fits of a *model*: ``of`` a study which, ``rows`` which people each sees.
+
+    A fit that sees None of a site has zeros of it. ``by`` says in words what differs.
+    """
 
     model: Model
     of: Callable[[Study], list[Study]]
     rows: Without
+    by: str
 
 
 def task(name: str, trials: Trials) -> Task:
@@ -68,7 +72,7 @@ def _release(trials: Trials, study: Study) -> Release:
     return {
         name: replace(
             field,
-            meaning=f"{field.meaning}, by candidate and fold left out",
+            meaning=f"{field.meaning}, {trials.by}",
             shape=(count, *field.shape),
         )
         for name, field in trials.model.fit.release(study).items()
@@ -91,7 +95,7 @@ def _local(trials: Trials, study: Study, state: State, rows: Rows) -> Summands:
     found: list[Summands] = []
     every = zip(trials.of(study), trials.rows(study, rows), strict=True)
     for place, (each, inside) in enumerate(every):
-        if not state.arrays[OPEN][place]:
+        if inside is None or not state.arrays[OPEN][place]:
             found.append(nothing)
             continue
         shown = State(_unpacked(study, fit.shows(study), state, place))
