@@ -95,10 +95,10 @@ def apart(study: Study) -> tuple[str, ...]:
             "by_site = false in site.toml keeps this site's to itself"
         )
     if left_out.tells(study):
+        sums_ = "each site's own sums of the fit, which are a total with it less one "
         said.append(
-            "each site's own sums of the fit, as the difference of a total with it and "
-            "one without it, to the aggregator, whether masked or not; and a model "
-            "without it to every site (leave_out)"
+            (f"{sums_}without it, to the aggregator; and " if study.masked else "")
+            + "a model without each site to every site (leave_out)"
         )
     return tuple(said)
 

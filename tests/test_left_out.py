@@ -173,7 +173,10 @@ def test_sums_of_a_large_enough_group_are_told_and_no_smaller_ones() -> None:
     )
     assert left_out.tells(lone)
     shown = click.unstyle(manifest.text(lone, manifest.lines(lone)))
-    assert "each site's own sums of the fit, as the difference of a total" in shown
+    assert (
+        "each site's own sums of the fit, which are a total with it less one without"
+        in shown
+    )
 
 
 def test_a_group_has_as_many_sites_as_were_asked_or_more() -> None:
