@@ -38,9 +38,10 @@ REASONS = 3
 class Said:
     """What the model says of some records: expectation, its interval, and why.
 
-    ``ends`` [records, 2] and ``parts`` [records, columns + 1] are None where the model
-    cannot tell. ``outside`` names, of each record, what lies outside its range: then
-    nothing is said of it.
+    Of a category it is the chance of the likeliest level, and ``chances`` [records,
+    levels] are those of all; otherwise there are no levels. ``ends`` [records, 2] and
+    ``parts`` [records, columns + 1] are None where the model cannot tell. ``outside``
+    names, of each record, what lies outside its range: then nothing is said of it.
     """
 
     learned: Learned
@@ -49,6 +50,7 @@ class Said:
     expected: Array
     ends: Array | None
     parts: Array | None
+    chances: Array
 
     @property
     def names(self) -> list[str]:
@@ -58,9 +60,17 @@ class Said:
     def facts(self) -> list[dict[str, object]]:
         """Return what is said of each record as plain data."""
         return [
-            {"outside": outside} if outside else {"expected": float(expected)}
-            for outside, expected in zip(self.outside, self.expected, strict=True)
+            {"outside": outside} if outside else self._told(place)
+            for place, outside in enumerate(self.outside)
         ]
+
+    def _told(self, place: int) -> dict[str, object]:
+        told: dict[str, object] = {"expected": float(self.expected[place])}
+        if levels := _levels(self.learned.study):
+            chances = self.chances[place].tolist()
+            told |= {"class": _class(self, place)}
+            told |= {"chances": dict(zip(levels, chances, strict=True))}
+        return told
 
     def of(self, person: int) -> "Said":
         """Return what is said of one person; raise DataError when it is nobody."""
@@ -76,6 +86,7 @@ class Said:
             self.expected[chosen],
             ends,
             parts,
+            self.chances[chosen],
         )
 
 
@@ -94,27 +105,35 @@ def read_model(site: Site, path: Path) -> Learned:
 def predict(site: Site, learned: Learned, file: Path | None = None) -> Said:
     """Return what *learned* says of every record at *site*, or in another *file*.
 
-    Raises StudyError for an outcome that is neither a chance nor a number.
+    Raises StudyError for a time until an event: a hazard says nothing of one person.
     """
     study = learned.study
     if learned.part != MODEL:
         raise UsageError(
             "this model tells of treatments", fix="add --treatments to the command"
         )
-    if study.outcome.kind not in {"binary", "number"}:
+    if study.outcome.kind == "survival":
         raise StudyError(
-            f"predict tells a chance or a number; {study.outcome.name} is neither",
+            f"predict tells chances or a number; {study.outcome.name} is neither",
             fix="consilium study export MODEL.json --to card   says what it is",
         )
     work, rows = read_rows(site, learned, file)
     model, arrays = learned.model, learned.arrays
+    expected = model.predict(study, arrays, rows)
+    parts = model.explain(study, arrays, rows) if model.explain else None
+    chances = expected if expected.ndim > 1 else np.zeros((len(expected), 0))
+    if expected.ndim > 1:
+        everyone, likeliest = np.arange(len(chances)), chances.argmax(axis=1)
+        expected = chances[everyone, likeliest]
+        parts = None if parts is None else parts[everyone, :, likeliest]
     return Said(
         learned,
         work.keys["person"].to_numpy(dtype=np.int64),
         outside(study, rows.values),
-        model.predict(study, arrays, rows),
+        expected,
         model.interval(study, arrays, rows) if model.interval else None,
-        model.explain(study, arrays, rows) if model.explain else None,
+        parts,
+        chances,
     )
 
 
@@ -147,7 +166,8 @@ def write(said: Said, path: Path) -> None:
     text = io.StringIO()
     out = csv.writer(text)
     reasons = [f"reason_{place}" for place in range(1, REASONS + 1)]
-    out.writerow(["record", "expected", "class", "low", "high", *reasons])
+    levels = [f"chance of {level}" for level in _levels(said.learned.study)]
+    out.writerow(["record", "expected", "class", "low", "high", *reasons, *levels])
     for place in range(len(said.expected)):
         out.writerow([place + 1, *_line(said, place)])
     private_files.write(path, text.getvalue().encode())
@@ -162,7 +182,9 @@ def text(said: Said) -> str:
             continue
         low, high = _ends(said, place)
         sure = f", 95 % interval {low} to {high}" if low else ""
-        lines.append(f"{_class(said, expected)}: {expected:.3f}{sure}")
+        lines.append(
+            f"{_class(said, place)}: {expected:.3f}{sure}{_others(said, place)}"
+        )
         lines += [f"  {name:<32}{part:+.3f}" for name, part in _reasons(said, place)]
     scale = said.learned.model.scale
     lines += (
@@ -173,11 +195,14 @@ def text(said: Said) -> str:
 
 def _line(said: Said, place: int) -> list[object]:
     if said.outside[place]:
-        return ["", f"{REFUSED} {said.outside[place]}", *[""] * (2 + REASONS)]
+        none = [""] * (2 + REASONS + said.chances.shape[1])
+        return ["", f"{REFUSED} {said.outside[place]}", *none]
     expected = said.expected[place]
     told = [f"{name} {part:+.3f}" for name, part in _reasons(said, place)]
     shown = told[:REASONS] + [""] * (REASONS - len(told))
-    return [f"{expected:.6g}", _class(said, expected), *_ends(said, place), *shown]
+    chances = [f"{chance:.6g}" for chance in said.chances[place]]
+    own = [f"{expected:.6g}", _class(said, place)]
+    return [*own, *_ends(said, place), *shown, *chances]
 
 
 def _ends(said: Said, place: int) -> tuple[str, str]:
@@ -195,11 +220,25 @@ def _reasons(said: Said, place: int) -> Sequence[tuple[str, float]]:
     return [*sorted(own, key=lambda pair: -abs(pair[1])), everybody]
 
 
-def _class(said: Said, expected: float) -> str:
+def _class(said: Said, place: int) -> str:
     outcome = said.learned.study.outcome
     if outcome.kind == "binary":
-        return outcome.coded[int(expected >= 0.5)]  # noqa: PLR2004 - more likely than not
+        return outcome.coded[int(said.expected[place] >= 0.5)]  # noqa: PLR2004 - more likely than not
+    if levels := _levels(said.learned.study):
+        return levels[int(said.chances[place].argmax())]
     return outcome.name
+
+
+def _levels(study: Study) -> tuple[str, ...]:
+    return study.outcome.levels if study.outcome.kind == "category" else ()
+
+
+def _others(said: Said, place: int) -> str:
+    """Return the chances of all levels, the likeliest first; of no category nothing."""
+    chances, levels = said.chances[place], _levels(said.learned.study)
+    order = np.argsort(-chances, kind="stable")[1:]
+    rest = ", ".join(f"{levels[each]} {chances[each]:.3f}" for each in order)
+    return f"; {rest}" if rest else ""
 
 
 def _wide(study: Study) -> Study:

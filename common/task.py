@@ -245,8 +245,9 @@ class Model:
     level of a category. ``before`` are the tasks that must come first. ``explain``
     returns what each column of the design adds for each row [records, columns + 1], the
     last being what everybody has: their sum is the prediction on the model's own
-    ``scale``. ``interval`` returns the ends of a 95 % interval of the expected outcome
-    [records, 2], where the model knows them.
+    ``scale``; of a category for each level [records, columns + 1, levels]. ``interval``
+    returns the ends of a 95 % interval of the expected outcome [records, 2], where the
+    model knows them.
     """
 
     fit: Task

@@ -54,11 +54,9 @@ def predict(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
 
 
 def explain(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
-    """Return what each column moves on the way down, and last what the roots say.
-
-    Path contributions (Saabas 2014) to a chance or a number: they add up to it.
-    """
-    found, place = np.zeros((len(rows.x), rows.x.shape[1] + 1)), _place(study)
+    """Return what each column adds on the way down, last the roots' (Saabas 2014)."""
+    place, size = _place(study), (len(rows.x), rows.x.shape[1] + 1)
+    found = np.zeros((*size, _values(study)))[..., place]
     grown = zip(arrays["feature"], arrays["threshold"], arrays["leaf"], strict=True)
     for feature, threshold, leaf in grown:
         says = _told(study, leaf)[:, place]
@@ -71,7 +69,7 @@ def explain(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
 
 
 def _place(study: Study) -> int | slice:
-    """Return what of a leaf is the prediction: of a category the chance of each."""
+    """Return what of a leaf is predicted: of a category the chance of each level."""
     return {"binary": 1, "number": 0}.get(study.outcome.kind, slice(None))
 
 
