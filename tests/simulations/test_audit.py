@@ -50,8 +50,15 @@ def test_a_study_of_every_kind_of_variable_keeps_its_promise() -> None:
     assert 2.0 < found.lower <= 4.0
 
 
-def test_a_private_svm_keeps_its_promise() -> None:
-    model = {"kind": "svm", "ridge": 1.0}
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"kind": "svm", "ridge": 1.0},
+        {"kind": "logistic", "ridge": 1.0, "one_shot": True},
+    ],
+    ids=str,
+)
+def test_other_private_models_keep_their_promise(model: dict[str, object]) -> None:
     found = audit.audit(promised(SITE, model=model), QUICK)
     assert 0.4 < found.lower <= 1.0
 
