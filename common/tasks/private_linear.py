@@ -101,7 +101,7 @@ def solve(
     penalty = np.full(width, ridge)
     penalty[-1] = 0.0
     penalty[:-1] += state.arrays["scale"] <= 0.0  # a column that never varies
-    solved = np.linalg.solve(
+    solved: Array = np.linalg.solve(
         gram + np.diag(penalty + max(more, 1e-9)), total["products"] / other
     )
     return solved, more
