@@ -101,10 +101,9 @@ def solve(
     penalty = np.full(width, ridge)
     penalty[-1] = 0.0
     penalty[:-1] += state.arrays["scale"] <= 0.0  # a column that never varies
-    solved: Array = np.linalg.solve(
-        gram + np.diag(penalty + max(more, 1e-9)), total["products"] / other
-    )
-    return solved, more
+    held = gram + np.diag(penalty + max(more, 1e-9))
+    solved = np.linalg.solve(held, total["products"] / other)
+    return solved.astype(np.float64), more
 
 
 def _reach(study: Study, width: int) -> float:
