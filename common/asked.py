@@ -178,6 +178,14 @@ def keeps(model: ModelChoice | None, asked: Analysis, outcome: str) -> None:
             raise _unable(f"analysis.{name}", name, able)
 
 
+def exact(model: ModelChoice | None) -> None:
+    """Raise ValueError, noting the key, for what is read only under a promise."""
+    if getattr(model, "one_shot", None):
+        error = ValueError("one_shot is for noisy sums: leave it out, or promise")
+        error.add_note("model.one_shot")
+        raise error
+
+
 def _learns(model: ModelChoice | None, outcome: str) -> None:
     if model and outcome == "category":
         raise _unable("model.kind", f"{model.kind} of a category", [])

@@ -21,12 +21,16 @@ L1Share = Annotated[Finite, Field(ge=0.0, le=1.0)]
 
 
 class Logistic(Document):
-    """Logistic regression of a binary outcome; lambda = 1/C of scikit-learn."""
+    """Logistic regression of a binary outcome; lambda = 1/C of scikit-learn.
+
+    Under a promise ``one_shot`` fits it from one release, for few people.
+    """
 
     kind: Literal["logistic"]
     ridge: Ridge
     l1_share: L1Share | None = None
     site_intercepts: bool | None = None
+    one_shot: bool | None = None
 
 
 class Cox(Document):

@@ -290,6 +290,8 @@ def _keeps(study: Study) -> None:
     """Refuse a promise that no form of a task keeps, before anybody is asked."""
     if study.privacy != "none":
         asked.keeps(study.model, study.analysis, study.outcome.kind)
+    else:
+        asked.exact(study.model)
     asked.combined(study.model, masked=study.masked)
 
 

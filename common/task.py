@@ -270,7 +270,8 @@ def model_of(study: Study) -> Model:
         raise StudyError(f"study {study.study.name} has no [model]")
     if study.privacy == "none":
         return found
-    private = load_private(kind)
+    one_shot = bool(getattr(study.model, "one_shot", None))
+    private = load_private(kind, one_shot=one_shot)
     if not isinstance(private, Model):
         raise StudyError(f"{kind} has no private form yet")
     return private
