@@ -1,4 +1,4 @@
-"""What is hard for a formula, tried with every registered task: it copes, or says so."""
+"""What is hard for a formula, tried with every task: it copes, or says so."""
 
 import json
 from pathlib import Path

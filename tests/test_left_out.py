@@ -1,5 +1,6 @@
 """A fit that has not seen a site is the others', and tells no more than it may."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from common.study import Study
 from common.task import State, model_of
 from common.tasks import by_site, evaluate, left_out, side_by_side
 from common.terms import Rounds
-from server import results
+from server import report, results
 from simulations import engine, plain
 from tests import clinics
 from tests.simulations.test_engine import hospitals
@@ -151,10 +152,15 @@ def test_a_site_keeps_its_figures_and_the_rest_of_the_study_is_the_same(
         for each in by_site.read(study, after.states["by_site"])["sites"]
     }
     assert released == {**dict.fromkeys(NAMES, True), name: False}
-    made = results.known(study, after)
-    titles = [sheet["title"] for sheet in made["sheets"]]
-    assert "At each site by itself" in titles
-    assert any("own sums of the fit" in each for each in results.limits(study))
+    made = results.report(study, after, datetime.now(UTC), 1.0)
+    assert "At each site by itself" in [sheet.title for sheet in made.sheets]
+    assert any("own sums of the fit" in each for each in made.limits)
+    shown = {each.name: each.together for each in made.sites}
+    assert shown[name].note == by_site.NOT_RELEASED
+    assert all(shown[other].auc_interval for other in NAMES if other != name)
+    page = report.page(made)
+    assert "own sums of the fit" in page
+    assert by_site.NOT_RELEASED in page
 
 
 def test_sums_of_a_large_enough_group_are_told_and_no_smaller_ones() -> None:
