@@ -13,7 +13,7 @@ from client import site as sites
 from client.opened import open_study
 from client.table import Table
 from client.training import Design
-from common import evaluation, manifest, plan
+from common import evaluation, exporting, manifest, plan
 from common.errors import Refusal
 from common.registry import MODELS
 from common.study import Study
@@ -95,6 +95,16 @@ def test_what_is_told_is_of_people_whose_site_was_not_seen(kind: str) -> None:
     assert told["groups"] == [[name] for name in NAMES]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_split_tells_the_same_of_each_site(kind: str) -> None:
+    study, tables = study_of(kind), tables_of(kind)
+    many, one = (plain.run(study, each) for each in (tables, [plain.pooled(tables)]))
+    for name in (left_out.NAME, by_site.NAME):
+        for key, array in one[name].arrays.items():
+            near = {"rtol": 1e-6, "atol": 1e-6}
+            np.testing.assert_allclose(many[name].arrays[key], array, **near)
+
+
 def test_each_site_tells_its_own_figures_rounded() -> None:
     study, tables = study_of(), tables_of(people=900)
     states = plain.run(study, tables)
@@ -161,6 +171,11 @@ def test_a_site_keeps_its_figures_and_the_rest_of_the_study_is_the_same(
     page = report.page(made)
     assert "own sums of the fit" in page
     assert by_site.NOT_RELEASED in page
+    (learned,) = results.learned(study, after, made)
+    card = exporting.write(learned, "card", tmp_path / "card").read_text()
+    assert "For people of hospitals left out of the fit" in card
+    unseen = made.findings["left_out"]["accuracy"]
+    assert f"| accuracy | {unseen:.4g} |" in card
 
 
 def test_sums_of_a_large_enough_group_are_told_and_no_smaller_ones() -> None:
