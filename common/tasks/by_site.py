@@ -210,7 +210,7 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     few = f"fewer than {study.disclosure.cell} test records of a kind"
     note = (
         f"What each site released of itself, rounded. {NOT_RELEASED.capitalize()}: "
-        f"its own rules say so, or it has {few}."
+        f"its own rules say so, it was missing, or it has {few}."
     )
     unseen = "Not seen: by the fit that has not learned from this site."
     notes = (note, unseen) if UNSEEN in _parts(study) else (note,)
