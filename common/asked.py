@@ -199,12 +199,30 @@ def _learns(model: ModelChoice | None, outcome: str) -> None:
 
 
 def combined(model: ModelChoice | None, *, masked: bool) -> None:
-    """Raise ValueError, noting the key, for a middle of parts that nobody can see."""
+    """Raise ValueError, noting the key, for a middle of parts that nobody can see.
+
+    Or that too few sites have.
+    """
     training = getattr(model, "training", None)
+    if training and training.combine != "mean" and training.sample < 1:
+        told = f"{training.combine} needs people of every site in each step, and a"
+        error = ValueError(f"{told} sample may have none: leave out sample")
+        error.add_note("model.training.sample")
+        raise error
     if masked and training and training.combine != EXACT_ALONE["combine"]:
         told = f"{training.combine} needs each site's own part, and masks hide it"
         error = ValueError(f"{told}: secure_aggregation = false   in [rounds]")
         error.add_note("model.training.combine")
+        raise error
+
+
+def batched(model: ModelChoice | None, fewest: int) -> None:
+    """Raise ValueError, noting the key, for steps along fewer people than the floor."""
+    training = getattr(model, "training", None)
+    if training and training.by == "weights" and training.batch < fewest:
+        told = f"a step along {training.batch} records tells of fewer than {fewest}"
+        error = ValueError(f"{told} people: batch = {fewest} or more")
+        error.add_note("model.training.batch")
         raise error
 
 
