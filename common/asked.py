@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from common.analyses import Analysis
-from common.models import ModelChoice, Selection
+from common.models import ModelChoice, RandomForest, Selection
 from common.registry import ANALYSES, MODELS
 from common.schema import Category, Declared, Number, Survival
 
@@ -196,6 +196,10 @@ def _learns(model: ModelChoice | None, outcome: str) -> None:
     for key, only in EXACT_ALONE.items() if training else ():
         if getattr(training, key) != only:
             raise _unable(f"model.training.{key}", key, [])
+    if isinstance(model, RandomForest):
+        for key in GROWN:
+            if getattr(model, key) != RandomForest.model_fields[key].default:
+                raise _unable(f"model.{key}", f"{key} of a forest", [])
 
 
 def combined(model: ModelChoice | None, *, masked: bool) -> None:
@@ -233,6 +237,9 @@ def _unable(where: str, kind: str, able: list[str]) -> ValueError:
     return error
 
 
+GROWN = ("min_leaf", "bins", "columns", "open_nodes", "sample")
+"""Of a forest what is read where it grows by what it sees: trees drawn blindly do not.
+"""
 RIDGED = ("linear", "logistic", "multinomial", "poisson", "svm", "rbf_svm")
 SELECTED: dict[str, tuple[str, ...]] = {
     "ridge": RIDGED,

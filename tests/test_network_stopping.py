@@ -88,7 +88,7 @@ def test_too_few_held_out_tell_nothing_and_the_study_says_so() -> None:
 @pytest.mark.parametrize(
     ("records", "loss"), [(50.0, -1e9), (50.0, 50 * 20.1), (1e9, 1e9)]
 )
-def test_losses_that_nobody_can_have_end_it(records: float, loss: float) -> None:
+def test_impossible_losses_end_the_study(records: float, loss: float) -> None:
     """One site could otherwise say which model is kept: no later one would be better."""
     study, whole = asked("tabular_network", {**WATCH, "steps": 9}), clinics.table(200)
     task, state = begun(study, whole)
