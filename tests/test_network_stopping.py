@@ -89,7 +89,7 @@ def test_too_few_held_out_tell_nothing_and_the_study_says_so() -> None:
     ("records", "loss"), [(50.0, -1e9), (50.0, 50 * 20.1), (1e9, 1e9)]
 )
 def test_impossible_losses_end_the_study(records: float, loss: float) -> None:
-    """One site could otherwise say which model is kept: no later one would be better."""
+    """Otherwise one site says which model is kept: no later one is better then."""
     study, whole = asked("tabular_network", {**WATCH, "steps": 9}), clinics.table(200)
     task, state = begun(study, whole)
     shown = replace(state, arrays={**state.arrays, "step": np.array([3.0])})
