@@ -11,7 +11,6 @@ client/spending.py, and writes that line while nobody else can write. A site wit
 home, in a simulation, keeps its lines in memory as long as the study is open.
 """
 
-import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -26,6 +25,7 @@ from client.site import Site
 from client.spending import Ceiling
 from common import costs, privacy
 from common.errors import BudgetError, Refusal
+from common.promise import parts
 from common.release import Array, length
 from common.study import Study
 from common.task import Task, fingerprint
@@ -149,7 +149,8 @@ def _policy(local: Site, study: Study) -> None:
             "its own",
             where=local.where("budget", "noise"),
             likely='the study says noise = "shared": alone, a site adds too little',
-            fix='ask the consortium for a version with   noise = "site"',
+            fix='ask the consortium for a version with   noise = "site"; or, if the '
+            'steward trusts the masks, in [budget] of site.toml   noise = "any"',
         )
 
 
@@ -186,11 +187,9 @@ def _chargeable(
 
 
 def _admission(study: Study, run: str) -> Note:
-    """Return the line that lets *run* in, with the mu that it may cost each split."""
-    if not costs.promise(study):
-        return home.about("admitted", study, run=run)
-    mus = {split: repr(mu) for split, mu in spending.planned(study).items()}
-    return home.about("admitted", study, run=run, **mus)
+    """Return the line that lets *run* in, with what it may cost each split."""
+    planned = spending.admission(study) if costs.promise(study) else {}
+    return home.about("admitted", study, run=run, **planned)
 
 
 def _released(opened: Opened, task: Task, turn: Turn, answer: Array | None) -> Note:
@@ -221,11 +220,8 @@ def _released(opened: Opened, task: Task, turn: Turn, answer: Array | None) -> N
 def _cost(study: Study, task: Task) -> Facts:
     """Return what a release costs, and what it would by this site's noise alone."""
     event = costs.charges(study)[task.name]
-    alone = costs.noisy(task).clip(study) / costs.deviation(study, task)
-    written = spending.written(event)
-    return (
-        written if math.isclose(alone, event.mu) else written | {"alone": repr(alone)}
-    )
+    written, count = spending.written(event), parts(study)
+    return written | spending.alone(event, count) if count > 1 else written
 
 
 def _resume(opened: Opened, run: str, entries: Sequence[Entry], today: date) -> None:

@@ -15,6 +15,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from flwr.app import Error, Message, RecordDict
 
 from client import answers, budget, chain, home, noise, training
@@ -32,8 +33,10 @@ from common import costs, encoding, legs, plan, seal, wire
 from common.errors import NO, ConsiliumError, Refusal, UnseatedError
 from common.fixed_point import Ring
 from common.release import Array, flatten
+from common.shown import check_state
 from common.study import Study
-from common.task import Task, check_state
+from common.task import Task
+from common.tasks import by_site, left_out
 
 LOG = logging.getLogger("consilium.client")
 
@@ -156,6 +159,7 @@ def enough(opened: Opened) -> None:
     """Raise Refusal unless every task has enough people here, and the cohort's rest."""
     for task in plan.tasks(opened.study):
         _floor(opened, task)
+    _left_out(opened)
     if few_outside(opened.site, opened.study, opened.table):
         raise Refusal(
             f"the cohort leaves out too few people at {opened.site.name}",
@@ -167,14 +171,14 @@ def enough(opened: Opened) -> None:
         )
 
 
-def floor_of(site: Site, study: Study) -> int:
-    """Return how few people a sum may stand for: the stricter of site and study."""
-    return max(study.disclosure.min_people, site.mapping.min_people)
-
-
 def short(site: Site, study: Study, table: Table, task: Task) -> bool:
     """Return whether *table* has fewer people for *task* than the floor."""
-    return table.people[task.rows] < floor_of(site, study)
+    return table.people[task.rows] < sites.floor(site, study)
+
+
+def few_left_out(study: Study, table: Table) -> bool:
+    """Return whether too few records train here for what is told without this site."""
+    return int(table.train.sum()) < left_out.fewest(study)
 
 
 def few_outside(site: Site, study: Study, table: Table) -> bool:
@@ -183,7 +187,7 @@ def few_outside(site: Site, study: Study, table: Table) -> bool:
     With noise the difference of two studies tells no more than each was to cost.
     """
     said = study.disclosure.min_outside
-    fewest = floor_of(site, study) if said is None else said
+    fewest = sites.floor(site, study) if said is None else said
     return study.privacy == "none" and 0 < table.outside < fewest
 
 
@@ -193,6 +197,8 @@ def _computed(question: wire.Ask, opened: Opened, turn: Turn, clock: Clock) -> A
     budget.afford(opened, task, turn, clock)
     check_state(task, study, question.state)
     summands = training.run(task, study, question.state, opened.design)
+    if task.name == by_site.NAME and not opened.site.mapping.by_site:
+        summands = {name: np.zeros_like(array) for name, array in summands.items()}
     vector = flatten(task.release(study), summands)
     if costs.promise(study):
         deviation = costs.deviation(study, task)
@@ -240,11 +246,22 @@ def _told(reason: Exception, site: str) -> str:
 def _floor(opened: Opened, task: Task) -> None:
     site, study = opened.site, opened.study
     if short(site, study, opened.table, task):
-        floor = floor_of(site, study)
+        floor = sites.floor(site, study)
         raise Refusal(
             f"{site.name} has fewer people for {task.name} than its floor of {floor}",
             where=site.where("min_people"),
             likely="the cohort is narrow here, or cleaning left most records out",
             fix="see what was left out; a smaller floor is the steward's decision",
+            then=f"{CHECK}{site.path}",
+        )
+
+
+def _left_out(opened: Opened) -> None:
+    if few_left_out(opened.study, opened.table):
+        site, fewest = opened.site, left_out.fewest(opened.study)
+        raise Refusal(
+            f"{site.name} may be left out, and fewer than {fewest} records train here",
+            likely="what is told without some sites tells of them, column by column",
+            fix="in [evaluation]: a larger leave_out; or fewer variables",
             then=f"{CHECK}{site.path}",
         )

@@ -246,7 +246,7 @@ class Budget(Document):
 
 
 class Mapping(Document):
-    """The whole of ``site.toml``."""
+    """The whole of ``site.toml``; ``by_site = false`` keeps its own figures here."""
 
     site: SiteName
     data: Csv | None = None
@@ -256,6 +256,7 @@ class Mapping(Document):
     approved: tuple[str, ...] | None = None
     home: Text | None = None
     min_people: int = Field(default=10, ge=1)
+    by_site: bool = True
     oldest: int = Field(default=89, ge=0, le=200)
     budget: Budget = Budget()
 

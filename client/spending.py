@@ -7,13 +7,14 @@ Nothing here is stored: the ledger's entries say it, each time they are read.
     closed     the run is over: what it did not use is free again
 
 Whoever trains does not test in the same run, so a run costs each person the dearer of
-its two splits (parallel composition); with steps over samples both are counted, which
-is never too little. Over runs and studies costs add up, as the splits are others there.
-A run that is under way counts with all that it may still cost; a round that was charged
-twice, because its answer was lost in a crash, counts twice.
+its two splits (parallel composition): the dearer of their sums over all people, beside
+the steps over samples of either. Over runs and studies costs add up, as the splits are
+others there. A run that is under way counts with all that it may still cost; a round
+that was charged twice, because its answer was lost in a crash, counts twice.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -23,7 +24,7 @@ from scipy.optimize import brentq
 
 from client import approvals
 from client.chain import Entry, Facts
-from common import costs, plan, privacy
+from common import costs, privacy
 from common.privacy import Event, Gaussian, Subsampled
 from common.promise import parts
 from common.study import Study
@@ -54,13 +55,13 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What one run of a study has cost, and the mu that it may cost each split."""
+    """What one run of a study has cost, and what it may cost each split in all."""
 
     digest: str
     study: str
     run: str
     charges: tuple[Charge, ...] = ()
-    planned: Mapping[str, float] = field(default_factory=dict)
+    planned: Mapping[str, tuple[Event, ...]] = field(default_factory=dict)
     running: bool = False
 
     def spent(self) -> tuple[Event, ...]:
@@ -83,12 +84,15 @@ class Account:
         if not self.running:
             return ()
         done = {
-            (each.task, each.round): each.event.mu**2
+            (each.task, each.round): each.event
             for each in self.charges
-            if each.split == split and isinstance(each.event, Gaussian)
+            if each.split == split
         }
-        rest = self.planned.get(split, 0.0) ** 2 - math.fsum(done.values())
-        return (Gaussian(math.sqrt(rest)),) if rest > TOLERANCE**2 else ()
+        return tuple(
+            left
+            for each in self.planned.get(split, ())
+            if (left := _without(each, done.values()))
+        )
 
 
 def accounts(entries: Iterable[Entry], today: date) -> tuple[Account, ...]:
@@ -142,34 +146,38 @@ def room(events: Sequence[Event], under: Ceiling) -> float:
     return float(brentq(over, 0.0, most, xtol=1e-3)) if over(0.0) < 0 else 0.0
 
 
-def planned(study: Study) -> dict[Split, float]:
-    """Return the mu that one whole run of *study* costs each split."""
-    charges = costs.charges(study)
-    found = dict.fromkeys(SPLITS, 0.0)
-    for task in plan.tasks(study) if charges else ():
-        mu, rounds = charges[task.name].mu, costs.noisy(task).rounds(study)
-        found[task.rows] = math.hypot(found[task.rows], mu * math.sqrt(rounds))
-    return found
+def planned(study: Study) -> dict[Split, tuple[Event, ...]]:
+    """Return what one whole run of *study* costs each split: one sum, and its steps."""
+    return {split: _merged(costs.events(study, split)) for split in SPLITS}
 
 
 def whole(study: Study) -> tuple[Event, ...]:
     """Return what one whole run of *study* costs each person."""
-    return _dearer([(Gaussian(mu),) if mu else () for mu in planned(study).values()])
+    return _dearer(list(planned(study).values()))
 
 
 def whole_alone(study: Study) -> tuple[Event, ...]:
     """Return what one whole run costs by this site's noise alone: if masking failed."""
-    more = math.sqrt(parts(study)) if costs.promise(study) else 1.0
-    return tuple(
-        Gaussian(each.mu * more) for each in whole(study) if isinstance(each, Gaussian)
-    )
+    return tuple(privacy.weaker(each, parts(study)) for each in whole(study))
 
 
 def unmasked(entry: Entry) -> Entry:
     """Return *entry* as if masking had failed: a release by this site's noise alone."""
     if "alone" not in entry.facts:
         return entry
-    return replace(entry, facts={**entry.facts, "mu": entry.facts["alone"]})
+    name = "mu" if "mu" in entry.facts else "sigma"
+    return replace(entry, facts={**entry.facts, name: entry.facts["alone"]})
+
+
+def admission(study: Study) -> dict[str, str | int]:
+    """Return what a whole run costs, for the ledger: a mu each side, and the steps."""
+    found: dict[str, str | int] = {}
+    for split, events in planned(study).items():
+        exact = (each for each in events if isinstance(each, Gaussian))
+        found[split] = repr(privacy.together(exact))
+        for each in events:
+            found |= written(each) if isinstance(each, Subsampled) else {}
+    return found
 
 
 def written(event: Event) -> dict[str, str | int]:
@@ -178,6 +186,12 @@ def written(event: Event) -> dict[str, str | int]:
         return {"mu": repr(event.mu)}
     rate, sigma = repr(event.rate), repr(event.sigma)
     return {"sigma": sigma, "rate": rate, "steps": event.steps}
+
+
+def alone(event: Event, count: int) -> dict[str, str]:
+    """Return what *event* costs by one of *count* parts of its noise, as text."""
+    fewer = written(privacy.weaker(event, count))
+    return {"alone": str(fewer["mu" if "mu" in fewer else "sigma"])}
 
 
 def event_of(facts: Facts) -> Event | None:
@@ -198,8 +212,7 @@ def _take(found: dict[tuple[str, str], Account], entry: Entry) -> None:
     if entry.kind == "admitted" and "train" in facts:
         for other in [each for each in found if each[0] == entry.digest]:
             found[other] = replace(found[other], running=False)
-        mus = {str(split): float(facts[split]) for split in SPLITS}
-        found[key] = replace(account, planned=mus, running=True)
+        found[key] = replace(account, planned=_planned(facts), running=True)
     elif entry.kind == "released" and (event := event_of(facts)):
         split, task = str(facts["split"]), str(facts["task"])
         charge = Charge(split, task, int(facts["round"]), event)
@@ -211,13 +224,44 @@ def _take(found: dict[tuple[str, str], Account], entry: Entry) -> None:
             found[other] = replace(found[other], running=False)
 
 
+def _planned(facts: Facts) -> dict[str, tuple[Event, ...]]:
+    """Return what an admission with *facts* holds for each split."""
+    mus = {split: float(facts[split]) for split in SPLITS}
+    found: dict[str, tuple[Event, ...]]
+    found = {split: (Gaussian(mu),) if mu else () for split, mu in mus.items()}
+    steps = event_of(facts)
+    return found | {"train": (*found["train"], steps)} if steps else found
+
+
+def _without(planned: Event, done: Iterable[Event]) -> Event | None:
+    """Return what is left of *planned* after what of its kind was *done*."""
+    if isinstance(planned, Subsampled):
+        steps = sum(each.steps for each in done if isinstance(each, Subsampled))
+        left = planned.steps - steps
+        return replace(planned, steps=left) if left > 0 else None
+    used = math.fsum(each.mu**2 for each in done if isinstance(each, Gaussian))
+    rest = planned.mu**2 - used
+    return Gaussian(math.sqrt(rest)) if rest > TOLERANCE**2 else None
+
+
+def _merged(events: Iterable[Event]) -> tuple[Event, ...]:
+    """Return *events* as one sum over all and, for each kind of step, all its steps."""
+    held = tuple(events)
+    mu = privacy.together(e for e in held if isinstance(e, Gaussian))
+    steps: Counter[Subsampled] = Counter()
+    for each in held:
+        if isinstance(each, Subsampled):
+            steps[replace(each, steps=1)] += each.steps
+    every = (replace(each, steps=count) for each, count in steps.items())
+    return (*((Gaussian(mu),) if mu else ()), *every)
+
+
 def _dearer(sides: Sequence[tuple[Event, ...]]) -> tuple[Event, ...]:
-    """Return what the side costs that costs more; both, where that is not clear."""
-    every = tuple(event for side in sides for event in side)
-    exact = [e for e in every if isinstance(e, Gaussian)]
-    if len(exact) < len(every):
-        return every
-    mus = [
-        privacy.together(e for e in side if isinstance(e, Gaussian)) for side in sides
-    ]
-    return (Gaussian(max(mus)),) if max(mus, default=0.0) > 0 else ()
+    """Return what is no less than the cost of either side, whichever a person is on.
+
+    Of sums over all the dearer, beside the steps of both.
+    """
+    merged = [_merged(side) for side in sides]
+    mus = [e.mu for side in merged for e in side if isinstance(e, Gaussian)]
+    steps = _merged(e for side in sides for e in side if isinstance(e, Subsampled))
+    return (*((Gaussian(max(mus)),) if mus else ()), *steps)

@@ -6,6 +6,7 @@ import click
 
 from common import coding, plan
 from common.study import Study
+from common.tasks import left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def text(study: Study, leaves: tuple[Leaving, ...]) -> str:
         f"quorum {study.needed}\n"
         f"digest   {study.digest()}\n"
         f"privacy  {privacy(study)}\n"
-        f"sums     {sums(study)}\n\n"
+        f"sums     {sums(study)}\n{_apart(study)}\n"
         f"What leaves each site, per round of its task, and nothing else:\n{table}\n"
     )
 
@@ -83,6 +84,28 @@ def sums(study: Study) -> str:
         spare = f"; {rounds.dropouts} may be missing in a round"
     few = study.needed - rounds.dropouts
     return f"masked: the aggregator learns the total of {few} sites or more{spare}"
+
+
+def apart(study: Study) -> tuple[str, ...]:
+    """Return what is told of single sites, in words."""
+    tested, said = study.evaluation, list[str]()
+    if tested and tested.by_site:
+        said.append(
+            "how good the model is at each site, rounded, to all who read the report; "
+            "by_site = false in site.toml keeps this site's to itself"
+        )
+    if left_out.tells(study):
+        sums_ = "each site's own sums of the fit, which are a total with it less one "
+        said.append(
+            (f"{sums_}without it, to the aggregator; and " if study.masked else "")
+            + "a model without each site to every site (leave_out)"
+        )
+    return tuple(said)
+
+
+def _apart(study: Study) -> str:
+    told = [f"by site  {click.style(each, fg='red')}\n" for each in apart(study)]
+    return "".join(told)
 
 
 def sentence(study: Study, rounds: dict[str, int]) -> str:

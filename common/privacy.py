@@ -14,7 +14,8 @@ which is loaded only when there is such a step.
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 from warnings import catch_warnings, filterwarnings
 
@@ -33,6 +34,8 @@ LARGEST: Final = 1e3
 
 SIGMA_ERROR: Final = 1e-3
 """How far a sigma may lie above the least one, as a share of it."""
+DIGITS: Final = 32
+"""Bits of a mu that are looked at beside steps over samples."""
 WIDER: Final = 1.1
 """By how much a sigma that is not enough grows before it is tried again."""
 
@@ -70,6 +73,18 @@ class Subsampled:
 Event = Gaussian | Subsampled
 
 
+def sigma(event: Event) -> float:
+    """Return the standard deviation of *event*'s noise over the clip."""
+    return 1 / event.mu if isinstance(event, Gaussian) else event.sigma
+
+
+def weaker(event: Event, parts: int) -> Event:
+    """Return *event* with one of so many *parts* of its noise's variance."""
+    if isinstance(event, Gaussian):
+        return Gaussian(event.mu * math.sqrt(parts))
+    return replace(event, sigma=event.sigma / math.sqrt(parts))
+
+
 def delta_of(mu: float, epsilon: float) -> float:
     """Return the delta at which *mu*-GDP is (*epsilon*, delta)-DP.
 
@@ -88,9 +103,12 @@ def epsilon_of(spent: Iterable[Event], delta: float) -> float:
     _require("delta", delta, 0 < delta < 1)
     events = tuple(spent)
     mu = together(each for each in events if isinstance(each, Gaussian))
-    steps = [each for each in events if isinstance(each, Subsampled)]
-    if steps:
-        return _prv(mu, steps, delta)
+    merged: Counter[tuple[float, float]] = Counter()
+    for each in events:
+        if isinstance(each, Subsampled):
+            merged[each.sigma, each.rate] += each.steps
+    if merged:
+        return _prv(_up(mu), tuple(sorted(merged.items())), delta)
     return _invert(mu, delta) if mu else 0.0
 
 
@@ -112,11 +130,12 @@ def mu_of(epsilon: float, delta: float) -> float:
     return _root(lambda mu: delta_of(mu, epsilon) - delta, low, high)
 
 
+@lru_cache(maxsize=64)
 def sigma_of(
     promised: tuple[float, float],
     rate: float,
     steps: int,
-    beside: Iterable[Event] = (),
+    beside: tuple[Event, ...] = (),
 ) -> float:
     """Return the sigma by which *steps* at *rate* keep (epsilon, delta) = *promised*.
 
@@ -124,13 +143,13 @@ def sigma_of(
     StudyError where that alone is more than the promise.
     """
     epsilon, delta = promised
-    whole, others = mu_of(epsilon, delta), tuple(beside)
+    whole = mu_of(epsilon, delta)
 
     def kept(sigma: float) -> bool:
         step = Subsampled(sigma, rate, steps)
-        return epsilon_of([*others, step], delta) <= epsilon
+        return epsilon_of([*beside, step], delta) <= epsilon
 
-    if epsilon_of(others, delta) > epsilon - EPS_ERROR:
+    if epsilon_of(beside, delta) > epsilon - EPS_ERROR:
         raise StudyError(
             f"epsilon {epsilon:g} is spent by what is released beside the steps",
             fix="a larger epsilon, or fewer releases",
@@ -167,8 +186,20 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
     return float(brentq(function, low, high, xtol=1e-12, rtol=1e-12))
 
 
-def _prv(mu: float, steps: list[Subsampled], delta: float) -> float:
-    """Return an upper bound within EPS_ERROR; equal steps are merged, for speed."""
+def _up(mu: float) -> float:
+    """Return *mu* a little larger: the same, in whichever order it was added up."""
+    unit = 2.0**-DIGITS * 2.0 ** math.frexp(mu)[1]
+    return math.ceil(mu / unit) * unit
+
+
+@lru_cache(maxsize=256)
+def _prv(
+    mu: float, steps: tuple[tuple[tuple[float, float], int], ...], delta: float
+) -> float:
+    """Return an upper bound within EPS_ERROR for *steps* as ((sigma, rate), count).
+
+    A run that is under way is asked for each round, and always costs the same.
+    """
     try:
         from opacus.accountants import create_accountant  # noqa: PLC0415 - loads torch
     except ImportError:
@@ -176,11 +207,8 @@ def _prv(mu: float, steps: list[Subsampled], delta: float) -> float:
             "steps over samples are accounted for by Opacus, which is not installed",
             fix="pip install 'consilium[networks]'",
         ) from None
-    merged: Counter[tuple[float, float]] = Counter()
-    for each in steps:
-        merged[each.sigma, each.rate] += each.steps
     accountant = create_accountant("prv")
-    accountant.history = [(*pair, count) for pair, count in merged.items()]
+    accountant.history = [(*pair, count) for pair, count in steps]
     if mu:
         accountant.history.append((1 / mu, 1.0, 1))
     # At rate 1, log(0) is minus infinity, rightly; and that a coarse bound by which the

@@ -16,7 +16,8 @@ Kind = Literal["binary", "category", "number", "survival"]
 class Entry:
     """Where a model is, the kinds of outcome it predicts, and the lowest such value.
 
-    ``private`` is where its form is for studies that promise privacy.
+    ``private`` is where its form is for studies that promise privacy, and ``one_shot``
+    where the form is that takes one release.
     """
 
     module: str
@@ -24,6 +25,7 @@ class Entry:
     outcomes: tuple[Kind, ...]
     lowest: float = -math.inf
     private: tuple[str, str] | None = None
+    one_shot: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ MODELS = {
         "LOGISTIC",
         ("binary",),
         private=("common.tasks.noisy_descent", "PRIVATE_LOGISTIC"),
+        one_shot=("common.tasks.one_shot", "ONE_SHOT"),
     ),
     "multinomial": Entry("common.tasks.multinomial", "MULTINOMIAL", ("category",)),
     "poisson": Entry("common.tasks.linear_models", "POISSON", ("number",), 0.0),
@@ -108,7 +111,8 @@ def load_analysis(name: str, *, private: bool) -> object:
     return getattr(import_module(place[0]), place[1]) if place else None
 
 
-def load_private(kind: str) -> object:
+def load_private(kind: str, *, one_shot: bool = False) -> object:
     """Return the private form of the model *kind*, None where there is none yet."""
-    private = MODELS[kind].private
+    entry = MODELS[kind]
+    private = entry.one_shot if one_shot else entry.private
     return getattr(import_module(private[0]), private[1]) if private else None

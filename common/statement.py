@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Literal
 
 from common import costs, plan
-from common.privacy import Gaussian, epsilon_of
+from common.privacy import epsilon_of, sigma
 from common.promise import in_total, parts
 from common.schema import Number
 from common.sheet import Sheet
@@ -62,10 +62,17 @@ def _told(study: Study) -> Iterator[tuple[str, Figures]]:
         return
     yield "parameters", {"epsilon": kept.epsilon, "delta": kept.delta}
     yield from (("unit", {}), ("adjacency", {}))
+    drawn = costs.sampled(study)
     for task in plan.tasks(study):
-        yield "mechanism", _mechanism(study, kept, task)
-    yield "composition", {side: _spent(study, kept, side) for side in SIDES}
-    yield "sampling", {}
+        how = "mechanism_sampled" if task == drawn else "mechanism"
+        yield how, _mechanism(study, kept, task)
+    spent = {side: epsilon_of(costs.events(study, side), kept.delta) for side in SIDES}
+    yield "composition_sampled" if drawn else "composition", spent
+    yield (
+        ("sampling_done", {"rate": costs.noisy(drawn).sample(study)})
+        if drawn
+        else ("sampling", {})
+    )
     yield "preparation", _constants(study)
     yield (
         f"trust_{kept.noise}",
@@ -83,29 +90,18 @@ SIDES = ("train", "test")
 
 
 def _mechanism(study: Study, kept: Privacy, task: Task) -> Figures:
-    noisy, mu = costs.noisy(task), costs.charges(study)[task.name].mu
+    noisy, event = costs.noisy(task), costs.charges(study)[task.name]
     rounds, clip = noisy.rounds(study), noisy.clip(study)
     return {
         "task": task.name,
         "clip": clip,
         "sigma": costs.deviation(study, task),
-        "total": in_total(study, clip / mu),
+        "total": in_total(study, clip * sigma(event)),
+        "rate": noisy.sample(study),
         "rounds": rounds,
-        "mu": mu,
-        "alone": epsilon_of([Gaussian(mu)] * rounds, kept.delta),
+        "mu": 1 / sigma(event),
+        "alone": epsilon_of([event] * rounds, kept.delta),
     }
-
-
-def _spent(study: Study, kept: Privacy, side: str) -> float:
-    """Return the epsilon of all that the people of one *side* pay for."""
-    charged = costs.charges(study)
-    events = [
-        charged[task.name]
-        for task in plan.tasks(study)
-        if task.rows == side
-        for _ in range(costs.noisy(task).rounds(study))
-    ]
-    return epsilon_of(events, kept.delta)
 
 
 def _constants(study: Study) -> Figures:

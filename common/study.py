@@ -12,10 +12,11 @@ from typing import Annotated, Literal, Self
 import rfc8785
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from common import asked, terms, toml_file
+from common import asked, evaluation, terms, toml_file
 from common.analyses import Analysis
 from common.cleaning import Cleaning, Quality, require_declared
 from common.disclosure import Disclosure
+from common.evaluation import Evaluation
 from common.models import ModelChoice, Selection
 from common.registry import MODELS
 from common.schema import (
@@ -67,20 +68,6 @@ class Rule(Document):
             msg = "a cohort rule needs at_least and/or at_most, or else one_of"
             raise ValueError(msg)
         return self
-
-
-class Evaluation(Document):
-    """Who tests the model: a share of the people, or whom the site's file names.
-
-    ``subgroups`` are categories: how good the model is for each level of each. With
-    ``explain`` also what it looks at, and where that leads.
-    """
-
-    test: Annotated[float, Field(gt=0.0, lt=1.0)] | Literal["declared"]
-    seed: int = Field(default=0, ge=0, le=2**31)
-    bins: int = Field(default=50, ge=2, le=10_000, multiple_of=2)
-    subgroups: tuple[Name, ...] = ()
-    explain: Literal[True] | None = None
 
 
 class Privacy(Document):
@@ -142,7 +129,7 @@ class Study(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for check in (_names, _cohort, _roster, _honest, _prediction, _asked, _keeps):
+        for check in RULES:
             check(self)
         names = [each.name for each in self.everything]
         require_declared(self.cleaning, self.quality, names)
@@ -283,12 +270,30 @@ def _asked(study: Study) -> None:
     if study.evaluation and study.evaluation.explain:
         asked.explained(study.kind, study.outcome.kind, exact=study.privacy == "none")
     if study.selection:
-        exact, ridges = study.privacy == "none", study.selection.ridge
-        asked.selected(study.model, ridges, exact=exact)
+        exact = study.privacy == "none"
+        asked.selected(study.model, study.selection, exact=exact)
+        if study.evaluation and study.evaluation.leave_out:
+            raise ValueError(
+                "a ridge chosen with the people of every site: no leave_out"
+            )
+
+
+def _apart(study: Study) -> None:
+    """Refuse to tell of sites by themselves what this study cannot."""
+    if study.evaluation:
+        evaluation.exact(study.evaluation, promised=study.privacy != "none")
+        few = len(study.study.sites), study.disclosure.min_sites
+        evaluation.check(study.evaluation, study.model, study.rounds, few)
 
 
 def _keeps(study: Study) -> None:
     """Refuse a promise that no form of a task keeps, before anybody is asked."""
     if study.privacy != "none":
         asked.keeps(study.model, study.analysis, study.outcome.kind)
+    else:
+        asked.exact(study.model)
     asked.combined(study.model, masked=study.masked)
+    asked.batched(study.model, study.disclosure.min_people)
+
+
+RULES = (_names, _cohort, _roster, _honest, _prediction, _asked, _apart, _keeps)

@@ -15,9 +15,9 @@ from common import __version__, costs, manifest, model_file, plan, statement
 from common.model_file import Learned
 from common.study import Study
 from common.task import Findings, model_of
-from common.tasks import treatments
+from common.tasks import by_site, left_out, treatments
 from server.facts import Totals
-from server.report import Report
+from server.report import Report, Score
 from server.rounds import Outcome
 
 USED = ("flwr", "numpy")
@@ -38,7 +38,10 @@ def report(study: Study, outcome: Outcome, created: datetime, seconds: float) ->
         "created": created.isoformat(timespec="seconds"),
         "engine": "network",
         "seconds": round(seconds, 3),
-        "sites": [{"name": name, **traffic(outcome, name)} for name in outcome.roster],
+        "sites": [
+            {"name": name, **traffic(outcome, name), **_own(study, outcome, name)}
+            for name in outcome.roster
+        ],
         "limits": [*limits(study), *_presence(study, outcome)],
         "versions": versions(*USED),
     }
@@ -92,6 +95,8 @@ def learned(study: Study, outcome: Outcome, made: Report) -> list[Learned]:
     found, told = [], made.findings
     if study.model:
         known = about | {"measures": told["evaluate"]}
+        if left_out.NAME in told:
+            known |= {"unseen": told[left_out.NAME]}
         found.append(model_file.of(study, outcome.states, known))
     if study.analysis.treatment_effect:
         known = about | {"measures": told[treatments.EFFECT]}
@@ -102,12 +107,22 @@ def learned(study: Study, outcome: Outcome, made: Report) -> list[Learned]:
 def limits(study: Study) -> list[str]:
     """Return what no report of this version may leave out."""
     seen = MASKED if study.masked else OPEN
-    return [EXACT if study.privacy == "none" else PROMISED, seen]
+    own = [f"Told of single sites: {each}." for each in manifest.apart(study)]
+    return [EXACT if study.privacy == "none" else PROMISED, seen, *own]
 
 
 def traffic(outcome: Outcome, site: str) -> dict[str, int]:
     """Return the bytes that a site was sent and that it sent."""
     return {"bytes_in": outcome.sent[site], "bytes_out": outcome.received[site]}
+
+
+def _own(study: Study, outcome: Outcome, site: str) -> dict[str, object]:
+    """Return how good the model is at *site*, where that was asked and is told."""
+    if not study.evaluation or not study.evaluation.by_site:
+        return {}
+    told = by_site.figures(study, outcome.states[by_site.NAME])
+    known = told[site][by_site.OWN] or {"note": by_site.NOT_RELEASED}
+    return {"together": {n: known[n] for n in Score.model_fields if n in known}}
 
 
 def versions(*names: str) -> dict[str, str]:

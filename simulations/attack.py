@@ -7,11 +7,13 @@ and measures how the noise hangs together: noise that is used twice cancels out.
 
 Errors are bounded by Clopper and Pearson, and together by the Gaussian trade-off that
 the promise is made in: mu >= Phi^-1(1 - false alarms) - Phi^-1(misses) (Nasr et al.
-2023).
+2023). Steps over samples have another trade-off. There the bound is the one that holds
+for any: epsilon >= log((1 - delta - misses) / false alarms) (Kairouz, Oh and Viswanath
+2015), and the attacker knows who else was drawn, and that the canary may have been.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +30,15 @@ from common.release import Array, flatten
 from common.schema import Number
 from common.study import Study
 from common.task import Split, State, Task
-from simulations import plain
 
 BLOCK = 2**20
 """So many numbers are released at a time."""
 FEW, CLOSE = 500, 3
 """Runs that are released one by one, and rounds of a task that are then looked at."""
-FAR = 50.0
-"""A weight by which every score is 0 or 1: an aggregator may ask anything."""
+SHARES = np.linspace(0.001, 0.999, 200)
+"""Where a test may cut, as shares of what was seen."""
+TILTS = (50.0, 0.0)
+"""Weights by which every score is 0 or 1, or a half: an aggregator may ask anything."""
 FINE = 10.0
 TINY = 1e-9
 Flags = NDArray[np.bool_]
@@ -55,7 +58,8 @@ class Asked:
 class Seen:
     """One release of both hospitals before noise, as far as they differ.
 
-    ``apart`` [numbers] is what a canary changes, ``deviation`` what a site adds.
+    ``apart`` [numbers] is what a canary changes who is in, with a chance of ``rate``;
+    ``deviation`` is what a site adds.
     """
 
     sums: Array
@@ -63,6 +67,7 @@ class Seen:
     deviation: float
     clip: float
     times: int
+    rate: float
 
     @property
     def far(self) -> float:
@@ -70,21 +75,23 @@ class Seen:
         return float(np.linalg.norm(self.apart))
 
 
-def asked(study: Study, table: Table, split: Split) -> list[Asked]:
+def asked(
+    study: Study, found: Mapping[str, State], split: Split, tilt: float
+) -> list[Asked]:
     """Return what an aggregator asks in order to see people of *split*.
 
-    Every round but the last of a fit takes the features' side of who has no outcome,
-    the last the other: a canary is in some of them, and others' noise in all.
+    With a *tilt* every round but the last of a fit takes the features' side of who has
+    no outcome, the last the other: a canary is in some of them, and others' noise in
+    all. Without one everybody pulls: to the side of their outcome, and half as far.
     """
-    found = plain.run(study, [table])
     asking = []
     for task in plan.tasks(study):
         if task.rows != split:
             continue
         times, state = plan.rounds(study, task), task.start(study, found)
-        asking.append(Asked(task, _tilted(study, state, FAR), max(times - 1, 1)))
+        asking.append(Asked(task, _tilted(study, state, tilt), max(times - 1, 1)))
         if times > 1:
-            asking.append(Asked(task, _tilted(study, state, -FAR), 1))
+            asking.append(Asked(task, _tilted(study, state, -tilt), 1))
     return asking
 
 
@@ -100,6 +107,7 @@ def seen(
             costs.deviation(study, each.task),
             costs.noisy(each.task).clip(study),
             each.times,
+            costs.noisy(each.task).sample(study),
         )
         for each, sums, others in zip(asking, *both, strict=True)
     ]
@@ -108,35 +116,64 @@ def seen(
 def separation(study: Study, releases: Sequence[Seen]) -> float:
     """Return how well the best attack tells the two apart: the mu that is used up."""
     scale = np.sqrt(promise.parts(study))
-    squares = [e.times * (e.far / (e.deviation * scale)) ** 2 for e in releases]
+    squares = [
+        e.times * (e.rate * e.far / (e.deviation * scale)) ** 2 for e in releases
+    ]
     return float(np.sqrt(np.sum(squares)))
 
 
 def often(study: Study, releases: Sequence[Seen], runs: int, error: float) -> float:
-    """Return the least mu that *runs* of each hospital leave, but for *error*."""
+    """Return the epsilon that *runs* of each hospital prove lost, but for *error*."""
     scores = [np.zeros(runs), np.zeros(runs)]
     for each in releases:
-        weight = each.apart / each.deviation**2
         for side in (0, 1):
             for _ in range(each.times if each.far else 0):
-                scores[side] += _noised(study, each, side, runs) @ weight
-    first = runs // 8
-    middle = sum(float(score[:first].mean()) for score in scores) / 2
-    alone, canary = (score[first:] for score in scores)
-    return least(alone > middle, canary <= middle, error)
+                seen = _noised(study, each, side, runs) @ each.apart
+                scores[side] += _likelihood(study, each, seen)
+    return _told_apart(study, scores, error, runs // 8)
 
 
 def closely(study: Study, releases: Sequence[Seen], error: float) -> float:
-    """Return the least mu that some runs leave to one who measures the noise first."""
+    """Return the epsilon that is proven lost to one who measures the noise first."""
     told = [_features(study, releases, side) for side in (0, 1)]
     half = FEW // 2
     fitted, shift = told[0][:half], told[1][:half].mean(axis=0)
     centre = fitted.mean(axis=0)
     spread = np.atleast_2d(np.cov(fitted.T)) + TINY * np.eye(fitted.shape[1])
     weight = np.linalg.solve(spread, shift - centre)
-    middle = float(weight @ (shift + centre)) / 2
-    kept = [each[half:] @ weight for each in told]
-    return least(kept[0] > middle, kept[1] <= middle, error)
+    return _told_apart(study, [each @ weight for each in told], error, half)
+
+
+def _likelihood(study: Study, each: Seen, seen: Array) -> Array:
+    """Return [runs]: log likelihood ratios of what is *seen* along a canary."""
+    spread = each.deviation**2 * promise.parts(study)
+    ratio: Array = (seen - each.far**2 / 2) / spread
+    if each.rate >= 1:
+        return ratio
+    out, within = np.log1p(-each.rate), np.log(each.rate)
+    return np.asarray(np.logaddexp(out, within + ratio))
+
+
+def _told_apart(
+    study: Study, scores: Sequence[Array], error: float, first: int
+) -> float:
+    """Return the epsilon proven by the rest, where the *first* runs set the test."""
+    delta = promise.of(study).delta
+    alone, canary = (score[first:] for score in scores)
+    if costs.sampled(study) is None:
+        middle = sum(float(score[:first].mean()) for score in scores) / 2
+        return proven(least(alone > middle, canary <= middle, error), delta)
+    tried = np.quantile(np.concatenate([each[:first] for each in scores]), SHARES)
+    told = [each[:first] for each in scores]
+    best = max(tried, key=lambda cut: _any(told[0] > cut, told[1] <= cut, delta, error))
+    return _any(alone > best, canary <= best, delta, error)
+
+
+def _any(alarms: Flags, misses: Flags, delta: float, error: float) -> float:
+    """Return the epsilon that any mechanism with these errors has at least."""
+    false, missed = (_most(each, error / 2) for each in (alarms, misses))
+    kept = [(1 - delta - missed) / false, (1 - delta - false) / missed]
+    return float(np.log(max(1.0, *kept)))
 
 
 def least(alarms: Flags, misses: Flags, error: float) -> float:
@@ -159,8 +196,9 @@ def _most(found: Flags, error: float) -> float:
 def _tilted(study: Study, state: State, weight: float) -> State:
     """Return *state* as a hostile aggregator makes it, and as sites accept it.
 
-    All weights are 0 but the intercept. Columns are measured from the middle of their
-    ranges, and finely: then everybody is far out, on one side or the other.
+    All weights are 0 but the intercept, which is a network's last number. Columns are
+    measured from the middle of their ranges, and finely: then everybody is far out, on
+    one side or the other.
     """
     arrays = dict(state.arrays)
     if set(arrays) >= ENCODING:
@@ -170,6 +208,9 @@ def _tilted(study: Study, state: State, weight: float) -> State:
     if "weights" in arrays:
         arrays["weights"] = np.zeros_like(arrays["weights"])
         arrays["weights"][-1] = weight
+    if "parameters" in arrays:
+        arrays["parameters"] = np.zeros_like(arrays["parameters"])
+        arrays["parameters"][-1] = weight
     return State(arrays)
 
 
@@ -185,10 +226,16 @@ def _sums(study: Study, asking: Sequence[Asked], table: Table) -> list[Array]:
     return [
         flatten(
             each.task.release(study),
-            training.run(each.task, study, each.state, design),
+            training.run(_with_everyone(each.task), study, each.state, design),
         )
         for each in asking
     ]
+
+
+def _with_everyone(task: Task) -> Task:
+    """Return *task* with everybody in each step."""
+    noisy = costs.noisy(task)
+    return replace(task, noisy=replace(noisy, sample=lambda _study: 1.0))
 
 
 def _noised(study: Study, each: Seen, side: int, runs: int) -> Array:
@@ -196,12 +243,13 @@ def _noised(study: Study, each: Seen, side: int, runs: int) -> Array:
 
     With shared noise each of the honest sites adds its part, and their sum is seen.
     """
-    vector = each.sums + side * each.apart
-    step = max(1, BLOCK // vector.size)
+    step = max(1, BLOCK // each.sums.size)
     blocks = []
     for first in range(0, runs, step):
         rows = min(step, runs - first)
-        released = noise.add(np.tile(vector, rows), each.deviation, each.clip)
+        present = side * (noise.draws(rows) <= each.rate)
+        vectors = each.sums + present[:, None] * each.apart
+        released = noise.add(vectors.ravel(), each.deviation, each.clip)
         for _ in range(promise.parts(study) - 1):
             nothing = np.zeros(released.size)
             released += noise.add(nothing, each.deviation, each.clip)

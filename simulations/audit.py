@@ -5,26 +5,29 @@ and what one finds is a bug. Mistakes made on purpose show that the attacks can 
 something (``simulations/mutants.py``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
+from client.table import Table
 from common import costs, plan
 from common.errors import ConsiliumError, StudyError
 from common.study import Privacy, Study
-from common.task import Split
+from common.task import Split, State
 from common.terminal import Terminal
-from simulations import attack, canary, mutants
+from simulations import attack, canary, drawing, mutants, plain
 
 ERROR: Final = 0.05
 RUNS: Final = 40_000
 """Of each hospital, with the canary and without."""
 ATTACKS = 4
 """Two attacks on each of two sides: each has its share of the error."""
-METHOD = (
-    "Clopper-Pearson bounds on false alarms and misses of a test, joined by the "
-    "Gaussian trade-off (Nasr et al. 2023)"
+ERRORS = "Clopper-Pearson bounds on false alarms and misses of a test, joined by "
+METHOD = f"{ERRORS}the Gaussian trade-off (Nasr et al. 2023)"
+ANY_METHOD = (
+    f"{ERRORS}log((1 - delta - misses) / false alarms) (Kairouz et al. 2015); and "
+    "tests of how people are drawn"
 )
 ADVERSARY = (
     "chooses the people, one person with any values and records before cleaning, and "
@@ -40,6 +43,7 @@ class Audit:
     promised: Privacy
     lower: float
     runs: int
+    method: str
     mutant: str | None = None
     refused: str = ""
 
@@ -57,7 +61,7 @@ class Audit:
             "delta": self.promised.delta,
             "lower_bound": self.lower,
             "confidence": 1 - ERROR,
-            "method": METHOD,
+            "method": self.method,
             "adversary": ADVERSARY,
             "runs": self.runs,
             "broken": self.mutant,
@@ -74,8 +78,8 @@ class Audit:
         if not self.holds:
             found = f"an attack proves at least {self.lower:.2f}: BROKEN"
         if self.mutant:
-            found += f"\nbroken on purpose: {mutants.MUTANTS[self.mutant].what}"
-        who = f"adversary  {ADVERSARY}\nmethod     {METHOD}"
+            found += f"\nbroken on purpose: {mutants.ALL[self.mutant].what}"
+        who = f"adversary  {ADVERSARY}\nmethod     {self.method}"
         sure = f"confidence {1 - ERROR:.0%}, {self.runs:,} runs of each hospital"
         return f"{claimed}; {found}\n\n{who}\n{sure}"
 
@@ -92,16 +96,16 @@ def audit(study: Study, runs: int = RUNS, mutant: str | None = None) -> Audit:
             fix="give the study a [privacy]; see docs/privacy.md",
         )
     chosen = canary.declared(study)
+    method = ANY_METHOD if costs.sampled(study) else METHOD
     with mutants.broken(mutant) if mutant else nullcontext():
         try:
-            mus = list(_found(chosen, runs))
+            lower = max(_found(chosen, runs))
         except ConsiliumError as refusal:
             if mutant is None:
                 raise
             name = study.study.name
-            return Audit(name, promised, 0.0, runs, mutant, refusal.what)
-    lower = max(attack.proven(mu, promised.delta) for mu in mus)
-    return Audit(study.study.name, promised, lower, runs, mutant)
+            return Audit(name, promised, 0.0, runs, method, mutant, refusal.what)
+    return Audit(study.study.name, promised, lower, runs, method, mutant)
 
 
 def show(terminal: Terminal, study: Study, runs: int, mutant: str | None) -> bool:
@@ -113,9 +117,13 @@ def show(terminal: Terminal, study: Study, runs: int, mutant: str | None) -> boo
 
 
 def _found(study: Study, runs: int) -> Iterator[float]:
-    """Yield the mu that each attack proves."""
+    """Yield the epsilon that each attack proves, once people are drawn as charged."""
+    base, steps = canary.without(study), costs.sampled(study)
+    found = plain.run(study, [base])
+    if steps:
+        drawing.check(study, steps, steps.start(study, found), base)
     for split in _sides(study):
-        releases = _worst(study, split)
+        releases = _worst(study, base, found, split)
         yield attack.often(study, releases, runs, ERROR / ATTACKS)
         yield attack.closely(study, releases, ERROR / ATTACKS)
 
@@ -124,12 +132,15 @@ def _sides(study: Study) -> list[Split]:
     return sorted({task.rows for task in plan.tasks(study)})
 
 
-def _worst(study: Study, split: Split) -> list[attack.Seen]:
+def _worst(
+    study: Study, base: Table, found: Mapping[str, State], split: Split
+) -> list[attack.Seen]:
     """Return the releases of the canary seen best, before any noise is drawn."""
-    base = canary.without(study)
-    asking = attack.asked(study, base, split)
+    asking = [attack.asked(study, found, split, tilt) for tilt in attack.TILTS]
+    hospitals = [canary.with_one(study, each, split) for each in canary.CANARIES]
     tried = [
-        attack.seen(study, asking, (base, canary.with_one(study, each, split)))
-        for each in canary.CANARIES
+        attack.seen(study, each, (base, other))
+        for other in hospitals
+        for each in asking
     ]
     return max(tried, key=lambda each: attack.separation(study, each))

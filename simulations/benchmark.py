@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -29,7 +29,7 @@ from common.study import Study
 from common.task import State
 from server.rounds import Outcome
 from simulations import (
-    audit,
+    audit_bench,
     cleaning_bench,
     compare,
     engine,
@@ -37,7 +37,6 @@ from simulations import (
     mask_bench,
     mask_table,
     media_pace,
-    mutants,
     plain,
     processes,
     stock,
@@ -193,16 +192,9 @@ def cleaning() -> list[Line]:
     return lines
 
 
-def audits() -> Iterator[Line]:
-    """Attack a private study as it is, and with each known mistake in it."""
-    study = _private_study()
-    for name in (None, *mutants.MUTANTS):
-        found = audit.audit(study, mutant=name)
-        what = f"audit: {mutants.MUTANTS[name].what if name else 'the code that ships'}"
-        figure = found.refused or f"epsilon {found.lower:.2f} or more is lost"
-        claimed = found.promised.epsilon
-        goal = f"above {claimed:g}, or refused" if name else f"{claimed:g} at most"
-        yield Line(what, figure, goal, met=found.holds != bool(name))
+def audits() -> list[Line]:
+    """Attack private studies as they are, and with each known mistake in them."""
+    return [Line(*each) for each in audit_bench.measure()]
 
 
 def _children() -> float:
@@ -266,15 +258,6 @@ def _people(
 def _study(width: int = WIDTH, model: Mapping[str, object] = LOGISTIC) -> Study:
     outcome = {"kind": "binary", "levels": ["no", "yes"], "positive": "yes"}
     return wide.study(width, SITES, outcome, model)
-
-
-def _private_study() -> Study:
-    """Return a small study that promises epsilon 1."""
-    known, names = _study().model_dump(), ("age", "weight", "height")
-    unit = {"kind": "number", "unit": "1", "range": (0, 100)}
-    kept = {"epsilon": 1.0, "delta": 1e-5, "noise": "site"}
-    variables = [unit | {"name": name} for name in names]
-    return Study.model_validate(known | {"variables": variables, "privacy": kept})
 
 
 if __name__ == "__main__":

@@ -219,10 +219,10 @@ def audit(terminal: Terminal, study: Path, runs: int, mutant: str | None) -> Non
     from common.study import read  # noqa: PLC0415
     from simulations import audit, mutants  # noqa: PLC0415
 
-    if mutant is not None and mutant not in mutants.MUTANTS:
+    if mutant is not None and mutant not in mutants.ALL:
         raise UsageError(
             f"no mistake is called {mutant!r}",
-            fix=f"one of {', '.join(mutants.MUTANTS)}",
+            fix=f"one of {', '.join(mutants.ALL)}",
         )
     holds = audit.show(terminal, read(study), runs, mutant)
     if holds and mutant:

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import numpy as np
 
-from client import clipping, noise, training
+from client import clipping, noise, sampling, training
 from client.clipping import Codes, Part
 from common import costs, encoding, plan
 from common.encoding import Encoding
@@ -128,10 +128,49 @@ def _one_sided(right: Any) -> Any:
     return lambda *given: np.abs(np.asarray(right(*given)))
 
 
+def _rate_of_people(right: Any) -> Any:
+    def draw(person: Codes, _rate: float, *given: object) -> object:
+        return right(person, min(EXPECTED / len(np.unique(person)), 1.0), *given)
+
+    return draw
+
+
+def _shuffled(right: Any) -> Any:
+    """Deal out everybody before anybody comes again, as a loader does."""
+    del right
+    waiting: dict[int, list[int]] = {}
+
+    def draw(person: Codes, rate: float, *_: object) -> object:
+        everyone = np.unique(person)
+        size = max(round(rate * len(everyone)), 1)
+        left = waiting.setdefault(len(everyone), [])
+        if len(left) < size:
+            left[:] = np.random.default_rng().permutation(everyone).tolist()
+        batch, left[:] = left[:size], left[size:]
+        return np.flatnonzero(np.isin(person, batch))
+
+    return draw
+
+
+def _realised(right: Any) -> Any:
+    def bounds(person: Codes, clip: float) -> object:
+        drawn = len(np.unique(person))
+        return np.asarray(right(person, clip)) * (EXPECTED / max(drawn, 1))
+
+    return bounds
+
+
+def _one_step(right: Any) -> Any:
+    return lambda promised, rate, _steps, beside: right(promised, rate, 1, beside)
+
+
 def _lax(right: Any) -> Any:
     del right
     return lambda epsilon, delta: mu_of(2 * epsilon, delta)
 
+
+EXPECTED = 20
+"""People that somebody takes to be in a step."""
 
 MUTANTS = {
     "noise-halved": Mutant("noise of half the deviation", noise, "normal", _halved),
@@ -169,11 +208,29 @@ MUTANTS = {
     ),
 }
 
+OF_STEPS = {
+    "rate-from-people": Mutant(
+        "steps are sampled at a rate made from how many people are here",
+        *(sampling, "draw", _rate_of_people),
+    ),
+    "shuffled": Mutant(
+        "shuffled batches are charged as Poisson samples", sampling, "draw", _shuffled
+    ),
+    "realised-divisor": Mutant(
+        "a step is divided by how many people were drawn", sampling, "bounds", _realised
+    ),
+    "steps-not-charged": Mutant(
+        "all steps are charged as one", costs, "sigma_of", _one_step
+    ),
+}
+"""Mistakes that only a study with steps over samples can make."""
+ALL = MUTANTS | OF_STEPS
+
 
 @contextmanager
 def broken(name: str) -> Generator[None]:
     """Make the mistake called *name* for a while."""
-    mutant = MUTANTS[name]
+    mutant = ALL[name]
     right = getattr(mutant.module, mutant.name)
     setattr(mutant.module, mutant.name, mutant.wrong(right))
     try:

@@ -16,7 +16,7 @@ from common.encoding import Encoding, encode
 from common.study import Study
 from common.task import Findings
 from simulations import plain
-from tests import clinics
+from tests import clinics, real
 
 SHARES = [0.25, 0.5, 0.75]
 MOST = 6
@@ -24,7 +24,13 @@ MOST = 6
 
 
 def read(name: str) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the first variables and the outcome of a data set of scikit-learn."""
+    """Return the first numbers and the outcome of a data set."""
+    if name == "heart":
+        known = real.read(name)
+        kinds = [each["kind"] == "number" for each in known.variables]
+        numbers = pd.DataFrame(known.values[:, kinds])
+        complete = numbers.notna().all(axis=1)
+        return numbers[complete], known.target[complete]
     found = getattr(datasets, f"load_{name}")(as_frame=True)
     return found.data.iloc[:, :MOST], found.target.to_numpy(dtype=float)
 
@@ -65,7 +71,7 @@ def study(data: pd.DataFrame, outcome: np.ndarray) -> Study:
     )
 
 
-@pytest.fixture(scope="module", params=["breast_cancer", "diabetes", "wine"])
+@pytest.fixture(scope="module", params=real.NAMES)
 def data(request: pytest.FixtureRequest) -> tuple[pd.DataFrame, np.ndarray]:
     return read(request.param)
 
@@ -112,7 +118,9 @@ def test_tables_correlations_and_groups_equal_scipy(found: Found) -> None:
     asked, told, whole = found
     frame = pd.DataFrame(whole.values)
     for test, (one, other) in zip(
-        told["correlation"]["tests"], combinations(range(MOST), 2), strict=True
+        told["correlation"]["tests"],
+        combinations(range(whole.values.shape[1]), 2),
+        strict=True,
     ):
         expected = stats.pearsonr(frame[one], frame[other])
         assert test["r"] == pytest.approx(expected.statistic, abs=1e-11)
@@ -130,7 +138,7 @@ def test_tables_correlations_and_groups_equal_scipy(found: Found) -> None:
     welch = stats.ttest_ind(*groups, equal_var=False)
     assert told["compare"]["tests"][0]["t"] == pytest.approx(welch.statistic, rel=1e-9)
     assert told["compare"]["tests"][0]["p"] == pytest.approx(welch.pvalue, rel=1e-8)
-    assert len(told["association"]["tests"]) == MOST
+    assert len(told["association"]["tests"]) == whole.values.shape[1]
 
 
 def test_components_equal_scikit_learn(found: Found) -> None:
@@ -144,3 +152,27 @@ def test_components_equal_scikit_learn(found: Found) -> None:
         loadings = np.array([*each["loadings"].values()])
         sign = np.sign(loadings @ expected)
         np.testing.assert_allclose(loadings, sign * expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("sites", real.SITES)
+def test_the_heart_hospitals_are_described_as_pandas_does(sites: int) -> None:
+    """With its gaps: counts, means and deviations, and of categories the commonest."""
+    asked = real.study("heart", "binary", sites, model=None, evaluation=None)
+    tables = real.tables("heart", "binary", sites)
+    state = plain.run(asked, tables)["describe"]
+    told = plan.find(asked, "describe").read(asked, state)["variables"]
+    train = pd.DataFrame(plain.pooled(tables).rows("train").values)
+    for place, variable in enumerate(asked.variables):
+        column, line = train[place], told[place]
+        assert line["count"] == column.notna().sum()
+        assert line["missing"] == column.isna().sum()
+        if variable.kind == "number":
+            width = variable.range[1] - variable.range[0]
+            for name in ("mean", "std"):
+                exact = column.describe()[name]
+                assert line[name] == pytest.approx(exact, abs=1e-12 * width)
+        else:
+            levels = column.dropna().astype(int).map(dict(enumerate(variable.levels)))
+            reference = levels.describe()
+            assert line["unique"] == reference["unique"]
+            assert (line["top"], line["freq"]) == (reference["top"], reference["freq"])

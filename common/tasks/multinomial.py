@@ -132,6 +132,19 @@ def _predict(study: Study, arrays: Arrays, rows: Rows) -> Array:
     return np.asarray(softmax(_scores(study, arrays, rows.x), axis=1))
 
 
+def _explain(study: Study, arrays: Arrays, rows: Rows) -> Array:
+    """Return what each column adds to the score of each level, and its intercept last.
+
+    Scores are less their mean over the levels: what all levels gain tells them not
+    apart.
+    """
+    weights = arrays["weights"].reshape(len(levels(study)), _each(study))
+    apart = weights - weights.mean(axis=0)
+    design = np.column_stack([rows.x, np.ones(len(rows.x))])
+    parts: Array = design[:, :, None] * apart.T
+    return parts
+
+
 MULTINOMIAL = Model(
     fit=newton.task(
         Problem(
@@ -146,4 +159,6 @@ MULTINOMIAL = Model(
     ),
     carries=lambda study: newton.shown(_width(study), study),
     predict=_predict,
+    explain=_explain,
+    scale="log odds of this level against the mean of all",
 )

@@ -78,6 +78,13 @@ def paid(study: Study, weight: float) -> float:
     return weight / (WEIGHT + math.fsum(each.weight for each in beside if each))
 
 
+def tested(study: Study) -> float:
+    """Return the share of mu^2 that those who test may spend: see common/costs.py."""
+    fit = model_of(study).fit.noisy if study.model else None
+    steps = fit is not None and fit.sample(study) < 1
+    return 1.0 - paid(study, fit.weight) if fit and steps else 1.0
+
+
 def people(study: Study, sums: Summands) -> float:
     """Return about how many train: never fewer than the noise alone may be."""
     return max(float(sums["records"][0]), deviation(study, "records"), 1.0)

@@ -13,7 +13,7 @@ from common import intervals, promise
 from common.release import Array, Field, Release
 from common.study import Study
 from common.task import Findings, Noisy, Rows, State, Task, added, kept, model_of
-from common.tasks import private_residuals
+from common.tasks import noised, private_residuals
 from common.tasks.evaluate import shows, start
 
 LOG_ODDS = 3.0
@@ -85,7 +85,9 @@ def _clip(study: Study) -> float:
 
 
 def _deviation(study: Study) -> float:
-    return promise.in_total(study, promise.whole(study, _clip(study), 1.0))
+    return promise.in_total(
+        study, promise.whole(study, _clip(study), noised.tested(study))
+    )
 
 
 def _accuracy(negatives: Array, positives: Array, noise: float) -> Findings:

@@ -82,21 +82,28 @@ def start(study: Study, found: Found) -> State:
 
 def finish(study: Study, state: State, total: Summands) -> State:
     """Solve, with as much ridge as the noise asks for beside the study's own."""
-    (middle, half), width = state.arrays["outcome"], len(columns(study)) + 1
-    factor, other = factors(study)
+    middle, half = state.arrays["outcome"]
+    solved, added = solve(study, state, total, linear_models.ridge_of(study))
+    weights = half * solved
+    weights[-1] += middle
+    told = {"weights": weights, "added": np.array([added])}
+    return State({**state.arrays, **told}, done=True)
+
+
+def solve(
+    study: Study, state: State, total: Summands, ridge: float
+) -> tuple[Array, float]:
+    """Return the weights for an outcome from -1 to 1, and the ridge that was added."""
+    width, (factor, other) = len(columns(study)) + 1, factors(study)
     gram = newton.symmetric(total["gram"], width) / factor
     least = max(float(np.linalg.eigvalsh(gram)[0]), 0.0)
     more = max(_reach(study, width) / factor - least, 0.0)
-    penalty = np.full(width, linear_models.ridge_of(study))
+    penalty = np.full(width, ridge)
     penalty[-1] = 0.0
     penalty[:-1] += state.arrays["scale"] <= 0.0  # a column that never varies
-    solved = np.linalg.solve(
-        gram + np.diag(penalty + max(more, 1e-9)), total["products"] / other
-    )
-    weights = half * solved
-    weights[-1] += middle
-    told = {"weights": weights, "added": np.array([more])}
-    return State({**state.arrays, **told}, done=True)
+    held = gram + np.diag(penalty + max(more, 1e-9))
+    solved = np.linalg.solve(held, total["products"] / other)
+    return solved.astype(np.float64), more
 
 
 def _reach(study: Study, width: int) -> float:

@@ -11,7 +11,7 @@ from common.release import Array, Field, Release
 from common.schema import Number
 from common.study import Study
 from common.task import Findings, Rows, State
-from common.tasks import describe
+from common.tasks import describe, noised
 
 PART = 0.5
 """Weight of each of the three other numbers beside the one that counts a record."""
@@ -44,7 +44,7 @@ def read(study: Study, state: State) -> Findings:
 
     The interval of the error holds the noise in its sum.
     """
-    noise = promise.in_total(study, promise.whole(study, CLIP, 1.0))
+    noise = promise.in_total(study, promise.whole(study, CLIP, noised.tested(study)))
     half, arrays = describe.half(_number(study)), state.arrays
     records = float(arrays["records"][0])
     error, total, square = (

@@ -9,10 +9,11 @@ from typing import Any, cast
 
 from common import scores
 from common.errors import StudyError
+from common.evaluation import Evaluation
 from common.release import Array
 from common.schema import Category
 from common.sheet import Sheet
-from common.study import Evaluation, Study
+from common.study import Study
 from common.task import Findings
 
 SHOWN = ("records", "auc", "sensitivity", "specificity", "ppv", "said_yes", "expected")

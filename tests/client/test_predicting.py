@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from client import integration, predicting, site
-from common import model_file
+from common import encoding, model_file
 from common.cli import build
 from common.errors import DataError, IdentityError
 from common.study import Study
@@ -69,6 +69,76 @@ def test_new_people_need_no_outcome_and_reasons_add_up(tmp_path: Path) -> None:
         said.of(predicting.pseudonym(local, "n3"))
 
 
+KINDS = {
+    "multinomial": {"ridge": 1.0},
+    "random_forest": clinics.MODELS["random_forest"],
+}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_of_a_category_it_says_the_chance_of_each_level(
+    tmp_path: Path, kind: str
+) -> None:
+    levels = ["none", "mild", "severe"]
+    outcome = {"kind": "category", "name": "pain", "levels": levels}
+    variables = [each for each in clinics.VARIABLES if each["name"] != "pain"]
+    model = {"kind": kind, **KINDS[kind]}
+    study = clinics.study(variables=variables, outcome=outcome, model=model)
+    path, made = learned(tmp_path, study)
+    local, common = site.read(path), predicting.read_model(site.read(path), made)
+    said = predicting.predict(local, common)
+    table = integration.table(local, study)
+    rows = [
+        encoding.seen(study, common.model.fit, common.arrays, table.rows(side))
+        for side in ("train", "test")
+    ]
+    expected = np.vstack([common.model.predict(study, common.arrays, e) for e in rows])
+    assert np.allclose(np.sort(said.chances, axis=0), np.sort(expected, axis=0))
+    np.testing.assert_allclose(said.chances.sum(axis=1), 1.0)
+    np.testing.assert_allclose(said.expected, said.chances.max(axis=1))
+    whole = said.expected
+    if kind == "multinomial":
+        odds = np.log(said.chances)
+        whole = odds.max(axis=1) - odds.mean(axis=1)
+    np.testing.assert_allclose(said.parts.sum(axis=1), whole)
+    file = newcomers(path, "n1,v,60,250,,f", "n2,v,40,9000,,m")
+    out = tmp_path / "said.csv"
+    given = ["client", "predict", str(made), "--site", str(path), "--data", str(file)]
+    ran = CliRunner().invoke(build(), [*given, "--out", str(out), "--json"])
+    assert ran.exit_code == 0, ran.output
+    first, second = csv.DictReader(out.read_text().splitlines())
+    chances = [float(first[f"chance of {level}"]) for level in levels]
+    assert first["class"] == levels[int(np.argmax(chances))]
+    assert sum(chances) == pytest.approx(1.0, abs=1e-5)
+    assert "outside the declared range: chol" in second["class"]
+    assert second["chance of mild"] == ""
+    ran = CliRunner().invoke(build(), [*given, "--person", "n1", "--json"])
+    (one,) = json.loads(ran.stdout)["records"]
+    assert one["class"] == first["class"]
+    assert one["expected"] == pytest.approx(one["chances"][one["class"]])
+    ran = CliRunner().invoke(build(), [*given, "--person", "n1"])
+    assert ran.stdout.count(f"{one['class']}: ") == 1
+
+
+def test_of_a_time_it_says_a_hazard_ratio_with_its_interval(tmp_path: Path) -> None:
+    model = {"kind": "cox", **clinics.MODELS["cox"]}
+    study = clinics.study(outcome=clinics.DEATH, model=model)
+    states = plain.run(study, [clinics.table(300, outcome="survival")])
+    made = model_file.write(model_file.of(study, states, ABOUT), tmp_path / "model")
+    path = clinics.folder(tmp_path, clinics.lines(80))
+    file = newcomers(path, "n1,v,80,300,mild,f", "n2,v,30,200,none,m")
+    local = site.read(path)
+    said = predicting.predict(local, predicting.read_model(local, made), file)
+    assert said.parts is not None
+    assert said.ends is not None
+    np.testing.assert_allclose(said.parts.sum(axis=1), np.log(said.expected))
+    assert ((said.ends[:, 0] < said.expected) & (said.expected < said.ends[:, 1])).all()
+    assert said.expected[0] > 1.0 > said.expected[1], "the older has it sooner"
+    one = predicting.text(said.of(predicting.pseudonym(local, "n1")))
+    assert f"hazard ratio of death: {said.expected[0]:.3f}, 95 %" in one
+    assert "no chance and no time" in one
+
+
 def test_nothing_is_said_of_whom_the_model_never_saw(tmp_path: Path) -> None:
     path, model = learned(tmp_path)
     file = newcomers(path, "n1,v,60,250,mild,f", "n2,v,40,9000,none,m")
@@ -106,3 +176,14 @@ def test_the_command_writes_a_line_for_each_record(tmp_path: Path) -> None:
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     ran = CliRunner().invoke(build(), [*given, "--person", "n1"])
     assert "(everybody)" in ran.stdout
+
+
+def test_without_errors_no_interval_is_told(tmp_path: Path) -> None:
+    elastic = clinics.study(model={"kind": "logistic", "ridge": 1.0, "l1_share": 0.5})
+    path, model = learned(tmp_path, elastic)
+    local = site.read(path)
+    said = predicting.predict(local, predicting.read_model(local, model))
+    predicting.write(said, tmp_path / "said.csv")
+    told = predicting.text(said) + (tmp_path / "said.csv").read_text()
+    assert "nan" not in told
+    assert "95 % interval" not in told

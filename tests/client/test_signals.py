@@ -142,7 +142,8 @@ def test_a_window_says_what_it_takes(tmp_path: Path, column: dict[str, str]) -> 
         read(local)
 
 
-HOURS = some.floats(-5, 60, width=32)
+HOURS = some.integers(-5 * 3600, 60 * 3600).map(lambda seconds: seconds / 3600)
+"""Real clocks: a rise over 1e-26 hours is not one that two ways can agree about."""
 VALUES = some.one_of(some.just(np.nan), some.integers(0, 250).map(float))
 
 

@@ -1,6 +1,7 @@
 """What was spent is read from the ledger, and is never less than it was."""
 
 import math
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -73,16 +74,41 @@ def test_runs_add_up_and_the_dearer_split_counts(
 
 
 @given(st.lists(EVENTS, min_size=1, max_size=6), st.data())
-def test_steps_over_samples_are_counted_on_both_sides(
+def test_steps_over_samples_are_counted_on_both_sides_and_sums_on_the_dearer(
     events: list[Event], data: st.DataObject
 ) -> None:
     sides = [data.draw(st.sampled_from(spending.SPLITS)) for _ in events]
-    notes = [released(e, split=s) for e, s in zip(events, sides, strict=True)]
+    charged = list(zip(events, sides, strict=True))
+    notes = [released(e, split=s) for e, s in charged]
     found = spending.spent(spending.accounts(lines(*notes), TODAY))
-    if any(isinstance(each, Subsampled) for each in events):
-        assert sorted(map(repr, found)) == sorted(map(repr, events))
-    else:
-        assert len(found) == 1
+    counted = [each for each in found if isinstance(each, Subsampled)]
+    assert len({(each.sigma, each.rate) for each in counted}) == len(counted)
+    for each in counted:
+        alike = [e for e in events if isinstance(e, Subsampled)]
+        steps = [
+            e.steps for e in alike if replace(e, steps=1) == replace(each, steps=1)
+        ]
+        assert each.steps == sum(steps)
+    dearer = max(
+        privacy.together(e for e, s in charged if s == side and isinstance(e, Gaussian))
+        for side in spending.SPLITS
+    )
+    sums = [each.mu for each in found if isinstance(each, Gaussian)]
+    assert sums == ([pytest.approx(dearer)] if dearer else [])
+
+
+def test_steps_that_were_not_taken_yet_are_held_for_a_run_under_way() -> None:
+    plan = {"train": "0.2", "test": "0.1", **spending.written(Subsampled(2.0, 0.1, 9))}
+    begun = Note("admitted", OWN, "small", {"run": "1", **plan})
+    step = Subsampled(2.0, 0.1, 1)
+    notes = [begun, released(0.2), *(released(step, round=n) for n in (2, 3, 3))]
+    (run,) = spending.accounts(lines(*notes), TODAY)
+    assert run.spent() == (Gaussian(0.2), Subsampled(2.0, 0.1, 3))
+    assert run.rest() == (Gaussian(0.1), Subsampled(2.0, 0.1, 7))
+    assert run.committed() == (Gaussian(0.2), Subsampled(2.0, 0.1, 10))
+    over = [*notes, Note("closed", OWN, "small", {"run": "1"})]
+    (run,) = spending.accounts(lines(*over), TODAY)
+    assert run.committed() == run.spent()
 
 
 @pytest.mark.slow

@@ -148,7 +148,7 @@ def test_known_noise_for_steps() -> None:
 
 def test_a_promise_that_is_spent_has_no_noise_for_steps() -> None:
     with pytest.raises(StudyError, match="epsilon 1 is spent"):
-        privacy.sigma_of((1.0, 1e-5), 0.1, 10, [Gaussian(0.3)])
+        privacy.sigma_of((1.0, 1e-5), 0.1, 10, (Gaussian(0.3),))
 
 
 def test_opacus_is_loaded_only_for_steps() -> None:

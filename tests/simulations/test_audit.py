@@ -11,7 +11,7 @@ from common import terminal
 from common.cli import build
 from common.errors import StudyError
 from common.study import Study
-from simulations import attack, audit, mutants
+from simulations import attack, audit, canary, mutants
 from tests import clinics
 from tests.tomls import toml
 
@@ -23,7 +23,11 @@ SITE = {"epsilon": 1.0, "delta": 1e-5, "noise": "site"}
 SHARED = {**SITE, "noise": "shared", "colluders": 1}
 FOUR = clinics.ABOUT | {"sites": ["a", "b", "c", "d"]}
 ROUNDS = {"quorum": 4, "deadline_seconds": 2}
-QUICK, LOUD = 8000, ["noise-halved", "same-key", "record-clipped", "own-scale"]
+QUICK, MANY, LOUD = (
+    8000,
+    200_000,
+    ["noise-halved", "same-key", "record-clipped", "own-scale"],
+)
 
 
 def promised(kept: dict[str, object], **changes: object) -> Study:
@@ -46,8 +50,15 @@ def test_a_study_of_every_kind_of_variable_keeps_its_promise() -> None:
     assert 2.0 < found.lower <= 4.0
 
 
-def test_a_private_svm_keeps_its_promise() -> None:
-    model = {"kind": "svm", "ridge": 1.0}
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"kind": "svm", "ridge": 1.0},
+        {"kind": "logistic", "ridge": 1.0, "one_shot": True},
+    ],
+    ids=str,
+)
+def test_other_private_models_keep_their_promise(model: dict[str, object]) -> None:
     found = audit.audit(promised(SITE, model=model), QUICK)
     assert 0.4 < found.lower <= 1.0
 
@@ -64,6 +75,39 @@ def test_a_mistake_is_found(name: str) -> None:
 @pytest.mark.parametrize("name", mutants.MUTANTS)
 def test_every_mistake_is_found(name: str, kept: dict[str, object]) -> None:
     assert not audit.audit(promised(kept), audit.RUNS, name).holds
+
+
+def stepping(kept: dict[str, object]) -> Study:
+    """Return a study of a small network, a quarter of the people in each step."""
+    training = {"steps": 12, "sample": 0.25, "clip": 0.5}
+    model = {"kind": "tabular_network", "dense": [4], "training": training}
+    return promised(kept, model=model)
+
+
+def test_steps_over_samples_keep_their_promise() -> None:
+    found = audit.audit(stepping(SITE), QUICK)
+    assert found.holds
+    assert 0.1 < found.lower <= 1.0
+    assert found.method == audit.ANY_METHOD
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("rate-from-people", "too often"), ("shuffled", "are not")]
+)
+def test_people_who_are_drawn_otherwise_are_noticed(name: str, said: str) -> None:
+    found = audit.audit(stepping(SITE), 1000, name)
+    assert not found.holds
+    assert said in found.refused
+
+
+OF_STEPS = [*mutants.OF_STEPS, "noise-halved", "noise-one-sided", "record-clipped"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", [SITE, SHARED], ids=["site", "shared"])
+@pytest.mark.parametrize("name", OF_STEPS)
+def test_every_mistake_with_steps_is_found(name: str, kept: dict[str, object]) -> None:
+    assert not audit.audit(stepping(kept), MANY, name).holds
 
 
 def test_a_mistake_is_gone_afterwards() -> None:
@@ -90,6 +134,14 @@ def test_the_bound_comes_near_the_truth_with_many_runs() -> None:
     assert attack.least(alone > 0.25, moved <= 0.25, 0.05) == pytest.approx(
         0.5, abs=0.02
     )
+
+
+def test_an_end_of_a_range_is_within_it() -> None:
+    """0.035 + (0.34 - 0.035) is more than 0.34."""
+    ratio = {"kind": "number", "name": "ratio", "unit": "1", "range": [0.035, 0.34]}
+    study = canary.declared(promised(SITE, variables=[ratio]))
+    table = canary.with_one(study, canary.CANARIES[-1], "train")
+    assert np.nanmax(table.values) == 0.34
 
 
 def test_there_is_nothing_to_audit_without_a_promise() -> None:
