@@ -180,6 +180,30 @@ BREAKS = {
         "if False:",
         *(MASKING, "moves_a_seed"),
     ),
+    "a dropout's masks stay in the sum": Break(
+        "common/unmasking.py",
+        "[*_self_masks(held, openings), *_pair_masks(held, openings)]",
+        "[*_self_masks(held, openings)]",
+        *(MASKING, "the_sum_is_that_of_the_survivors"),
+    ),
+    "a seat in another attempt": Break(
+        "client/seats.py",
+        "if held is None or held.seat.circle.attempt != attempt:",
+        "if held is None:",
+        *(KIT, "says_no_before_it_opens"),
+    ),
+    "the same sums among fewer sites": Break(
+        "client/once.py",
+        '    "roster": "was answered here among other sites before",\n',
+        "",
+        *(ONCE, "without_one_of_the_sites"),
+    ),
+    "an aggregator that keeps every vector": Break(
+        "server/asking.py",
+        "WINDOW = 4",
+        "WINDOW = 50",
+        *("tests/server/test_masked_memory.py", "does_not_grow"),
+    ),
     "in clear": Break(
         "common/masking.py",
         "masks.add(summand.vector, _streams(stage, view))",
