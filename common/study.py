@@ -291,6 +291,7 @@ def _keeps(study: Study) -> None:
     else:
         asked.exact(study.model)
     asked.combined(study.model, masked=study.masked)
+    asked.batched(study.model, study.disclosure.min_people)
 
 
 RULES = (_names, _cohort, _roster, _honest, _prediction, _asked, _apart, _keeps)
