@@ -273,9 +273,7 @@ def _asked(study: Study) -> None:
         exact = study.privacy == "none"
         asked.selected(study.model, study.selection, exact=exact)
         if study.evaluation and study.evaluation.leave_out:
-            raise ValueError(
-                "a ridge chosen with the people of every site: no leave_out"
-            )
+            raise ValueError("a setting chosen with every site's people: no leave_out")
 
 
 def _apart(study: Study) -> None:
