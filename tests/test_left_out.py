@@ -1,5 +1,6 @@
 """A fit that has not seen a site is the others', and tells no more than it may."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from client import site as sites
 from client.opened import open_study
 from client.table import Table
 from client.training import Design
-from common import evaluation, exporting, manifest, plan
+from common import encoding, evaluation, exporting, manifest, plan
 from common.errors import Refusal
 from common.registry import MODELS
 from common.study import Study
@@ -139,6 +140,13 @@ def test_a_site_with_few_of_a_kind_tells_nothing() -> None:
     told = by_site.figures(study, states["by_site"])
     assert told["south"] == {"own": None, "unseen": None}
     assert told["north"]["own"] is not None
+    rows = tables[1].rows("test")
+    strict = replace(rows, fewest=int(min(rows.y.sum(), (1 - rows.y).sum())) + 1)
+    task = plan.find(study, "by_site")
+    begun = task.start(study, states)
+    for each, tells in ((rows, True), (strict, False)):
+        seen = encoding.seen(study, model_of(study).fit, begun.arrays, each)
+        assert task.local(study, begun, seen)["told"].any() == tells
     assert not states["by_site"].arrays["value"][2].any()
 
 
@@ -148,6 +156,8 @@ def test_a_site_keeps_its_figures_and_the_rest_of_the_study_is_the_same(
     study = study_of(model={"kind": "svm", "ridge": 1.0})
     assert study.masked
     paths = hospitals(tmp_path, study, list(NAMES))
+    for path in paths:
+        path.write_text(path.read_text().replace("[data]", "min_people = 3\n[data]", 1))
     before = engine.run(study, paths)
     keeps = paths[1].read_text().replace("[data]", "by_site = false\n[data]", 1)
     paths[1].write_text(keeps)

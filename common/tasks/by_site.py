@@ -119,7 +119,7 @@ def _predicted(
 def _figures(study: Study, score: Array, rows: Rows) -> Array:
     """Return value, low and high of each measure, rounded; NaN for what is not told."""
     known = np.full((len(_measures(study)), 3), np.nan)
-    if _few(study, rows.y):
+    if _few(study, rows):
         return known
     counts = evaluate.counted(study, score, rows)
     found = evaluate.read(study, State(counts, done=True))
@@ -132,19 +132,20 @@ def _figures(study: Study, score: Array, rows: Rows) -> Array:
     return known
 
 
-def _few(study: Study, outcome: Array) -> bool:
+def _few(study: Study, rows: Rows) -> bool:
     """Return whether too few people here have the outcome, or too few have it not.
 
-    Figures of them alone would tell of single ones. The door looks at their number.
+    Figures of them alone would tell of single ones. The floor is the stricter one of
+    study and site; the door looks at the number of all who test.
     """
+    fewest = max(study.disclosure.cell, rows.fewest)
     if study.outcome.kind == "number":
-        return len(outcome) < study.disclosure.cell
-    own = outcome
+        return len(rows.y) < fewest
+    own = rows.y
     if study.outcome.kind == "survival":
-        own = follow_up.came(outcome).astype(np.float64)
+        own = follow_up.came(rows.y).astype(np.float64)
     _, counts = np.unique(own, return_counts=True)
-    rarer = len(own) - int(counts.max(initial=0))
-    return rarer < study.disclosure.cell
+    return len(own) - int(counts.max(initial=0)) < fewest
 
 
 def _band(records: int) -> tuple[float, float, float]:
@@ -207,7 +208,7 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
         for part, each in told.items()
     )
     heads = tuple(left_out.MEASURES[name] for name in names)
-    few = f"fewer than {study.disclosure.cell} test records of a kind"
+    few = f"fewer test records of a kind than {study.disclosure.cell}, or its own floor"
     note = (
         f"What each site released of itself, rounded. {NOT_RELEASED.capitalize()}: "
         f"its own rules say so, it was missing, or it has {few}."
