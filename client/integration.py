@@ -59,7 +59,8 @@ def gather(site: Site, study: Study) -> Work:
         values[way.name] = found.numbers
         arrays |= found.arrays
         report.extend(found.report)
-    work = Work(pd.DataFrame(values), frame(records.keys), arrays, tuple(report))
+    clean = pd.DataFrame(values, copy=False)
+    work = Work(clean, frame(records.keys), arrays, tuple(report))
     return _willing(site, work)
 
 
