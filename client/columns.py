@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from client import dates
 from client.lines import line_of
 from client.mapping import Csv
 from client.raw import Raw, unit_of
@@ -20,7 +21,6 @@ from common.schema import Binary, Category, Image, Number
 
 Flags = NDArray[np.bool_]
 DAY = 86_400.0
-YEAR = 365.25
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -75,14 +75,13 @@ def bounded(way: Way, values: Array) -> tuple[Array, Tally]:
 
 def since(way: Way, days: Array, index: Array) -> tuple[Array, Tally]:
     """Return the time from *days* to the day of the index event, both in days."""
-    passed = index - days
-    values = passed / YEAR if way.column.elapsed == "years" else passed
-    return bounded(way, np.floor(values) if way.column.elapsed == "years" else values)
+    passed, whole = index - days, way.column.elapsed == "years"
+    return bounded(way, dates.years(days, index) if whole else passed)
 
 
 def days_of(text: "pd.Series[str]", written: str) -> Array:
     """Return the days since 1970 that *text* means, NaN where it is no date."""
-    times = pd.to_datetime(text, format=written, errors="coerce", utc=True)
+    times = dates.read(text, written)
     seconds = times.to_numpy(dtype="datetime64[s]")
     days = seconds.astype(np.int64) / DAY
     return np.where(np.isnat(seconds), np.nan, days)

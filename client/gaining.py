@@ -92,9 +92,10 @@ def gain(site: Site, learned: Learned) -> Gain:
             f"nobody of {site.name} tests, so nothing can be compared",
             likely="the study keeps too few people for testing, or few are here",
         )
-    exact = study.model_copy(update={"privacy": "none", "selection": None})
+    exact = study.model_copy(update={"privacy": "none"})
     if study.selection:
-        exact = selection.settled(exact, float(learned.arrays[selection.RIDGE][0]))
+        value = learned.arrays[study.selection.key]
+        exact = selection.settled(exact, float(value[0]))
     together = _measured(exact, learned.model, learned.arrays, table)
     own = model_of(exact)
     alone, why = None, ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from common.analyses import Analysis
-from common.models import ModelChoice
+from common.models import ModelChoice, RandomForest, Selection
 from common.registry import ANALYSES, MODELS
 from common.schema import Category, Declared, Number, Survival
 
@@ -48,20 +48,23 @@ def explained(model: str, outcome: str, *, exact: bool) -> None:
         raise error
 
 
-def selected(
-    model: ModelChoice | None, ridges: Sequence[float], *, exact: bool
-) -> None:
-    """Raise ValueError, noting the key, for a ridge that cannot be selected so."""
-    own, kind, what = getattr(model, "ridge", None), model.kind if model else "", ""
+def selected(model: ModelChoice | None, asked: Selection, *, exact: bool) -> None:
+    """Raise ValueError, noting the key, for a setting that cannot be selected so."""
+    key, values = asked.key, asked.values
+    own, kind, what = getattr(model, key, None), model.kind if model else "", ""
     if not exact:
         what = "has no private form yet: each trial would be a release that is charged"
-    elif own is None or kind == "cox":
-        what = f"takes a model with a ridge that predicts a value, not {kind or 'none'}"
-    elif own not in ridges or len(set(ridges)) < len(ridges):
-        what = f"names different ridges, and that of [model], {own:g}, among them"
+    elif kind not in SELECTED[key]:
+        told = f"takes {' or '.join(SELECTED[key])}, which predict a value"
+        what = f"of {key} {told}, not {kind or 'none'}"
+    elif own not in values or len(set(values)) < len(values):
+        said = f"that of [model], {own:g}," if own is not None else "one in [model]"
+        what = f"names different values of {key}, and {said} among them"
+    elif key != "ridge" and own != max(values):
+        what = f"takes the largest {key} in [model], {max(values)}, not {own}"
     if what:
         error = ValueError(f"selection {what}")
-        error.add_note("selection.ridge")
+        error.add_note(f"selection.{key}")
         raise error
 
 
@@ -193,15 +196,37 @@ def _learns(model: ModelChoice | None, outcome: str) -> None:
     for key, only in EXACT_ALONE.items() if training else ():
         if getattr(training, key) != only:
             raise _unable(f"model.training.{key}", key, [])
+    if isinstance(model, RandomForest):
+        for key in GROWN:
+            if getattr(model, key) != RandomForest.model_fields[key].default:
+                raise _unable(f"model.{key}", f"{key} of a forest", [])
 
 
 def combined(model: ModelChoice | None, *, masked: bool) -> None:
-    """Raise ValueError, noting the key, for a middle of parts that nobody can see."""
+    """Raise ValueError, noting the key, for a middle of parts that nobody can see.
+
+    Or that too few sites have.
+    """
     training = getattr(model, "training", None)
+    if training and training.combine != "mean" and training.sample < 1:
+        told = f"{training.combine} needs people of every site in each step, and a"
+        error = ValueError(f"{told} sample may have none: leave out sample")
+        error.add_note("model.training.sample")
+        raise error
     if masked and training and training.combine != EXACT_ALONE["combine"]:
         told = f"{training.combine} needs each site's own part, and masks hide it"
         error = ValueError(f"{told}: secure_aggregation = false   in [rounds]")
         error.add_note("model.training.combine")
+        raise error
+
+
+def batched(model: ModelChoice | None, fewest: int) -> None:
+    """Raise ValueError, noting the key, for steps along fewer people than the floor."""
+    training = getattr(model, "training", None)
+    if training and training.by == "weights" and training.batch < fewest:
+        told = f"a step along {training.batch} records tells of fewer than {fewest}"
+        error = ValueError(f"{told} people: batch = {fewest} or more")
+        error.add_note("model.training.batch")
         raise error
 
 
@@ -212,6 +237,17 @@ def _unable(where: str, kind: str, able: list[str]) -> ValueError:
     return error
 
 
+GROWN = ("min_leaf", "bins", "columns", "open_nodes", "sample")
+"""Of a forest what is read where it grows by what it sees: trees drawn blindly do not.
+"""
+RIDGED = ("linear", "logistic", "multinomial", "poisson", "svm", "rbf_svm")
+SELECTED: dict[str, tuple[str, ...]] = {
+    "ridge": RIDGED,
+    "depth": ("random_forest",),
+    "columns": ("random_forest",),
+    "features": ("rbf_svm",),
+}
+"""Of which models a setting can be selected."""
 EXACT_ALONE = {"by": "gradients", "combine": "mean", "votes": False, "patience": 0}
 """Of how a network learns: the only choice that has a private form."""
 

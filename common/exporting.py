@@ -14,7 +14,7 @@ from common import keras_file, manifest
 from common.encoding import columns
 from common.errors import StudyError
 from common.model_file import MODEL, Learned
-from common.tasks import intercepts
+from common.tasks import intercepts, left_out
 
 SKLEARN = {
     "logistic": "sklearn.linear_model.LogisticRegression",
@@ -113,6 +113,7 @@ def _measures(learned: Learned) -> list[str]:
     rows = ["", "## How good it is", "", "On people who did not train it.", ""]
     rows += ["| measure | value |", "|---|---|"]
     rows += [f"| {name.replace('_', ' ')} | {v:.4g} |" for name, v in numbers.items()]
+    rows += _elsewhere(learned)
     if groups := found.get("subgroups"):
         rows += ["", "| group | records | AUC | sensitivity | specificity |"]
         rows += ["|---|---|---|---|---|"]
@@ -122,6 +123,18 @@ def _measures(learned: Learned) -> list[str]:
             rows.append(f"| {each['name']} | {cells} |")
     limits = [f"- {limit}" for limit in learned.about["limits"]]
     return [*rows, "", "## Limits", "", *limits]
+
+
+def _elsewhere(learned: Learned) -> list[str]:
+    """Return how good it may be at hospitals that it has not learned from."""
+    found = learned.about.get("unseen", {})
+    known = {n: v for n, v in found.items() if n in left_out.MEASURES and v is not None}
+    if not known:
+        return []
+    rows = ["", "For people of hospitals left out of the fit:", ""]
+    rows += ["| measure | value |", "|---|---|"]
+    told = (f"| {left_out.MEASURES[name]} | {v:.4g} |" for name, v in known.items())
+    return [*rows, *told]
 
 
 def _cell(value: object) -> str:

@@ -5,9 +5,9 @@ not read. A new model is a document here, a line in ``common.registry`` and its 
 A key that is added later is None by default: then the digests of older studies stay.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.networks import ImageNetwork, TabularNetwork
 from common.schema import Document, Finite
@@ -120,12 +120,45 @@ ModelChoice = Annotated[
 """Which model is fitted."""
 
 
-class Selection(Document):
-    """Which ridges are tried by cross-validation, in how many folds of the people.
+Sizes = Annotated[
+    tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2, max_length=20)
+]
 
-    The one of ``[model]`` is among them, and stays where another is no better.
+
+class Selection(Document):
+    """Which values of one setting are tried, in how many folds of the people.
+
+    Of ``ridge``, of the ``depth`` or the ``columns`` of a forest, or of the number of
+    random ``features``. The value of ``[model]`` is among them, and stays where another
+    is no better; of sizes it is the largest, by which everything is laid out.
     """
 
-    ridge: Annotated[tuple[Ridge, ...], Field(min_length=2, max_length=20)]
+    ridge: Annotated[tuple[Ridge, ...], Field(min_length=2, max_length=20)] | None = (
+        None
+    )
+    depth: Sizes | None = None
+    columns: Sizes | None = None
+    features: Sizes | None = None
     folds: int = Field(default=5, ge=2, le=20)
     seed: int = Field(default=0, ge=0, le=2**31)
+
+    @model_validator(mode="after")
+    def _one_setting(self) -> Self:
+        if sum(getattr(self, key) is not None for key in SETTINGS) != 1:
+            msg = f"selection takes one of {', '.join(SETTINGS)}, with its candidates"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def key(self) -> str:
+        """The setting of ``[model]`` that is chosen."""
+        return next(key for key in SETTINGS if getattr(self, key) is not None)
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The values that are tried."""
+        return tuple(getattr(self, self.key))
+
+
+SETTINGS: Final = ("ridge", "depth", "columns", "features")
+"""What cross-validation may choose of a model."""

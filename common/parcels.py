@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from flwr.app import Message, RecordDict
+from flwr.app import ArrayRecord, Message, RecordDict
 from flwr.app.message import remove_content_from_message
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto import message_pb2 as wire
@@ -96,7 +96,7 @@ def pack(message: Message) -> Parcel:
 
 
 def _size(content: RecordDict) -> int:
-    records = content.array_records.values()
+    records = [each for each in content.values() if isinstance(each, ArrayRecord)]
     return sum(len(each.data) for record in records for each in record.values())
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from common.encoding import columns
 from common.errors import StudyError
 from common.study import Study
-from common.task import Found, State, Task, analyses_of, model_of
-from common.tasks import by_site, left_out, selection
+from common.task import Found, Model, State, Task, analyses_of, model_of
+from common.tasks import by_site, forest_selection, left_out, selection
 from common.tasks.describe import DESCRIBE
 from common.tasks.evaluate import EVALUATE
 from common.tasks.explain import EXPLAIN
@@ -26,10 +26,19 @@ def tasks(study: Study) -> tuple[Task, ...]:
         return first
     model = model_of(study)
     fit = model.fit
-    fits = selection.tasks(model) if study.selection else (fit,)
+    fits = _fits(study, model)
     tested = EVALUATE if exact else PRIVATE_EVALUATE
     seen = [replace(each, encoded=fit.encoded) for each in (tested, *_more(study))]
-    return *first, *model.before(study), *fits, *seen
+    return *first, *fits, *seen
+
+
+def _fits(study: Study, model: Model) -> tuple[Task, ...]:
+    """Return what learns the model, with the trials of a setting that is selected."""
+    if study.selection is None:
+        return *model.before(study), model.fit
+    if study.kind == "random_forest":
+        return forest_selection.tasks(study, model)
+    return *model.before(study), *selection.tasks(model)
 
 
 def _more(study: Study) -> tuple[Task, ...]:
@@ -46,7 +55,7 @@ def settled(study: Study, states: Found) -> Study:
     """Return *study* with what its own selection chose, by its final *states*."""
     if study.selection is None:
         return study
-    return selection.settled(study, float(states[selection.TRIED].arrays["ridge"][0]))
+    return selection.settled(study, selection.chosen(study, states))
 
 
 def begin(study: Study, task: Task, found: Found) -> State:

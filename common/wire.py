@@ -23,6 +23,7 @@ from numpy.lib.format import read_array
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from common import content
 from common.errors import IntegrityError
 from common.release import Array
 from common.study import Study
@@ -184,8 +185,9 @@ def read_place(record: RecordDict) -> Place:
 
 def size(record: RecordDict) -> int:
     """Return how many bytes of content a message carries."""
-    arrays = sum(len(each.data) for part in _parts(record) for each in part.values())
-    words = record.config_records.values()
+    parts = [each for each in record.values() if isinstance(each, ArrayRecord)]
+    arrays = sum(len(each.data) for part in parts for each in part.values())
+    words = [each for each in record.values() if isinstance(each, ConfigRecord)]
     return arrays + sum(len(str(value)) for each in words for value in each.values())
 
 
@@ -211,13 +213,9 @@ def _record(
     return RecordDict({"about": about, "arrays": ArrayRecord(packed)})
 
 
-def _parts(record: RecordDict) -> list[ArrayRecord]:
-    return list(record.array_records.values())
-
-
 def _words(record: RecordDict, *names: str) -> list[str]:
     """Return what a message says under *names*."""
-    about = dict(record.config_records.get("about", ConfigRecord()).items())
+    about = dict(content.words(record, "about").items())
     if about.get("protocol") != PROTOCOL:
         raise IntegrityError(f"a message is not of protocol {PROTOCOL}")
     missing = [name for name in names if name not in about]
@@ -245,7 +243,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _arrays(record: RecordDict) -> dict[str, Array]:
     """Return the arrays of a message: nothing in them is run, unpacked or believed."""
-    packed = record.array_records.get("arrays", ArrayRecord())
+    packed = content.arrays(record)
     try:
         return {name: _array(each) for name, each in packed.items()}
     except (ValueError, TypeError, EOFError, OSError, MemoryError):

@@ -110,15 +110,14 @@ class Turn:
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """Who is asked: once shares were asked, the survivors, to the task's end.
+        """Who is asked: once shares were asked, the survivors, to the run's end.
 
-        Losses over more people are larger: a site that came back in the middle of a
-        task would look as if the model had become worse.
+        Losses over more people are larger, and so are all sums: a site that came back
+        would look as if the model had become worse, or as if somebody cheated.
         """
-        (sequence, survivors), place = self.masks.fixed, self.question.place
-        again = place.sequence == sequence
-        same_task = place.sequence == sequence + 1 and place.round > 1
-        return survivors if again or same_task else self.question.sites
+        sequence, survivors = self.masks.fixed
+        goes_on = self.question.place.sequence in (sequence, sequence + 1)
+        return survivors if survivors and goes_on else self.question.sites
 
     def spare(self, asked: Collection[str]) -> int:
         """Return how many of those who are *asked* may still drop out."""

@@ -15,7 +15,7 @@ from common import __version__, costs, manifest, model_file, plan, statement
 from common.model_file import Learned
 from common.study import Study
 from common.task import Findings, model_of
-from common.tasks import by_site, treatments
+from common.tasks import by_site, left_out, treatments
 from server.facts import Totals
 from server.report import Report, Score
 from server.rounds import Outcome
@@ -95,6 +95,8 @@ def learned(study: Study, outcome: Outcome, made: Report) -> list[Learned]:
     found, told = [], made.findings
     if study.model:
         known = about | {"measures": told["evaluate"]}
+        if left_out.NAME in told:
+            known |= {"unseen": told[left_out.NAME]}
         found.append(model_file.of(study, outcome.states, known))
     if study.analysis.treatment_effect:
         known = about | {"measures": told[treatments.EFFECT]}

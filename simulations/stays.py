@@ -179,7 +179,8 @@ def _young(stays: list[Stay], ward: Ward, rng: np.random.Generator) -> list[Stay
 
 
 def _years(born: date, admitted: datetime) -> int:
-    return int((admitted.date() - born).days / YEAR)
+    had = (admitted.month, admitted.day) >= (born.month, born.day)
+    return admitted.year - born.year - (not had)
 
 
 def _undiagnosed(stays: list[Stay], ward: Ward, rng: np.random.Generator) -> list[Stay]:

@@ -52,7 +52,8 @@ class Person:
 
     @property
     def age(self) -> int:
-        return int(((self.stay - self.born).days) / 365.25)
+        had = (self.stay.month, self.stay.day) >= (self.born.month, self.born.day)
+        return self.stay.year - self.born.year - (not had)
 
     def measured(self) -> list[tuple[date, float, str]]:
         """Return (day, value, unit) of every test: what counts is the second."""

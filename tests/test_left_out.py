@@ -1,5 +1,6 @@
 """A fit that has not seen a site is the others', and tells no more than it may."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ from client import site as sites
 from client.opened import open_study
 from client.table import Table
 from client.training import Design
-from common import evaluation, manifest, plan
+from common import evaluation, exporting, manifest, plan
 from common.errors import Refusal
 from common.registry import MODELS
 from common.study import Study
 from common.task import State, model_of
 from common.tasks import by_site, evaluate, left_out, side_by_side
 from common.terms import Rounds
-from server import results
+from server import report, results
 from simulations import engine, plain
 from tests import clinics
 from tests.simulations.test_engine import hospitals
@@ -94,6 +95,16 @@ def test_what_is_told_is_of_people_whose_site_was_not_seen(kind: str) -> None:
     assert told["groups"] == [[name] for name in NAMES]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_split_tells_the_same_of_each_site(kind: str) -> None:
+    study, tables = study_of(kind), tables_of(kind)
+    many, one = (plain.run(study, each) for each in (tables, [plain.pooled(tables)]))
+    for name in (left_out.NAME, by_site.NAME):
+        for key, array in one[name].arrays.items():
+            near = {"rtol": 1e-6, "atol": 1e-6}
+            np.testing.assert_allclose(many[name].arrays[key], array, **near)
+
+
 def test_each_site_tells_its_own_figures_rounded() -> None:
     study, tables = study_of(), tables_of(people=900)
     states = plain.run(study, tables)
@@ -151,10 +162,20 @@ def test_a_site_keeps_its_figures_and_the_rest_of_the_study_is_the_same(
         for each in by_site.read(study, after.states["by_site"])["sites"]
     }
     assert released == {**dict.fromkeys(NAMES, True), name: False}
-    made = results.known(study, after)
-    titles = [sheet["title"] for sheet in made["sheets"]]
-    assert "At each site by itself" in titles
-    assert any("own sums of the fit" in each for each in results.limits(study))
+    made = results.report(study, after, datetime.now(UTC), 1.0)
+    assert "At each site by itself" in [sheet.title for sheet in made.sheets]
+    assert any("own sums of the fit" in each for each in made.limits)
+    shown = {each.name: each.together for each in made.sites}
+    assert shown[name].note == by_site.NOT_RELEASED
+    assert all(shown[other].auc_interval for other in NAMES if other != name)
+    page = report.page(made)
+    assert "own sums of the fit" in page
+    assert by_site.NOT_RELEASED in page
+    (learned,) = results.learned(study, after, made)
+    card = exporting.write(learned, "card", tmp_path / "card").read_text()
+    assert "For people of hospitals left out of the fit" in card
+    unseen = made.findings["left_out"]["accuracy"]
+    assert f"| accuracy | {unseen:.4g} |" in card
 
 
 def test_sums_of_a_large_enough_group_are_told_and_no_smaller_ones() -> None:
@@ -214,7 +235,7 @@ ONE = {"test": 0.3, "leave_out": 1}
             "by_site has no private form",
         ),
         ({"evaluation": {"test": 0.3, "leave_out": 3}}, "leaves nobody to learn from"),
-        ({"selection": {"ridge": [1.0, 2.0]}}, "a ridge chosen with the people of"),
+        ({"selection": {"ridge": [1.0, 2.0]}}, "a setting chosen with every site"),
         (
             {"model": {"kind": "logistic", "ridge": 0.0, "site_intercepts": True}},
             "with site_intercepts takes a ridge",

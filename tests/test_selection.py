@@ -110,14 +110,12 @@ def test_every_trial_is_the_pooled_one(kind: str, outcome: str) -> None:
     told = [each["error"] for each in found["candidates"]]
     np.testing.assert_allclose(told, expected, atol=1e-6)
     assert found["ridge"] == RIDGES[int(np.argmin(expected))]
-    chosen = asked.model_copy(update={"selection": None})
-    alone = plain.run(selection.settled(chosen, found["ridge"]), dealt)
-    name = plan.tasks(chosen)[1].name
+    chosen = selection.settled(asked, found["ridge"])
+    chosen = chosen.model_copy(update={"selection": None})
+    alone, name = plain.run(chosen, dealt), plan.tasks(chosen)[1].name
     weights = states[name].arrays["weights"]
     np.testing.assert_allclose(weights, alone[name].arrays["weights"], atol=1e-12)
-    assert plan.settled(asked, states).model == chosen.model.model_copy(
-        update={"ridge": found["ridge"]}
-    )
+    assert plan.settled(asked, states).model == chosen.model
 
 
 def test_the_same_over_flower_with_masks(tmp_path: Path) -> None:
@@ -161,8 +159,8 @@ def test_where_it_makes_no_difference_the_models_own_ridge_stays() -> None:
     [
         ({"privacy": {"epsilon": 1.0, "delta": 1e-5, "noise": "site"}}, "each trial"),
         ({"selection": {"ridge": [2.0, 3.0]}}, "and that of .model., 1, among them"),
-        ({"selection": {"ridge": [1.0, 1.0]}}, "different ridges"),
-        ({"kind": "cox", "outcome": "survival"}, "a model with a ridge"),
+        ({"selection": {"ridge": [1.0, 1.0]}}, "different values of ridge"),
+        ({"kind": "cox", "outcome": "survival"}, "of ridge takes linear or"),
     ],
 )
 def test_what_cannot_be_selected_is_refused_at_once(

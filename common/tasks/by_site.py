@@ -1,8 +1,8 @@
 """How good the model is at each site by itself: what that site lets everybody know.
 
 A site works its own figures out, rounds them, and puts them into its own place of the
-sum: the sum over sites shows each. Numbers of people are bands, so that no total less
-the others tells a site that tells nothing: who keeps its figures leaves zeros.
+sum: the sum over sites shows each. Numbers of records are bands, so that these figures
+do not add up to a total's. A site that keeps its figures leaves zeros.
 """
 
 from functools import partial
@@ -210,7 +210,7 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     few = f"fewer than {study.disclosure.cell} test records of a kind"
     note = (
         f"What each site released of itself, rounded. {NOT_RELEASED.capitalize()}: "
-        f"its own rules say so, or it has {few}."
+        f"its own rules say so, it was missing, or it has {few}."
     )
     unseen = "Not seen: by the fit that has not learned from this site."
     notes = (note, unseen) if UNSEEN in _parts(study) else (note,)

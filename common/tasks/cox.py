@@ -13,6 +13,7 @@ import numpy as np
 from common import follow_up
 from common.encoding import columns
 from common.errors import StudyError
+from common.intervals import Z
 from common.release import Array
 from common.sheet import Sheet
 from common.study import Study
@@ -134,6 +135,15 @@ def _explain(study: Study, arrays: Arrays, rows: Rows) -> Array:
     return np.column_stack([rows.x * arrays["weights"], np.zeros(len(rows.x))])
 
 
+def _interval(study: Study, arrays: Arrays, rows: Rows) -> Array:
+    """Return the ends of the interval of each log hazard, against average values."""
+    covariance = newton.covariance(arrays)
+    variance = np.einsum("ij,ij->i", rows.x @ covariance, rows.x)
+    half = Z * np.sqrt(variance.clip(0.0))
+    middle = _predict(study, arrays, rows)
+    return np.column_stack([middle - half, middle + half])
+
+
 COX = Model(
     fit=newton.task(
         Problem(
@@ -150,4 +160,5 @@ COX = Model(
     predict=_predict,
     explain=_explain,
     scale="log hazard ratio",
+    interval=_interval,
 )

@@ -5,7 +5,6 @@ decides the splits, so the forest is the one that pooled records give (Breiman 2
 threshold is never somebody's value, and a leaf holds so many people or more.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from common.schema import Number
 from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, Shapes, State, Task
+from common.tasks import forest_columns
 from common.tasks.forest_bins import BINS, asked
 
 NAME = "random_forest"
@@ -68,6 +68,13 @@ def explain(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
     return found
 
 
+def pruned(arrays: Mapping[str, Array], depth: int) -> dict[str, Array]:
+    """Return the forest of this *depth* that grew to the one in *arrays*."""
+    feature = arrays["feature"].copy()
+    feature[:, trees.inner(depth) :] = -1.0
+    return {**arrays, "feature": feature}
+
+
 def _place(study: Study) -> int | slice:
     """Return what of a leaf is predicted: of a category the chance of each level."""
     return {"binary": 1, "number": 0}.get(study.outcome.kind, slice(None))
@@ -113,13 +120,6 @@ def _importance(state: State) -> Array:
     return shares
 
 
-def _tried(study: Study) -> int:
-    """Return how many columns a node may choose from: sqrt(d), or d/3 for a number."""
-    width = len(columns(study))
-    usual = width / 3 if study.outcome.kind == "number" else math.sqrt(width)
-    return min(asked(study).columns or max(round(usual), 1), width)
-
-
 def _open(study: Study, level: int) -> int:
     """Return how many nodes of the whole forest one level splits at most."""
     return asked(study).trees * min(trees.inner(level) + 1, asked(study).open_nodes)
@@ -137,24 +137,15 @@ def _begun(study: Study, found: Found) -> State:
     }
     count = asked(study).trees
     roots = np.column_stack([np.arange(count, dtype=np.float64), np.zeros(count)])
-    first = {"open": roots, "columns": _drawn(study, 0, roots, cut["scale"])}
+    first = {
+        "open": roots,
+        "columns": forest_columns.drawn(study, 0, roots, cut["scale"]),
+    }
     return State({**grown, **first}, kept={"importance": np.zeros(len(columns(study)))})
 
 
-def _drawn(study: Study, level: int, nodes: Array, scale: Array) -> Array:
-    """Draw the columns that each of *nodes* may choose from, those that vary first.
-
-    By the study's public seed, and only at the server: sites are shown what was drawn.
-    """
-    draw = np.random.default_rng([asked(study).seed, level])
-    first = trees.inner(level)
-    dice = draw.random((asked(study).trees, 2**level, len(scale))) + (scale <= 0.0)
-    here = dice[nodes[:, 0].astype(np.int64), nodes[:, 1].astype(np.int64) - first]
-    return np.argsort(here, axis=1)[:, : _tried(study)].astype(np.float64)
-
-
 def _shows(study: Study, level: int) -> Shapes:
-    size, tried = _open(study, level), _tried(study)
+    size, tried = _open(study, level), forest_columns.sent(study)
     return {
         **carries(study),
         "cuts": (len(columns(study)), asked(study).bins - 1),
@@ -164,7 +155,12 @@ def _shows(study: Study, level: int) -> Shapes:
 
 
 def _release(study: Study, level: int) -> Release:
-    size = (_open(study, level), _tried(study), asked(study).bins, _values(study))
+    size = (
+        _open(study, level),
+        forest_columns.sent(study),
+        asked(study).bins,
+        _values(study),
+    )
     if study.outcome.kind == "number":
         words = "records, and their outcome, by open node, column and bin"
         return {"split": Field(words, size, "sum")}
@@ -213,7 +209,8 @@ def _told_apart(
 def _finish(study: Study, level: int, state: State, total: Summands) -> State:
     """Split every open node where it tells most, and open the largest children."""
     number, fewest = study.outcome.kind == "number", asked(study).min_leaf
-    place, cut, gain, sides = trees.best(total["split"], fewest, number=number)
+    tried = total["split"][:, : forest_columns.considered(study)]
+    place, cut, gain, sides = trees.best(tried, fewest, number=number)
     arrays = {name: array.copy() for name, array in state.arrays.items()}
     used = arrays["open"][:, 0] >= 0
     tree, node = arrays["open"].astype(np.int64).T
@@ -232,7 +229,7 @@ def _finish(study: Study, level: int, state: State, total: Summands) -> State:
         kept = {name: arrays[name] for name in carries(study)}
         return State({**kept, "importance": importance}, done=True)
     children = _children(study, level + 1, (*at, sides[split]))
-    drawn = _drawn(study, level + 1, children, arrays["scale"])
+    drawn = forest_columns.drawn(study, level + 1, children, arrays["scale"])
     following = {**arrays, "open": children, "columns": drawn}
     return State(following, kept={"importance": importance}, done=True)
 

@@ -1,4 +1,4 @@
-"""Which ridge predicts best: federated cross-validation over folds of persons.
+"""Which setting predicts best: federated cross-validation over folds of persons.
 
 Every candidate is fitted without each fold, all of them side by side: their sums are
 stacked in one release, so that it takes as many rounds as one fit. Then each person is
@@ -7,6 +7,7 @@ error is fitted to all (Hastie, Tibshirani & Friedman 2009, section 7.10). A fol
 function of the person alone, by a public seed. Standardisation is of all who train.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -18,15 +19,22 @@ from common.release import Array, Field, Release, Summands
 from common.sheet import Cell, Sheet, decimal
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, State, Task
-from common.tasks import side_by_side
+from common.tasks import crowd, side_by_side
 from common.tasks.side_by_side import Trials
 from common.trees import draws
 
 TRIALS, TRIED = "trials", "selection"
-RIDGE = "ridge"
 BY = "by candidate and fold left out"
+WORDS = {
+    "ridge": "ridge",
+    "depth": "depth of the trees",
+    "columns": "number of columns a node",
+    "features": "number of random features",
+}
 ALIKE = 1e-9
 """Errors this close, as a share of the least, are one: sums differ by rounding."""
+
+Said = Callable[[Study, State, int, Rows], Array]
 
 
 def asked(study: Study) -> Selection:
@@ -36,32 +44,48 @@ def asked(study: Study) -> Selection:
     return study.selection
 
 
-def settled(study: Study, ridge: float) -> Study:
-    """Return *study* as if its model had been declared with this *ridge*."""
-    model = study.model.model_copy(update={RIDGE: ridge}) if study.model else None
+def settled(study: Study, value: float) -> Study:
+    """Return *study* as if its model had been declared with this *value*."""
+    key = asked(study).key
+    told = value if key == "ridge" else int(value)
+    model = study.model.model_copy(update={key: told}) if study.model else None
     return study.model_copy(update={"model": model})
+
+
+def chosen(study: Study, found: Found) -> float:
+    """Return the value that was chosen."""
+    return float(found[TRIED].arrays[asked(study).key][0])
 
 
 def tasks(model: Model) -> tuple[Task, Task, Task]:
     """Return what fits the trials, what compares them, and the fit of the best one."""
-    trials = Trials(model, _candidates, _without, BY)
+    trials = Trials(model, candidates, without, BY)
+
+    def said(study: Study, state: State, place: int, rows: Rows) -> Array:
+        arrays = side_by_side.learned(study, model, state, place)
+        return model.predict(candidates(study)[place], arrays, rows)
+
     first = side_by_side.task(TRIALS, trials)
-    return first, _compared(trials), _final(model.fit)
+    return first, compared(trials, first.name, said), _final(model.fit)
 
 
-def _candidates(study: Study) -> list[Study]:
+def candidates(study: Study) -> list[Study]:
     """Return the study of each trial: one for each fold of each candidate."""
     wanted = asked(study)
-    every = [settled(study, ridge) for ridge in wanted.ridge]
+    every = [settled(study, value) for value in wanted.values]
     return [each for each in every for _ in range(wanted.folds)]
 
 
-def _without(study: Study, rows: Rows) -> list[Rows]:
+def without(study: Study, rows: Rows) -> list[Rows]:
     """Return the people whom each trial sees: all but one fold of them."""
-    folds, wanted = _folds(study, rows), asked(study)
+    return one_fold_less(study, rows) * len(asked(study).values)
+
+
+def one_fold_less(study: Study, rows: Rows) -> list[Rows]:
+    """Return the people of all folds but one, for each of them."""
+    folds = _folds(study, rows)
     _enough(study, rows, folds)
-    every = [rows.take(folds != fold) for fold in range(wanted.folds)]
-    return every * len(wanted.ridge)
+    return [rows.take(folds != fold) for fold in range(asked(study).folds)]
 
 
 def _folds(study: Study, rows: Rows) -> NDArray[np.int64]:
@@ -76,26 +100,29 @@ def _enough(study: Study, rows: Rows, folds: NDArray[np.int64]) -> None:
 
     Two trials differ by a fold, and so do their sums, where no masks hide them.
     """
-    people = [len(np.unique(rows.key[folds == each])) for each in np.unique(folds)]
-    if not study.masked and min(people, default=0) < study.disclosure.min_people:
+    every = (rows.take(folds == each) for each in np.unique(folds))
+    if not study.masked and (not len(folds) or any(crowd.few(study, e) for e in every)):
         raise Refusal(
-            f"a fold has fewer people here than {study.disclosure.min_people}",
+            "a fold has fewer people here than the floor",
             likely="many folds, few people, and sums that are not masked",
             fix="in [selection]: fewer folds; or secure aggregation",
         )
 
 
-def _compared(trials: Trials) -> Task:
-    """Return the task that predicts each person by the fits that have not seen them."""
-    model = trials.model
+def compared(trials: Trials, before: str, said: Said) -> Task:
+    """Return the task that predicts each person by the fits that have not seen them.
+
+    ``said(study, state, place, rows)`` is what the trial at a place predicts, counted
+    over the folds of each candidate; *before* is the task that ended with the trials.
+    """
 
     def local(study: Study, state: State, rows: Rows) -> Summands:
         folds, wanted = _folds(study, rows), asked(study)
-        found = np.zeros((len(wanted.ridge), 2))
-        for place, each in enumerate(_candidates(study)):
+        found = np.zeros((len(wanted.values), 2))
+        for place in range(len(wanted.values) * wanted.folds):
             outside = rows.take(folds == place % wanted.folds)
-            arrays = side_by_side.learned(study, model, state, place)
-            errors = _errors(each, model.predict(each, arrays, outside), outside.y)
+            told = said(study, state, place, outside)
+            errors = _errors(study, told, outside.y)
             found[place // wanted.folds] += errors.sum(), (errors**2).sum()
         return {
             "records": np.array([float(len(rows.y))]),
@@ -104,7 +131,7 @@ def _compared(trials: Trials) -> Task:
         }
 
     def release(study: Study) -> Release:
-        count = (len(asked(study).ridge),)
+        count = (len(asked(study).values),)
         return {
             "records": Field("records", (1,), "count"),
             "error": Field("sum of squared errors, by candidate", count, "sum"),
@@ -114,10 +141,10 @@ def _compared(trials: Trials) -> Task:
     return Task(
         name=TRIED,
         rows="train",
-        encoded=model.fit.encoded,
+        encoded=trials.model.fit.encoded,
         shows=lambda study: side_by_side.carried(study, trials),
         release=release,
-        start=lambda _study, found: State(dict(found[TRIALS].arrays)),
+        start=lambda _study, found: State(dict(found[before].arrays)),
         local=local,
         finish=_chosen,
         read=_read,
@@ -126,30 +153,30 @@ def _compared(trials: Trials) -> Task:
 
 
 def _final(fit: Task) -> Task:
-    """Return *fit* with the ridge that was chosen, which its state carries."""
+    """Return *fit* with the value that was chosen, which its state carries."""
 
     def of(study: Study, state: State) -> Study:
-        return settled(study, float(state.arrays[RIDGE][0]))
+        return settled(study, float(state.arrays[asked(study).key][0]))
 
-    def inner(state: State) -> State:
-        arrays = {n: a for n, a in state.arrays.items() if n != RIDGE}
+    def inner(study: Study, state: State) -> State:
+        key = asked(study).key
+        arrays = {n: a for n, a in state.arrays.items() if n != key}
         return replace(state, arrays=arrays)
 
     def start(study: Study, found: Found) -> State:
-        ridge = found[TRIED].arrays[RIDGE]
-        begun = fit.start(settled(study, float(ridge[0])), found)
-        return replace(begun, arrays={**begun.arrays, RIDGE: ridge})
+        begun = fit.start(settled(study, chosen(study, found)), found)
+        return carrying(study, begun, found[TRIED])
 
     def finish(study: Study, state: State, total: Summands) -> State:
-        after = fit.finish(of(study, state), inner(state), total)
-        return replace(after, arrays={**after.arrays, RIDGE: state.arrays[RIDGE]})
+        after = fit.finish(of(study, state), inner(study, state), total)
+        return carrying(study, after, state)
 
     return replace(
         fit,
-        shows=lambda study: {**fit.shows(study), RIDGE: (1,)},
+        shows=lambda study: {**fit.shows(study), asked(study).key: (1,)},
         start=start,
         local=lambda study, state, rows: fit.local(
-            of(study, state), inner(state), rows
+            of(study, state), inner(study, state), rows
         ),
         finish=finish,
         read=lambda study, state: fit.read(of(study, state), state),
@@ -157,16 +184,22 @@ def _final(fit: Task) -> Task:
     )
 
 
+def carrying(study: Study, state: State, chosen: State) -> State:
+    """Return *state* with the value in *chosen*."""
+    key = asked(study).key
+    return replace(state, arrays={**state.arrays, key: chosen.arrays[key]})
+
+
 def _chosen(study: Study, state: State, total: Summands) -> State:
     """Choose the least error; where it makes no difference, what [model] says."""
     del state
-    own = float(getattr(study.model, RIDGE, 0.0))
-    ridges, error = asked(study).ridge, total["error"]
+    key, values, error = asked(study).key, asked(study).values, total["error"]
     near = [
-        r for r, e in zip(ridges, error, strict=True) if e <= error.min() * (1 + ALIKE)
+        v for v, e in zip(values, error, strict=True) if e <= error.min() * (1 + ALIKE)
     ]
+    own = float(getattr(study.model, key))
     best = own if own in near else near[0]
-    return State({**total, RIDGE: np.array([best])}, done=True)
+    return State({**total, key: np.array([float(best)])}, done=True)
 
 
 def _errors(study: Study, predicted: Array, outcome: Array) -> Array:
@@ -179,30 +212,30 @@ def _errors(study: Study, predicted: Array, outcome: Array) -> Array:
 
 def _read(study: Study, state: State) -> Findings:
     """Return every trial with its error, and what was chosen."""
-    arrays = state.arrays
+    arrays, key = state.arrays, asked(study).key
     records = max(float(arrays["records"][0]), 2.0)
     means = arrays["error"] / records
     spread = np.maximum(arrays["square"] / records - means**2, 0.0) / (records - 1)
-    lines = zip(asked(study).ridge, means, np.sqrt(spread), strict=True)
+    lines = zip(asked(study).values, means, np.sqrt(spread), strict=True)
     return {
         "folds": asked(study).folds,
         "candidates": [
-            {"ridge": ridge, "error": float(mean), "standard_error": float(error)}
-            for ridge, mean, error in lines
+            {key: value, "error": float(mean), "standard_error": float(error)}
+            for value, mean, error in lines
         ],
-        "ridge": float(arrays[RIDGE][0]),
+        key: float(arrays[key][0]),
     }
 
 
 def _show(study: Study, state: State) -> tuple[Sheet, ...]:
-    found = _read(study, state)
+    found, key = _read(study, state), asked(study).key
     lines = found["candidates"] if isinstance(found["candidates"], list) else []
     rows: list[tuple[Cell, ...]] = [
         (
-            f"{line['ridge']:g}",
+            f"{line[key]:g}",
             decimal(line["error"], 5),
             decimal(line["standard_error"], 5),
-            "chosen" if line["ridge"] == found["ridge"] else "",
+            "chosen" if line[key] == found[key] else "",
         )
         for line in lines
     ]
@@ -211,5 +244,8 @@ def _show(study: Study, state: State) -> tuple[Sheet, ...]:
         "folds. The chosen one looks a little better here than it is: the test people "
         "were not asked."
     )
-    head = ("ridge", "error", "standard error", "")
-    return (Sheet("Which ridge predicts best", head, tuple(rows), (note,)),)
+    head, words = (
+        (key, "error", "standard error", ""),
+        f"Which {WORDS[key]} predicts best",
+    )
+    return (Sheet(words, head, tuple(rows), (note,)),)

@@ -18,7 +18,7 @@ from common.task import Found, Model, Rows, Shapes, State, Task
 
 LAST, KEPT = "last ", "kept "
 """Before the names of arrays that only the server holds of each trial."""
-OPEN = "open"
+GOES_ON = "goes_on"
 """Under which name stands whether a trial goes on."""
 
 Without = Callable[[Study, Rows], Sequence[Rows | None]]
@@ -28,13 +28,15 @@ Without = Callable[[Study, Rows], Sequence[Rows | None]]
 class Trials:
     """The fits of a *model*: ``of`` a study which, ``rows`` which people each sees.
 
-    A fit that sees None of a site has zeros of it. ``by`` says in words what differs.
+    A fit that sees None of a site has zeros of it. ``by`` says in words what differs,
+    and ``found`` what each finds of the tasks before it.
     """
 
     model: Model
     of: Callable[[Study], list[Study]]
     rows: Without
     by: str
+    found: Callable[[Study, Found, int], Found] = lambda _study, found, _place: found
 
 
 def task(name: str, trials: Trials) -> Task:
@@ -64,7 +66,7 @@ def learned(study: Study, model: Model, state: State, place: int) -> dict[str, A
 
 def _shows(trials: Trials, study: Study) -> Shapes:
     count = len(trials.of(study))
-    return {**_stacked(study, trials.model.fit.shows(study), count), OPEN: (count,)}
+    return {**_stacked(study, trials.model.fit.shows(study), count), GOES_ON: (count,)}
 
 
 def _release(trials: Trials, study: Study) -> Release:
@@ -81,12 +83,15 @@ def _release(trials: Trials, study: Study) -> Release:
 
 def _start(trials: Trials, study: Study, found: Found) -> State:
     fit, every = trials.model.fit, trials.of(study)
-    begun = [fit.start(each, found) for each in every]
+    begun = [
+        fit.start(each, trials.found(study, found, place))
+        for place, each in enumerate(every)
+    ]
     shown = _packed(study, [_part(each.arrays, fit.shows(study)) for each in begun])
     blank = _blank(trials.model.carries(study))
     kept = _stack(KEPT, [each.kept for each in begun])
     last = _stack(LAST, [blank] * len(every))
-    return State({**shown, OPEN: np.ones(len(every))}, kept={**kept, **last})
+    return State({**shown, GOES_ON: np.ones(len(every))}, kept={**kept, **last})
 
 
 def _local(trials: Trials, study: Study, state: State, rows: Rows) -> Summands:
@@ -95,7 +100,7 @@ def _local(trials: Trials, study: Study, state: State, rows: Rows) -> Summands:
     found: list[Summands] = []
     every = zip(trials.of(study), trials.rows(study, rows), strict=True)
     for place, (each, inside) in enumerate(every):
-        if inside is None or not state.arrays[OPEN][place]:
+        if inside is None or not state.arrays[GOES_ON][place]:
             found.append(nothing)
             continue
         shown = State(_unpacked(study, fit.shows(study), state, place))
@@ -108,15 +113,16 @@ def _finish(trials: Trials, study: Study, state: State, total: Summands) -> Stat
     kept = {name: array.copy() for name, array in state.kept.items()}
     shown, carries = trials.model.fit.shows(study), trials.model.carries(study)
     for place, each in enumerate(trials.of(study)):
-        if not arrays[OPEN][place]:
+        if not arrays[GOES_ON][place]:
             continue
         after = _stepped(trials.model.fit, (study, each), state, total, place)
+        if after.done:
+            arrays[GOES_ON][place] = 0.0
+            _store(kept, LAST, _part(after.arrays, carries), place)
+            continue
         _store(arrays, "", _part(after.arrays, _apart(study, shown)), place)
         _store(kept, KEPT, after.kept, place)
-        if after.done:
-            arrays[OPEN][place] = 0.0
-            _store(kept, LAST, _part(after.arrays, carries), place)
-    if arrays[OPEN].any():
+    if arrays[GOES_ON].any():
         return State(arrays, kept=kept)
     last = {name: kept[f"{LAST}{name}"] for name in carries}
     alike = {name: array[0] for name, array in last.items() if name in shapes(study)}

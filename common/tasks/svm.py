@@ -69,18 +69,28 @@ def features(study: Study, x: Array) -> Array:
     """
     weights, offset = drawn(study)
     found: Array = np.cos(x @ weights + offset)
-    found *= math.sqrt(2.0 / settings(study).features)
+    found *= math.sqrt(2.0 / most(study))
+    found[:, settings(study).features :] = 0.0
     return found
+
+
+def most(study: Study) -> int:
+    """Return how many features are drawn: a smaller number that is tried is the first.
+
+    The others are 0 then, and so are their weights.
+    """
+    tried = study.selection.features if study.selection else None
+    return max(tried) if tried else settings(study).features
 
 
 def drawn(study: Study) -> tuple[Array, Array]:
     """Return W [columns, features] and b [features], by the study's public seed."""
-    asked, width = settings(study), len(columns(study))
+    asked, width, size = settings(study), len(columns(study)), most(study)
     # The old generator is the one whose draws numpy promises never to change.
     draw = np.random.RandomState(asked.seed)
     spread = math.sqrt(2.0 * gamma(study))
-    weights = spread * draw.normal(size=(width, asked.features))
-    return weights, draw.uniform(0.0, 2.0 * math.pi, size=asked.features)
+    weights = spread * draw.normal(size=(width, size))
+    return weights, draw.uniform(0.0, 2.0 * math.pi, size=size)
 
 
 def _terms(study: Study, arrays: Arrays, rows: Rows) -> Terms:
@@ -95,12 +105,18 @@ def _begin(study: Study, found: Found) -> Array:
 
 
 def _width(study: Study) -> int:
-    return settings(study).features + 1
+    return most(study) + 1
 
 
 def _penalty(study: Study, _arrays: Arrays) -> Penalty:
-    width = _width(study)
-    return Penalty(settings(study).ridge * np.eye(width), np.zeros(width))
+    """Return the ridge: of fewer features less, for they are as small as of the most.
+
+    So lambda means what it does where no other number is tried.
+    """
+    width, share = _width(study), settings(study).features / most(study)
+    each = np.full(width, settings(study).ridge * share)
+    each[-1] = settings(study).ridge
+    return Penalty(np.diag(each), np.zeros(width))
 
 
 def _read(study: Study, state: State) -> Findings:

@@ -87,7 +87,8 @@ def truth(bundle: Bundle) -> list[float]:
     values = measured(found["Observation"])
     born = date.fromisoformat(str(patient["birthDate"])[:10])
     day = date.fromisoformat(str(visit["period"]["start"])[:10])
-    age = float((day - born).days / 365.25 // 1)
+    had = (day.month, day.day) >= (born.month, born.day)
+    age = float(day.year - born.year - (not had))
     diagnosed = [each["code"]["coding"] for each in found.get("Condition", [])]
     ill = {coding["code"] for codings in diagnosed for coding in codings}
     male = patient["gender"] == "male"

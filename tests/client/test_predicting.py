@@ -37,7 +37,9 @@ def newcomers(path: Path, *records: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize("kind", ["logistic", "random_forest"])
+@pytest.mark.parametrize(
+    "kind", ["logistic", "random_forest", "rbf_svm", "svm", "tabular_network"]
+)
 def test_it_says_what_the_study_said(tmp_path: Path, kind: str) -> None:
     study = clinics.study(model={"kind": kind, **clinics.MODELS[kind]})
     path, model = learned(tmp_path, study)
@@ -120,6 +122,25 @@ def test_of_a_category_it_says_the_chance_of_each_level(
     assert ran.stdout.count(f"{one['class']}: ") == 1
 
 
+def test_of_a_time_it_says_a_hazard_ratio_with_its_interval(tmp_path: Path) -> None:
+    model = {"kind": "cox", **clinics.MODELS["cox"]}
+    study = clinics.study(outcome=clinics.DEATH, model=model)
+    states = plain.run(study, [clinics.table(300, outcome="survival")])
+    made = model_file.write(model_file.of(study, states, ABOUT), tmp_path / "model")
+    path = clinics.folder(tmp_path, clinics.lines(80))
+    file = newcomers(path, "n1,v,80,300,mild,f", "n2,v,30,200,none,m")
+    local = site.read(path)
+    said = predicting.predict(local, predicting.read_model(local, made), file)
+    assert said.parts is not None
+    assert said.ends is not None
+    np.testing.assert_allclose(said.parts.sum(axis=1), np.log(said.expected))
+    assert ((said.ends[:, 0] < said.expected) & (said.expected < said.ends[:, 1])).all()
+    assert said.expected[0] > 1.0 > said.expected[1], "the older has it sooner"
+    one = predicting.text(said.of(predicting.pseudonym(local, "n1")))
+    assert f"hazard ratio of death: {said.expected[0]:.3f}, 95 %" in one
+    assert "no chance and no time" in one
+
+
 def test_nothing_is_said_of_whom_the_model_never_saw(tmp_path: Path) -> None:
     path, model = learned(tmp_path)
     file = newcomers(path, "n1,v,60,250,mild,f", "n2,v,40,9000,none,m")
@@ -157,3 +178,14 @@ def test_the_command_writes_a_line_for_each_record(tmp_path: Path) -> None:
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     ran = CliRunner().invoke(build(), [*given, "--person", "n1"])
     assert "(everybody)" in ran.stdout
+
+
+def test_without_errors_no_interval_is_told(tmp_path: Path) -> None:
+    elastic = clinics.study(model={"kind": "logistic", "ridge": 1.0, "l1_share": 0.5})
+    path, model = learned(tmp_path, elastic)
+    local = site.read(path)
+    said = predicting.predict(local, predicting.read_model(local, model))
+    predicting.write(said, tmp_path / "said.csv")
+    told = predicting.text(said) + (tmp_path / "said.csv").read_text()
+    assert "nan" not in told
+    assert "95 % interval" not in told
