@@ -48,8 +48,9 @@ class Groups:
         """Return the groups for a terminal."""
         if not self.by:
             return ["no category and no age: nothing groups the people"]
+        by = ", ".join(self.by)
         return [
-            f"{self.groups} groups by {', '.join(self.by)}, at least {self.smallest}",
+            f"{self.groups} groups by {by}; the smallest has {self.smallest}",
             f"{self.people_in_small} people are in groups of fewer than {FEW}",
             *(
                 f"{each.people} with {each.variable} {each.level}"

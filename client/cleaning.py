@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from client import quality, ways
+from client import quality, repeats, ways
 from client.columns import Flags
 from client.persons import NOBODY
 from client.site import CHECK, Site
@@ -34,10 +35,9 @@ def clean(site: Site, study: Study, work: Work) -> Table:
     """
     outside = 0
     for name in study.cleaning.steps:
-        before, work = work, STEPS[name](study, work)
-        if name == "cohort":
-            lost = before.keys["person"].nunique() - work.keys["person"].nunique()
-            outside += lost
+        people = _people(work) if name == "cohort" else 0
+        work = STEPS[name](study, work)  # no older work is held: it is as large again
+        outside += people - _people(work) if name == "cohort" else 0
     quality.require(site, study, work)
     return _table(site, study, work, outside)
 
@@ -53,9 +53,19 @@ def identify(study: Study, work: Work) -> Work:
 
 def _alike(work: Work) -> Work:
     """Count keys that differ in case or leading zeros only: one person, or two?"""
-    alike = work.keys["person"].nunique() - work.keys["folded"].nunique()
+    alike = _people(work) - repeats.several(work.keys["folded"].to_numpy())
     what = "person keys like another but for case or zeros: taken as other people"
     return work.note("person", "", what, alike)
+
+
+def _people(work: Work) -> int:
+    return repeats.several(work.keys["person"].to_numpy())
+
+
+def _shared(work: Work) -> Flags:
+    """Return which records may share person and event with another; others do not."""
+    person, event = (work.keys[each].to_numpy() for each in EVENT)
+    return repeats.again(repeats.pairs(person, event))
 
 
 def distinct(study: Study, work: Work) -> Work:
@@ -63,8 +73,8 @@ def distinct(study: Study, work: Work) -> Work:
 
     Where the study says so, two that contradict each other both stay, and are counted.
     """
-    shared = work.keys.duplicated(subset=EVENT, keep=False).to_numpy()
-    every = pd.concat([work.frame, work.keys[EVENT]], axis=1)[shared]
+    shared = _shared(work)
+    every = pd.concat([work.frame[shared], work.keys.loc[shared, EVENT]], axis=1)
     again = np.zeros(len(shared), dtype=np.bool_)
     again[shared] = every.duplicated(keep="last").to_numpy()
     step, same = "duplicates", "registered twice with the same content"
@@ -80,7 +90,7 @@ def distinct(study: Study, work: Work) -> Work:
 
 def _most_complete(work: Work) -> Flags:
     """Return the fullest record of each person and event; of equals the last."""
-    shared = work.keys.duplicated(subset=EVENT, keep=False).to_numpy()
+    shared = _shared(work)
     keys, full = work.keys[shared], work.frame[shared].notna().sum(axis=1)
     order = full.sort_values(kind="stable").index
     last = ~keys.loc[order].duplicated(subset=EVENT, keep="last")
@@ -136,14 +146,20 @@ def flag(study: Study, work: Work) -> Work:
     """
     if ways.pictures(study):
         return work  # two people are told apart by their pictures
-    columns = [each for each in work.frame if work.frame[each].notna().any()]
-    every = pd.concat([work.frame[columns], work.keys["event"]], axis=1)
-    content = pd.util.hash_pandas_object(every, index=False)  # a gap is like a gap
-    person = work.keys["person"].groupby(content)
-    several = person.transform("min") != person.transform("max")
-    others = int(several.sum())
+    others = repeats.of_several(_content(work), work.keys["person"].to_numpy())
     what = "records like another person's in everything: kept, for the steward to see"
     return work.note("lookalikes", "", what, others)
+
+
+def _content(work: Work) -> NDArray[np.int64]:
+    """Return a number for what each record says, the same for the same, gaps too."""
+    columns = [each for each in work.frame if work.frame[each].notna().any()]
+    found = np.empty(len(work.frame), dtype=np.int64)
+    for part in repeats.parts(len(found)):
+        some = work.frame.iloc[part][columns], work.keys["event"].iloc[part]
+        hashed = pd.util.hash_pandas_object(pd.concat(some, axis=1), index=False)
+        found[part] = hashed.to_numpy().view(np.int64)
+    return found
 
 
 def carry(study: Study, work: Work) -> Work:
@@ -151,6 +167,8 @@ def carry(study: Study, work: Work) -> Work:
 
     What was carried is remembered as such: it is no measurement to carry on from.
     """
+    if not study.cleaning.carry:
+        return work
     order = work.keys.sort_values(["person", "when"], kind="stable").index
     person, when = work.keys["person"][order], work.keys["when"][order]
     for name, days in study.cleaning.carry.items():
@@ -180,9 +198,9 @@ STEPS: dict[Step, Callable[[Study, Work], Work]] = {
 def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     """Hand over plain arrays, each person on one side."""
     train = work.keys["trains"].to_numpy(dtype=np.bool_)
-    person = work.keys["person"]
-    sides = work.keys["trains"].groupby(person).nunique()
-    if (both := int((sides > 1).sum())) > 0:
+    person = work.keys["person"].to_numpy()
+    trained, tested = (repeats.several(person[side]) for side in (train, ~train))
+    if (both := trained + tested - repeats.several(person)) > 0:
         raise DataError(
             f"{site.name}: {both} people are split between train and test",
             where=site.where("data", "split"),
@@ -190,17 +208,17 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
             fix="write the same word in every record of a person",
             then=f"{CHECK}{site.path}",
         )
-    people = {"train": person[train].nunique(), "test": person[~train].nunique()}
     kept = Count("done", "", "records that train", int(train.sum()))
-    tested = Count("done", "", "records that test", int((~train).sum()))
+    other = Count("done", "", "records that test", int((~train).sum()))
+    codes = pd.factorize(person)[0].astype(np.int64)  # before the values: it takes room
     return Table(
         values=work.values(study),
         outcome=_outcome(study, work),
         train=train,
-        person=pd.factorize(person)[0].astype(np.int64),
+        person=codes,
         key=work.keys["key"].to_numpy(dtype=np.uint64),
-        people={"train": people["train"], "test": people["test"]},
-        report=(*work.report, kept, tested),
+        people={"train": trained, "test": tested},
+        report=(*work.report, kept, other),
         site=np.full(len(train), _place(study, site.name)),
         outside=outside,
         images=work.images(study),

@@ -23,12 +23,13 @@ PAGE = Environment(autoescape=True).from_string("""\
 <meta name="viewport" content="width=device-width"><title>{{ title }}</title>
 <style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;
 padding:0 1rem}td,th{text-align:left;padding:.2rem .8rem;border-bottom:1px solid #bbb}
-td.n{text-align:right}</style><h1>{{ title }}</h1>
+table{border-collapse:collapse}td.n,th.n{text-align:right}</style><h1>{{ title }}</h1>
 <p>Counts only, for the steward of this hospital. Nothing of it was sent.</p>
 {% for name, head, rows in tables %}<h2>{{ name }}</h2><table><tr>
 {% for cell in head %}<th scope="col">{{ cell }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr>{% for cell in row %}<td{% if cell is number %} class="n"
-{% endif %}>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</table>{% endfor %}</html>
+{% endif %}>{{ "{:,}".format(cell) if cell is number else cell }}</td>{% endfor %}
+</tr>{% endfor %}</table>{% endfor %}</html>
 """)
 
 

@@ -59,7 +59,8 @@ def gather(site: Site, study: Study) -> Work:
         values[way.name] = found.numbers
         arrays |= found.arrays
         report.extend(found.report)
-    work = Work(pd.DataFrame(values), frame(records.keys), arrays, tuple(report))
+    clean = pd.DataFrame(values, copy=False)
+    work = Work(clean, frame(records.keys), arrays, tuple(report))
     return _willing(site, work)
 
 
@@ -195,10 +196,19 @@ def _unjoined(way: Way, records: Keys, events: Keys) -> tuple[Count, ...]:
     beyond = len(np.setdiff1d(having, people, assume_unique=True))
     source = way.site.mapping.source_of(way.column)
     lines = (
-        Count("join", way.read, f"people of whom {source} says nothing", lacking),
+        Count("join", way.read, _none(way, source), lacking),
         Count("join", way.read, f"people of {source} without a record", beyond),
     )
     return tuple(line for line in lines if line.count)
+
+
+def _none(way: Way, source: str) -> str:
+    """Return what it means that *source* has nothing of a person: a no may be one."""
+    if way.column.pick == "any":
+        return f"people without such an event in {source}: {way.column.otherwise}"
+    if way.column.pick == "count":
+        return f"people without such an event in {source}: 0"
+    return f"people without a value in {source}"
 
 
 def _read_counts(wholes: Mapping[str, Read]) -> list[Count]:

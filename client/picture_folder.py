@@ -3,7 +3,8 @@
     radiographs/a.dcm  b.png  c.npz     -> one picture a file; of an NPZ one for each
 
 Modality and window of a DICOM file are those that ``site.toml`` names for studies, the
-size is the study's. A file that no study would read is refused alone, with the reason.
+size is the study's. A file that no study would read is refused alone, with the reason:
+also a DICOM file of a person who withdrew. A PNG or NPZ does not say whose it is.
 """
 
 import zipfile
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from client import pictures, radiology
+from client import persons, pictures, radiology, withdrawals
 from client.media import Dicom
 from client.picture_source import Images
 from client.site import Site
@@ -87,7 +89,18 @@ def _dicom(site: Site, image: Image, file: Path) -> Picture:
         raise radiology.Unfit(
             'is no PNG, and site.toml has no source of kind "dicom" that names modality'
         )
+    number = dicom.person(way, file)
+    if number and _withdrew(site, number):
+        raise radiology.Unfit("is of a person who withdrew")
     return dicom.picture(way, file, image)
+
+
+def _withdrew(site: Site, number: str) -> bool:
+    gone = withdrawals.read(site.home)
+    if not len(gone):
+        return False
+    asked = persons.numbers(pd.Series([number], dtype="str"))
+    return bool(np.isin(persons.pseudonyms(persons.key(site.home), asked), gone).any())
 
 
 def _of_npz(site: Site, image: Image, file: Path) -> Iterator[Shown]:

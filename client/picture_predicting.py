@@ -3,7 +3,8 @@
     consilium client predict model.json --site site.toml --data radiographs/
 
 Pictures are read as for a study, and come in blocks: a folder may be larger than the
-memory. Of a picture that no study would read nothing is said but why.
+memory. Of a picture that no study would read nothing is said but why, nor of a DICOM
+file whose person withdrew.
 """
 
 import csv

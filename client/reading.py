@@ -6,7 +6,7 @@ number that tells it from others, and of a date the day, until the table is made
 
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -106,12 +106,16 @@ def read(task: Task, secret: bytes) -> Read:
         wanted[task.event] = task.place.site.mapping.columns[task.event]
     with closing(opening.read(task.place, wanted)) as found:
         parts = [_part(task, secret, raw) for raw in found]
+    tallies, lengths = _added([part.tallies for part in parts]), [*map(_long, parts)]
     keys = [_plain(part.keys) for part in parts]
+    said = [{**part.said} for part in parts]
+    arrays = [{**part.arrays} for part in parts]
+    del parts  # a column is made while the pieces of it are let go: none is held twice
     return Read(
-        Keys(*(np.concatenate(each) for each in zip(*keys, strict=True))),
-        {name: _said(parts, name) for name in names},
-        _arrays(parts),
-        _added([part.tallies for part in parts]),
+        Keys(*(np.concatenate([each.pop(0) for each in keys]) for _ in fields(Keys))),
+        {name: _said(said, lengths, name) for name in names},
+        _arrays(arrays),
+        tallies,
     )
 
 
@@ -141,30 +145,34 @@ def _stripped(raw: Raw) -> "pd.Series[str]":
     return raw.cells[PERSON].fillna("").str.strip()
 
 
-def _plain(keys: Keys) -> tuple[NDArray[np.generic], ...]:
-    return keys.person, keys.folded, keys.event, keys.when, keys.trains, keys.key
+def _plain(keys: Keys) -> list[NDArray[np.generic]]:
+    return [getattr(keys, each.name) for each in fields(keys)]
 
 
-def _said(parts: list[Read], name: str) -> Said:
-    """Return what all parts say of *name*; a part may say nothing of it."""
-    whole = all(name in part.said and part.said[name].rows is None for part in parts)
+def _long(part: Read) -> int:
+    return len(part.keys)
+
+
+def _said(parts: list[dict[str, Said]], lengths: list[int], name: str) -> Said:
+    """Take what all parts say of *name*; a part may say nothing of it."""
+    taken = [part.pop(name, None) for part in parts]
+    whole = all(said is not None and said.rows is None for said in taken)
     numbers, rows, first = [np.empty(0)], [np.empty(0, dtype=np.int64)], 0
-    for part in parts:
-        if name in part.said:
-            said = part.said[name]
+    for said, length in zip(taken, lengths, strict=True):
+        if said is not None:
             numbers.append(said.numbers)
-            here = np.arange(len(part.keys)) if said.rows is None else said.rows
+            here = np.arange(length) if said.rows is None else said.rows
             rows += [] if whole else [here + first]
-        first += len(part.keys)
+        first += length
     return Said(None if whole else np.concatenate(rows), np.concatenate(numbers))
 
 
-def _arrays(parts: list[Read]) -> dict[str, NDArray[np.generic]]:
-    """Return every array over all parts, which have the same names."""
-    names = parts[0].arrays if parts else {}
-    return {
-        name: np.concatenate([part.arrays[name] for part in parts]) for name in names
-    }
+def _arrays(
+    parts: list[dict[str, NDArray[np.generic]]],
+) -> dict[str, NDArray[np.generic]]:
+    """Take every array of all parts, which have the same names."""
+    names = [*parts[0]] if parts else []
+    return {name: np.concatenate([part.pop(name) for part in parts]) for name in names}
 
 
 def _added(parts: list[Mapping[str, Tally]]) -> dict[str, Tally]:

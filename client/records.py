@@ -109,7 +109,8 @@ def frame(keys: Keys) -> pd.DataFrame:
             "when": keys.when,
             "trains": keys.trains,
             "key": keys.key,
-        }
+        },
+        copy=False,
     )
 
 

@@ -42,10 +42,8 @@ def measure() -> list[tuple[int, dict[str, float], dict[str, float]]]:
     found = []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        mapped = "".join(f'[columns.{n}]\ncolumn = "{n}"\n' for n in (*RANGES, *LEVELS))
-        (place / "site.toml").write_text(SITE + mapped, encoding="utf-8")
         for size in SIZES:
-            _write(place / "export.csv", size)
+            write(place, size)
             ours, plain = _apart(place, "ours"), _apart(place, "plain")
             if ours["check"] != plain["check"]:
                 raise IntegrityError("the two tables differ: no figure is printed")
@@ -82,9 +80,9 @@ def _apart(place: Path, way: str) -> dict[str, float]:
     return found
 
 
-def _write(path: Path, size: int) -> None:
-    """Write an export of so many people, a part at a time."""
-    draw = np.random.default_rng(size)
+def write(place: Path, size: int) -> Path:
+    """Write an export of so many people, a part at a time; return its site.toml."""
+    path, draw = place / "export.csv", np.random.default_rng(size)
     path.unlink(missing_ok=True)
     for first in range(0, size, PART):
         count = min(PART, size - first)
@@ -99,6 +97,9 @@ def _write(path: Path, size: int) -> None:
         frame = pd.DataFrame(rows)
         frame.loc[draw.random(count) < 0.02, "chol"] = pd.NA  # noqa: PLR2004 - 2 %
         frame.to_csv(path, mode="a", header=not first, index=False, na_rep="NA")
+    mapped = "".join(f'[columns.{n}]\ncolumn = "{n}"\n' for n in (*RANGES, *LEVELS))
+    (place / "site.toml").write_text(SITE + mapped, encoding="utf-8")
+    return place / "site.toml"
 
 
 def _ours(place: Path) -> float:

@@ -7,7 +7,7 @@ code beside it. Either way the guess is a query with parameters, to paste.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from client import vocabulary
@@ -16,6 +16,7 @@ from client.guessing.guess import LIKE, Guesses, Variable, alike, made
 from client.mapping import Column, Sql
 from client.raw import PERSON, Place
 from client.sources import opening
+from common.errors import DataError
 from common.schema import Image
 
 PERSONS = ("person", "patient", "mrn", "subject", "pid", "case", "fall")
@@ -49,16 +50,23 @@ class Table:
 def guesses(
     place: Place, asked: Sequence[Variable], tables: Mapping[str, Sequence[str]]
 ) -> Guesses:
-    """Compare columns, and the codes of long tables, with every variable."""
+    """Compare columns, and the codes of long tables, with every variable.
+
+    A table that cannot be read is left out: many an account may not see every table.
+    """
     for name, columns in tables.items():
         table = _table(name, tuple(columns))
-        if not table.person:
-            continue
-        codes = _codes(place, table) if table.code and table.value else {}
-        for variable in asked:
-            if not isinstance(variable, Image):
-                yield from _wide(place, variable, table)
-                yield from _long(place, variable, table, codes)
+        if table.person:
+            with suppress(DataError):
+                yield from [*_in_one(place, asked, table)]
+
+
+def _in_one(place: Place, asked: Sequence[Variable], table: Table) -> Guesses:
+    codes = _codes(place, table) if table.code and table.value else {}
+    for variable in asked:
+        if not isinstance(variable, Image):
+            yield from _wide(place, variable, table)
+            yield from _long(place, variable, table, codes)
 
 
 def _table(name: str, columns: tuple[str, ...]) -> Table:

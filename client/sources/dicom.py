@@ -108,6 +108,12 @@ def picture(source: Dicom, path: Path, image: Image) -> Picture:
         return _picture(source, dataset, image)
 
 
+def person(source: Dicom, path: Path) -> str:
+    """Return the number of the person in one file, or nothing; raise Unfit."""
+    with _quiet(), _undamaged():
+        return _text(dcmread(path, stop_before_pixels=True), source.person).strip()
+
+
 def _part(source: Dicom, place: Place, some: list[Seen]) -> Raw:
     cells = {name: [each.cells[name] for each in some] for name in some[0].cells}
     shown = [each.picture for each in some if each.picture is not None]

@@ -15,7 +15,15 @@ from PIL import Image as Pillow
 from pydicom.dataset import Dataset
 from scipy.special import expit
 
-from client import heat_maps, integration, picture_folder, picture_predicting, site
+from client import (
+    heat_maps,
+    integration,
+    picture_folder,
+    picture_predicting,
+    predicting,
+    site,
+    withdrawals,
+)
 from common import calibration, model_file
 from common.cli import build
 from common.errors import DataError
@@ -274,3 +282,32 @@ def test_no_calibration_is_made_of_few_or_of_all_apart(few: list[float]) -> None
     assert calibration.fitted(none) is None
     apart = {**none, "positives": np.array([0.0, 900.0])}
     assert calibration.fitted({**apart, "said": np.array([90.0, 800.0])}) is None
+
+
+def test_nothing_is_said_of_the_film_of_a_person_who_withdrew(
+    hospital: Hospital, tmp_path: Path
+) -> None:
+    """A DICOM file says whose it is; the person's number is in no message."""
+    path = tmp_path / "site.toml"
+    path.write_text(f'home = "state"\n{SITE}')
+    folder = tmp_path / "given"
+    folder.mkdir()
+    for number in ("p1", "p2", " p1 "):
+
+        def whose(film: Dataset, number: str = number) -> None:
+            film.PatientID = number
+            film.Rows = film.Columns = SIDE
+            film.PixelData = np.zeros((SIDE, SIDE), dtype=np.uint16).tobytes()
+
+        made(whose).save_as(folder / f"{number}.dcm", enforce_file_format=True)
+    local = site.read(path)
+    told = picture_predicting.predict(local, hospital.learned, folder)
+    assert not any(each.refused for each in told)
+    assert local.home is not None
+    withdrawals.add(local.home, predicting.pseudonym(local, "p1"))
+    told = picture_predicting.predict(local, hospital.learned, folder)
+    gone = "is of a person who withdrew"
+    assert [each.refused for each in told] == [gone, gone, ""]
+    facts = picture_predicting.facts(told, tmp_path / "out.csv")
+    assert facts["refused"] == len([gone, gone])
+    assert "p1" not in picture_predicting.text(told, tmp_path / "out.csv")

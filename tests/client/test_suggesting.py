@@ -104,6 +104,8 @@ def laboratory(place: Path, count: int = 40) -> Path:
     with closing(sqlite3.connect(place / "lab.sqlite")) as database, database:
         database.execute(WIDE)
         database.execute(LONG)
+        database.execute("CREATE TABLE scans (mrn, chol)")  # of which nothing is text
+        database.execute("INSERT INTO scans VALUES ('p1', x'00ff')")
         for i in range(count):
             unit, chol = ("mmol/L", 5 + i / 50) if i % 2 else ("mg/dL", 190 + i)
             stay = (f"p{i}", "2024-01-02", 40 + i, "wm"[i % 2], chol, unit, "yn"[i % 2])
