@@ -33,6 +33,8 @@ LEAST_BITS = -900
 """Fewer than none where a number may be huge: then steps are larger than 1."""
 LOW = 48
 """Bits of the lower word of a wide number."""
+SOME = 2**18
+"""Numbers that are encoded at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,11 @@ def encode(parts: Parts, sites: int, numbers: Mapping[str, Array]) -> Ring:
     check(parts, sites)
     if {part.name for part in parts} != set(numbers) or len(parts) != len(numbers):
         raise IntegrityError("what would be masked is not what was declared")
-    return np.concatenate([_encoded(part, numbers[part.name]) for part in parts])
+    whole, start = np.empty(length(parts), np.uint64), 0
+    for part in parts:
+        _encode(part, numbers[part.name], whole[start : start + part.words])
+        start += part.words
+    return whole
 
 
 def decode(parts: Parts, sites: int, total: Ring) -> dict[str, Array]:
@@ -124,33 +130,42 @@ def decode(parts: Parts, sites: int, total: Ring) -> dict[str, Array]:
 
 
 def _beyond(whole: NDArray[np.int64], least: int, most: int) -> bool:
-    return bool(((whole > most) | (whole < least)).any())
+    return bool(whole.size and (whole.max() > most or whole.min() < least))
 
 
 def _number(part: Part, high: NDArray[np.int64], low: NDArray[np.int64]) -> Array:
     """Return what the words stand for, rounded once."""
     if not part.wide:
-        return high.astype(np.float64) * np.float64(2.0**-part.bits)
+        number = high.astype(np.float64)
+        number *= np.float64(2.0**-part.bits)
+        return number
     upper = high.astype(np.float64) * np.float64(2.0 ** (LOW - part.bits))
     return upper + low.astype(np.float64) * np.float64(2.0**-part.bits)
 
 
-def _encoded(part: Part, numbers: Array) -> Ring:
+def _encode(part: Part, numbers: Array, into: Ring) -> None:
+    """Write *numbers* where they belong, some at a time: a network's are many."""
     if numbers.size != part.size or numbers.dtype != np.float64:
         what = f"{part.name} is {numbers.size} numbers of {numbers.dtype}"
         raise IntegrityError(f"{what}, declared {part.size} of float64")
-    if not (np.abs(numbers) <= part.limit).all():  # NaN is not below it either
-        raise IntegrityError(
-            f"{part.name} is beyond its declared limit of {part.limit:g}",
-            likely="a unit is mixed up here, or the study's limit is too small",
-            fix="look at what would leave; the limit is the study's",
-        )
-    scaled = numbers.ravel() * 2.0**part.bits  # exact, as is every power of two
-    if not part.wide:
-        return np.rint(scaled, out=scaled).astype(np.int64).view(np.uint64)
-    high = np.floor(scaled * 2.0**-LOW)
-    low = np.rint(scaled - high * 2.0**LOW)  # exact but for the last step
-    return np.concatenate([high, low]).astype(np.int64).view(np.uint64)
+    flat, words = numbers.ravel(), into.view(np.int64)
+    for start in range(0, part.size, SOME):
+        some = flat[start : start + SOME]
+        if not (np.abs(some) <= part.limit).all():  # NaN is not below it either
+            raise IntegrityError(
+                f"{part.name} is beyond its declared limit of {part.limit:g}",
+                likely="a unit is mixed up here, or the study's limit is too small",
+                fix="look at what would leave; the limit is the study's",
+            )
+        scaled = some * 2.0**part.bits  # exact, as is every power of two
+        place = slice(start, start + len(some))
+        if not part.wide:
+            words[place] = np.rint(scaled, out=scaled)
+            continue
+        high = np.floor(scaled * 2.0**-LOW)
+        words[place] = high
+        # exact but for the last step
+        words[part.size :][place] = np.rint(scaled - high * 2.0**LOW)
 
 
 def _top(part: Part) -> int:

@@ -11,6 +11,7 @@ question is never taken for that to another. common/seal.py signs all of it.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,7 +20,14 @@ from typing import Any
 import numpy as np
 from flwr.app import Array as FlowerArray
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
-from numpy.lib.format import read_array
+from numpy.lib.format import (
+    header_data_from_array_1_0,
+    read_array,
+    read_array_header_1_0,
+    read_array_header_2_0,
+    read_magic,
+    write_array_header_1_0,
+)
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -35,6 +43,8 @@ REFUSED = 1
 DIGITS = 10
 RUN = 64
 """Letters that a run's name may have."""
+LARGE, HEAD = 2**20, 2**12
+"""Bytes of an array above which it is not copied; and those that its head is within."""
 STYPE = "numpy.ndarray"
 """How Flower calls the one form in which arrays travel."""
 
@@ -207,7 +217,7 @@ def _record(
             **words,
         }
     )
-    packed = {name: FlowerArray(array) for name, array in arrays.items()}
+    packed = {name: _packed(array) for name, array in arrays.items()}
     return RecordDict({"about": about, "arrays": ArrayRecord(packed)})
 
 
@@ -254,8 +264,41 @@ def _arrays(record: RecordDict) -> dict[str, Array]:
 
 def _array(packed: FlowerArray) -> Array:
     """Return one array; raise ValueError unless it is what it says that it is."""
-    array = read_array(BytesIO(packed.data), allow_pickle=False)
+    array = _viewed(packed) if len(packed.data) > LARGE else _read(packed)
     said = packed.stype, packed.dtype, tuple(packed.shape)
     if said != (STYPE, str(array.dtype), array.shape):
         raise ValueError(STYPE)
     return np.asarray(array)
+
+
+def _read(packed: FlowerArray) -> NDArray[Any]:
+    return read_array(BytesIO(packed.data), allow_pickle=False)
+
+
+def _viewed(packed: FlowerArray) -> NDArray[Any]:
+    """Return a large array as a view of what came in: there is no second one of it.
+
+    One that is not row by row in memory is copied, as is one whose numbers would begin
+    between two words.
+    """
+    head = BytesIO(packed.data[:HEAD])
+    version = read_magic(head)
+    read = read_array_header_1_0 if version == (1, 0) else read_array_header_2_0
+    shape, by_column, kind = read(head)
+    if by_column or kind.hasobject or head.tell() % kind.alignment:
+        return _read(packed)
+    count = math.prod(shape)
+    if len(packed.data) != head.tell() + count * kind.itemsize:
+        raise ValueError(STYPE)
+    array = np.frombuffer(packed.data, kind, count, head.tell()).reshape(shape)
+    array.flags.writeable = False
+    return array
+
+
+def _packed(array: NDArray[Any]) -> FlowerArray:
+    """Return *array* as it travels: what ``numpy.save`` writes, without its copies."""
+    rows = np.ascontiguousarray(array).reshape(array.shape)
+    head = BytesIO()
+    write_array_header_1_0(head, header_data_from_array_1_0(rows))
+    data = b"".join((head.getvalue(), rows.reshape(-1).view(np.uint8).data))
+    return FlowerArray(str(rows.dtype), tuple(rows.shape), STYPE, data)
