@@ -104,17 +104,14 @@ def suggest(terminal: Terminal, study_path: Path, path: Path) -> None:
     """Guess where the variables of a study are, from names, codes, units and values."""
     from client import site, suggesting  # noqa: PLC0415
     from common import study  # noqa: PLC0415
-    from common.schema import texts  # noqa: PLC0415
 
-    local, asked = site.read(path), study.read(study_path)
-    found = suggesting.suggest(local, asked)
-    have = {*local.mapping.columns, *(each.variable for each in found)}
-    every = (*asked.declared, *asked.measured)  # a text before its buckets
-    parts = {number.name for each in texts(asked.declared) for number in each.numbers()}
-    lacking = {v.name: None for v in every if v.name not in have | parts}
-    lines = {each.variable: each.text() for each in found}
-    facts = {"ok": True, "found": lines, "lacking": [*lacking]}
-    terminal.result(facts, suggesting.text(local, found, lacking))
+    local = site.read(path)
+    found = suggesting.suggest(local, study.read(study_path))
+    lines = {each.variable: each.text() for each in found.found}
+    shut = {name: wrong.what for name, wrong in found.shut.items()}
+    lacking = [*found.lacking]
+    facts = {"ok": True, "found": lines, "lacking": lacking, "shut": shut}
+    terminal.result(facts, suggesting.text(local, found))
 
 
 @data.command()

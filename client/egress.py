@@ -33,8 +33,9 @@ from common import costs, encoding, legs, plan, seal, wire
 from common.errors import NO, ConsiliumError, Refusal, UnseatedError
 from common.fixed_point import Ring
 from common.release import Array, flatten
+from common.shown import check_state
 from common.study import Study
-from common.task import Task, check_state
+from common.task import Task
 from common.tasks import by_site, left_out
 
 LOG = logging.getLogger("consilium.client")
@@ -170,14 +171,9 @@ def enough(opened: Opened) -> None:
         )
 
 
-def floor_of(site: Site, study: Study) -> int:
-    """Return how few people a sum may stand for: the stricter of site and study."""
-    return max(study.disclosure.min_people, site.mapping.min_people)
-
-
 def short(site: Site, study: Study, table: Table, task: Task) -> bool:
     """Return whether *table* has fewer people for *task* than the floor."""
-    return table.people[task.rows] < floor_of(site, study)
+    return table.people[task.rows] < sites.floor(site, study)
 
 
 def few_left_out(study: Study, table: Table) -> bool:
@@ -191,7 +187,7 @@ def few_outside(site: Site, study: Study, table: Table) -> bool:
     With noise the difference of two studies tells no more than each was to cost.
     """
     said = study.disclosure.min_outside
-    fewest = floor_of(site, study) if said is None else said
+    fewest = sites.floor(site, study) if said is None else said
     return study.privacy == "none" and 0 < table.outside < fewest
 
 
@@ -250,7 +246,7 @@ def _told(reason: Exception, site: str) -> str:
 def _floor(opened: Opened, task: Task) -> None:
     site, study = opened.site, opened.study
     if short(site, study, opened.table, task):
-        floor = floor_of(site, study)
+        floor = sites.floor(site, study)
         raise Refusal(
             f"{site.name} has fewer people for {task.name} than its floor of {floor}",
             where=site.where("min_people"),

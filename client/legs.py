@@ -17,7 +17,7 @@ from common import coding, fixed_point, legs, masking, plan
 from common.circle import Round
 from common.errors import Refusal
 from common.legs import Documents, Leg
-from common.release import Array, unflatten
+from common.release import Array
 from common.stages import Confirmed, Opening, Summand, Upload
 from common.wire import Ask, Place, roster
 
@@ -92,8 +92,7 @@ def encoded(opened: Opened, place: Place, vector: Array) -> Summand:
     study = opened.study
     task = plan.find(study, place.task)
     parts, count = coding.parts(study, task), len(study.study.sites)
-    numbers = unflatten(task.release(study), vector)
-    ring = fixed_point.encode(parts, count, numbers)
+    ring = fixed_point.encode(parts, count, fixed_point.cut(parts, vector))
     asks = Round(place.task, place.round, place.state)
     return Summand(asks, fixed_point.digest(parts, count), ring)
 

@@ -60,7 +60,8 @@ def open_study(local: Site, study: Study, today: date) -> Opened:
     granted = [d for d, each in standing.items() if each.state == "approved"]
     cache.sweep(local.home, {*granted, study.digest()})
     table = cache.table(local, study)
-    return Opened(local, study, study.digest(), table, Design(table), withdrawn=gone)
+    design = Design(table, site.floor(local, study))
+    return Opened(local, study, study.digest(), table, design, withdrawn=gone)
 
 
 def _changed(found: Opened) -> bool:

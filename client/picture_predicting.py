@@ -30,6 +30,8 @@ HALF = 0.5
 LINES = 20
 """How many pictures the terminal shows; the file has all."""
 WORDS = "A model's word on pictures like these; no diagnosis."
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet may compute."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -93,8 +95,13 @@ def write(told: Sequence[Told], path: Path) -> None:
         else:
             says = [_number(each.expected), each.said]
             says += [_number(each.calibrated), each.heat]
-        out.writerow([each.file, each.place, *says])
+        out.writerow([_plain(each.file), each.place, *says])
     private_files.write(path, text.getvalue().encode())
+
+
+def _plain(name: str) -> str:
+    """Return a file's *name* as a text that no spreadsheet takes for a formula."""
+    return f"'{name}" if name.startswith(FORMULA) else name
 
 
 def text(told: Sequence[Told], path: Path) -> str:

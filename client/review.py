@@ -5,7 +5,7 @@ from datetime import date
 
 from client import integration
 from client import site as sites
-from client.egress import few_left_out, few_outside, floor_of, short
+from client.egress import few_left_out, few_outside, short
 from client.site import Site
 from client.table import Count, Table
 from common import manifest, plan
@@ -32,7 +32,7 @@ class Review:
             "approved": self.approved,
             "records": len(self.table.outcome),
             "people": dict(self.table.people),
-            "floor": floor_of(self.site, self.study),
+            "floor": sites.floor(self.site, self.study),
             "enough": self.enough,
             "cleaning": [asdict(count) for count in self.table.report],
             "leaves": [line.facts() for line in manifest.lines(self.study)],
@@ -56,7 +56,7 @@ class Review:
         people = self.table.people
         records, name = f"{len(self.table.outcome)} records", self.study.study.name
         few = "" if self.enough else "   TOO FEW: this site would refuse"
-        floor = f"floor {floor_of(self.site, self.study)}{few}"
+        floor = f"floor {sites.floor(self.site, self.study)}{few}"
         return [
             f"{self.site.name}: {records} are ready for {name}; nothing was sent",
             f"  people   {people['train']} train, {people['test']} test; {floor}",

@@ -108,6 +108,11 @@ def invited(site: Site, study: Study, today: date) -> None:
         )
 
 
+def floor(site: Site, study: Study) -> int:
+    """Return how few people a sum may stand for: the stricter of site and study."""
+    return max(study.disclosure.min_people, site.mapping.min_people)
+
+
 def among(site: Site, study: Study, roster: Collection[str]) -> None:
     """Raise Refusal unless this site and enough others of *study* are in *roster*."""
     strangers = set(roster) - set(study.study.sites)

@@ -30,9 +30,9 @@ class Design:
     look at few records at a time, so it is refused.
     """
 
-    def __init__(self, table: Table) -> None:
-        """Hold *table*; nothing is encoded before it is asked for."""
-        self._table = table
+    def __init__(self, table: Table, fewest: int = 0) -> None:
+        """Hold *table* and the site's floor; nothing is encoded before it is asked."""
+        self._table, self._fewest = table, fewest
         self._encoding: Encoding | None = None
         self._kept: dict[str, Rows] = {}
 
@@ -41,7 +41,7 @@ class Design:
 
         Raises IntegrityError for an encoding that is impossible, or is another one.
         """
-        clean = self._table.rows(task.rows)
+        clean = replace(self._table.rows(task.rows), fewest=self._fewest)
         if not task.encoded:
             return clean
         encoding = self._agreed(study, Encoding.of(state.arrays))

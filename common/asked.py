@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from common.analyses import Analysis
-from common.models import ModelChoice, Selection
+from common.models import ModelChoice, RandomForest, Selection
 from common.registry import ANALYSES, MODELS
 from common.schema import Category, Declared, Number, Survival
 
@@ -196,15 +196,37 @@ def _learns(model: ModelChoice | None, outcome: str) -> None:
     for key, only in EXACT_ALONE.items() if training else ():
         if getattr(training, key) != only:
             raise _unable(f"model.training.{key}", key, [])
+    if isinstance(model, RandomForest):
+        for key in GROWN:
+            if getattr(model, key) != RandomForest.model_fields[key].default:
+                raise _unable(f"model.{key}", f"{key} of a forest", [])
 
 
 def combined(model: ModelChoice | None, *, masked: bool) -> None:
-    """Raise ValueError, noting the key, for a middle of parts that nobody can see."""
+    """Raise ValueError, noting the key, for a middle of parts that nobody can see.
+
+    Or that too few sites have.
+    """
     training = getattr(model, "training", None)
+    if training and training.combine != "mean" and training.sample < 1:
+        told = f"{training.combine} needs people of every site in each step, and a"
+        error = ValueError(f"{told} sample may have none: leave out sample")
+        error.add_note("model.training.sample")
+        raise error
     if masked and training and training.combine != EXACT_ALONE["combine"]:
         told = f"{training.combine} needs each site's own part, and masks hide it"
         error = ValueError(f"{told}: secure_aggregation = false   in [rounds]")
         error.add_note("model.training.combine")
+        raise error
+
+
+def batched(model: ModelChoice | None, fewest: int) -> None:
+    """Raise ValueError, noting the key, for steps along fewer people than the floor."""
+    training = getattr(model, "training", None)
+    if training and training.by == "weights" and training.batch < fewest:
+        told = f"a step along {training.batch} records tells of fewer than {fewest}"
+        error = ValueError(f"{told} people: batch = {fewest} or more")
+        error.add_note("model.training.batch")
         raise error
 
 
@@ -215,6 +237,9 @@ def _unable(where: str, kind: str, able: list[str]) -> ValueError:
     return error
 
 
+GROWN = ("min_leaf", "bins", "columns", "open_nodes", "sample")
+"""Of a forest what is read where it grows by what it sees: trees drawn blindly do not.
+"""
 RIDGED = ("linear", "logistic", "multinomial", "poisson", "svm", "rbf_svm")
 SELECTED: dict[str, tuple[str, ...]] = {
     "ridge": RIDGED,

@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from common import identity, masks, signed
@@ -21,7 +22,7 @@ SURVIVORS: Final = "consilium/survivors/1"
 CONFIRMATION: Final = "consilium/confirmation/1"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Circle:
     """The sites whose masks cancel in one round: the roster with its pinned keys.
 
@@ -50,16 +51,20 @@ class Circle:
 
     def words(self) -> signed.Payload:
         """Return what every key and every signature of this round is bound to."""
-        roster = {"aggregator": self.aggregator, "sites": dict(self.sites)}
         return {
             "protocol": PROTOCOL,
             "digest": self.digest,
             "run": self.run,
             "sequence": self.sequence,
             "attempt": self.attempt,
-            "roster": _hash(roster),
+            "roster": self._roster,
             "threshold": self.threshold,
         }
+
+    @cached_property
+    def _roster(self) -> str:
+        """The hash of every key."""
+        return _hash({"aggregator": self.aggregator, "sites": dict(self.sites)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class Round:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """What a site sees of its round. Masks of different views do not cancel.
 
@@ -105,6 +110,10 @@ class View:
 
     def digest(self) -> str:
         """Return the one hash that masks and confirmations are bound to."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         asked = [self.round.task, self.round.number, self.round.state]
         seen = [self.keys, list(self.sharers), *asked, self.coding]
         return _hash({"circle": self.circle.words(), "seen": seen})

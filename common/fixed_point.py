@@ -33,8 +33,8 @@ LEAST_BITS = -900
 """Fewer than none where a number may be huge: then steps are larger than 1."""
 LOW = 48
 """Bits of the lower word of a wide number."""
-SOME = 2**18
-"""Numbers that are encoded at a time."""
+BLOCK = 1 << 14
+"""Numbers encoded at a time, which stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ def digest(parts: Parts, sites: int) -> str:
     return hashlib.sha256(signed.canonical(agreed)).hexdigest()
 
 
+@lru_cache(maxsize=64)
 def check(parts: Parts, sites: int) -> None:
     """Raise IntegrityError unless the sum of *sites* such numbers always fits."""
     for part in parts:
@@ -101,11 +102,27 @@ def encode(parts: Parts, sites: int, numbers: Mapping[str, Array]) -> Ring:
     check(parts, sites)
     if {part.name for part in parts} != set(numbers) or len(parts) != len(numbers):
         raise IntegrityError("what would be masked is not what was declared")
-    whole, start = np.empty(length(parts), np.uint64), 0
+    ring, start = np.empty(length(parts), np.uint64), 0
     for part in parts:
-        _encode(part, numbers[part.name], whole[start : start + part.words])
+        words = ring[start : start + part.words].view(np.int64)
+        _encode(part, numbers[part.name], words)
         start += part.words
-    return whole
+    return ring
+
+
+def cut(parts: Parts, vector: Array) -> dict[str, Array]:
+    """Return the numbers of each part, which stand in *vector* one after the other.
+
+    Raises IntegrityError when these are not as many as were declared.
+    """
+    size = sum(part.size for part in parts)
+    if vector.shape != (size,):
+        raise IntegrityError(f"an answer holds {vector.size} numbers, not {size}")
+    found, start = {}, 0
+    for part in parts:
+        found[part.name] = vector[start : start + part.size]
+        start += part.size
+    return found
 
 
 def decode(parts: Parts, sites: int, total: Ring) -> dict[str, Array]:
@@ -136,36 +153,37 @@ def _beyond(whole: NDArray[np.int64], least: int, most: int) -> bool:
 def _number(part: Part, high: NDArray[np.int64], low: NDArray[np.int64]) -> Array:
     """Return what the words stand for, rounded once."""
     if not part.wide:
-        number = high.astype(np.float64)
-        number *= np.float64(2.0**-part.bits)
-        return number
+        return high.astype(np.float64) * np.float64(2.0**-part.bits)
     upper = high.astype(np.float64) * np.float64(2.0 ** (LOW - part.bits))
     return upper + low.astype(np.float64) * np.float64(2.0**-part.bits)
 
 
-def _encode(part: Part, numbers: Array, into: Ring) -> None:
-    """Write *numbers* where they belong, some at a time: a network's are many."""
+def _encode(part: Part, numbers: Array, words: NDArray[np.int64]) -> None:
+    """Write *numbers* into the *words* of *part*, a block at a time."""
     if numbers.size != part.size or numbers.dtype != np.float64:
         what = f"{part.name} is {numbers.size} numbers of {numbers.dtype}"
         raise IntegrityError(f"{what}, declared {part.size} of float64")
-    flat, words = numbers.ravel(), into.view(np.int64)
-    for start in range(0, part.size, SOME):
-        some = flat[start : start + SOME]
-        if not (np.abs(some) <= part.limit).all():  # NaN is not below it either
-            raise IntegrityError(
-                f"{part.name} is beyond its declared limit of {part.limit:g}",
-                likely="a unit is mixed up here, or the study's limit is too small",
-                fix="look at what would leave; the limit is the study's",
-            )
-        scaled = some * 2.0**part.bits  # exact, as is every power of two
-        place = slice(start, start + len(some))
+    flat = numbers.ravel()
+    for start in range(0, part.size, BLOCK):
+        block = slice(start, min(start + BLOCK, part.size))
+        _within(part, flat[block])
+        scaled = flat[block] * 2.0**part.bits  # exact, as is every power of two
         if not part.wide:
-            words[place] = np.rint(scaled, out=scaled)
+            words[block] = np.rint(scaled, out=scaled)
             continue
         high = np.floor(scaled * 2.0**-LOW)
-        words[place] = high
+        words[: part.size][block] = high
         # exact but for the last step
-        words[part.size :][place] = np.rint(scaled - high * 2.0**LOW)
+        words[part.size :][block] = np.rint(scaled - high * 2.0**LOW)
+
+
+def _within(part: Part, numbers: Array) -> None:
+    if not (np.abs(numbers) <= part.limit).all():  # NaN is not below it either
+        raise IntegrityError(
+            f"{part.name} is beyond its declared limit of {part.limit:g}",
+            likely="a unit is mixed up here, or the study's limit is too small",
+            fix="look at what would leave; the limit is the study's",
+        )
 
 
 def _top(part: Part) -> int:

@@ -21,6 +21,26 @@ def share(successes: float, people: float) -> Interval | None:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def mean(total: float, squares: float, people: float) -> Interval | None:
+    """Return the interval of a mean, from a sum and the sum of squares."""
+    if people <= 0:
+        return None
+    middle = total / people
+    half = Z * math.sqrt(max(squares / people - middle**2, 0.0) / people)
+    return middle - half, middle + half
+
+
+def ratio(expected: float, seen: float, people: float) -> Interval | None:
+    """Return the interval of outcomes *expected* per outcome *seen*.
+
+    On its logarithm, what is seen being binomial (Debray et al. 2017).
+    """
+    if min(expected, seen) <= 0:
+        return None
+    half = Z * math.sqrt(max(1 - seen / people, 0.0) / seen)
+    return expected / seen * math.exp(-half), expected / seen * math.exp(half)
+
+
 def auc(value: float, positives: float, negatives: float) -> Interval | None:
     """Return the interval of an area under the ROC curve (Newcombe 2006, method 5).
 

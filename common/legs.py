@@ -19,6 +19,7 @@ from typing import Final
 
 from flwr.app import ConfigRecord, RecordDict
 
+from common import content as contents
 from common.errors import IntegrityError
 from common.wire import DIGITS, Place, read_place
 
@@ -48,13 +49,13 @@ class Leg:
 def said(record: RecordDict, attempt: int, **parts: Documents) -> RecordDict:
     """Return the message *record* with documents beside it."""
     words = {name: _packed(documents) for name, documents in parts.items()}
-    about = {**record.config_records["about"], "attempt": attempt, **words}
+    about = {**contents.words(record, "about"), "attempt": attempt, **words}
     return RecordDict({**record, "about": ConfigRecord(about)})
 
 
 def heard(record: RecordDict, *names: str) -> Leg:
     """Return the documents of *names* in a message; IntegrityError without them."""
-    place, about = read_place(record), record.config_records["about"]
+    place, about = read_place(record), contents.words(record, "about")
     attempt = str(about.get("attempt"))
     if not (attempt.isascii() and attempt.isdecimal() and len(attempt) < DIGITS):
         raise IntegrityError("a message names no attempt at a round")

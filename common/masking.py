@@ -124,8 +124,7 @@ def mask(stage: Stage, boxes: Mapping[str, bytes], summand: Summand) -> Masked:
     view = View(place.circle, stage.seen, sharers, asked, summand.coding)
     if summand.vector.ndim != 1 or summand.vector.dtype != np.uint64:
         raise IntegrityError("only encoded numbers can be masked")
-    vector = summand.vector.copy()
-    masks.add(vector, _streams(stage, view))
+    vector = masks.add(summand.vector, _streams(stage, view))
     reply = Upload(vector, circles.confirm(view, sharers, place.key))
     return Masked(place, view, shares, heard, reply)
 

@@ -78,18 +78,21 @@ def unboxed(key: bytes, box: bytes, purpose: signed.Payload) -> bytes:
         raise IdentityError("a box does not open") from None
 
 
-def add(vector: Ring, streams: Iterable[tuple[bytes, Sign]]) -> None:
-    """Add to *vector*, in place, the stream of each key, or take it away (PRG).
+def add(vector: Ring, streams: Iterable[tuple[bytes, Sign]]) -> Ring:
+    """Return *vector* with the stream of each key added, or taken away (PRG).
 
     One zero buffer is encrypted again and again into another one, so that nothing is
-    allocated: that is what makes it fast.
+    allocated but the sum: that is what makes it fast.
     """
     ciphers = [(Cipher(AES(key), CTR(_START)).encryptor(), no) for key, no in streams]
     out = bytearray(8 * BLOCK + 15)  # update_into asks for a block more, less a byte
+    total = np.empty_like(vector)
     for start in range(0, len(vector), BLOCK):
-        part = vector[start : start + BLOCK]
+        part = total[start : start + BLOCK]
+        part[:] = vector[start : start + BLOCK]
         zeros = memoryview(_ZEROS)[: 8 * len(part)]
         stream = np.frombuffer(out, "<u8", len(part))
         for cipher, negative in ciphers:
             cipher.update_into(zeros, out)
             (np.subtract if negative else np.add)(part, stream, out=part)
+    return total

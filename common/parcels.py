@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from flwr.app import Array, Message, RecordDict
+from flwr.app import Array, ArrayRecord, Message, RecordDict
 from flwr.app.message import remove_content_from_message
 from flwr.app.message.array import ArrayChunk
 from flwr.common.serde import message_from_proto, message_to_proto
@@ -102,7 +102,7 @@ def pack(message: Message) -> Parcel:
 
 
 def _size(content: RecordDict) -> int:
-    records = content.array_records.values()
+    records = [each for each in content.values() if isinstance(each, ArrayRecord)]
     return sum(len(each.data) for record in records for each in record.values())
 
 

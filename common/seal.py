@@ -14,6 +14,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
+from common import content as contents
 from common import signed
 from common.errors import IntegrityError
 from common.identity import SigningKey
@@ -40,7 +41,7 @@ def verify(content: RecordDict, kind: str, sender: str, key: Ed25519PublicKey) -
     Raises IntegrityError for what is no sealed message, or says other than what was
     signed; IdentityError when somebody else signed it.
     """
-    beside = dict(content.config_records.get(_SEAL, ConfigRecord()).items())
+    beside = dict(contents.words(content, _SEAL).items())
     document = beside.pop("document", None)
     if beside or not isinstance(document, str):
         raise IntegrityError("a message carries no signature, or more beside it")
@@ -57,11 +58,11 @@ def verify(content: RecordDict, kind: str, sender: str, key: Ed25519PublicKey) -
 def _payload(content: RecordDict, kind: str, sender: str) -> signed.Payload:
     if any(type(part) is not _PARTS.get(name) for name, part in content.items()):
         raise IntegrityError("a message carries more than words and arrays")
-    words = dict(content.config_records.get("about", ConfigRecord()).items())
+    words = dict(contents.words(content, "about").items())
     if not all(_spelled(word) for word in words.values()):
         raise IntegrityError("a message says what is neither a word nor a number")
     about = hashlib.sha256(signed.canonical(words)).hexdigest()
-    arrays = _hash(content.array_records.get("arrays", ArrayRecord()))
+    arrays = _hash(contents.arrays(content))
     return {"kind": kind, "sender": sender, "about": about, "arrays": arrays}
 
 

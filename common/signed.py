@@ -31,9 +31,9 @@ Payload = dict[str, Any]
 
 def sign(payload: Payload, key: Ed25519PrivateKey, context: str) -> bytes:
     """Return *payload* sealed by *key*, as the bytes to store or to send."""
-    signature = key.sign(_message(payload, context)).hex()
-    whole: Payload = {"context": context, "payload": payload, "signature": signature}
-    sealed = rfc8785.dumps(whole)
+    text = rfc8785.dumps(payload)
+    before, after = _around(context, key.sign(_message(text, context)).hex())
+    sealed = before + text + after
     _parsed(sealed, context)  # what could not be read is not signed: 2.0**53, say
     return sealed
 
@@ -46,7 +46,9 @@ def verify(sealed: bytes, key: Ed25519PublicKey, context: str) -> Payload:
     """
     whole = _parsed(sealed, context)
     try:
-        key.verify(_signature(whole), _message(whole["payload"], context))
+        before, after = _around(context, whole["signature"])
+        text = sealed[len(before) : len(sealed) - len(after)]  # of its one spelling
+        key.verify(_signature(whole), _message(text, context))
     except InvalidSignature:
         raise IdentityError(
             f"the signature on the {name(context)} is wrong",
@@ -78,8 +80,15 @@ def name(context: str) -> str:
     return context.split("/")[1]
 
 
-def _message(payload: Payload, context: str) -> bytes:
-    return _SEAL + context.encode() + b"\0" + rfc8785.dumps(payload)
+def _message(text: bytes, context: str) -> bytes:
+    """Return what is signed of a payload that is spelled *text*."""
+    return _SEAL + context.encode() + b"\0" + text
+
+
+def _around(context: str, signature: str) -> tuple[bytes, bytes]:
+    """Return what stands before and after the payload, in RFC 8785's order."""
+    before, after = rfc8785.dumps(context), rfc8785.dumps(signature)
+    return b'{"context":' + before + b',"payload":', b',"signature":' + after + b"}"
 
 
 def _parsed(sealed: bytes, context: str) -> dict[str, Any]:

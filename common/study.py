@@ -273,9 +273,7 @@ def _asked(study: Study) -> None:
         exact = study.privacy == "none"
         asked.selected(study.model, study.selection, exact=exact)
         if study.evaluation and study.evaluation.leave_out:
-            raise ValueError(
-                "a ridge chosen with the people of every site: no leave_out"
-            )
+            raise ValueError("a setting chosen with every site's people: no leave_out")
 
 
 def _apart(study: Study) -> None:
@@ -293,6 +291,7 @@ def _keeps(study: Study) -> None:
     else:
         asked.exact(study.model)
     asked.combined(study.model, masked=study.masked)
+    asked.batched(study.model, study.disclosure.min_people)
 
 
 RULES = (_names, _cohort, _roster, _honest, _prediction, _asked, _apart, _keeps)

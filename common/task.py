@@ -26,7 +26,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import IntegrityError, StudyError
+from common.errors import StudyError
 from common.registry import load, load_analysis, load_private
 from common.release import Array, Release, Summands, unflatten
 from common.sheet import Sheet
@@ -98,7 +98,8 @@ class Rows:
     that must fall the same whenever it is made. ``site`` [records] is the place of the
     record's site among the study's, -1 for a site that is not among them. ``images``
     [records, height, width, channels] are from 0 to 1, and there are none where the
-    study declares none.
+    study declares none. ``fewest`` is the site's own floor: a sum over fewer people
+    than this, or than the study says, is left at zero (common/tasks/crowd.py).
     """
 
     x: Array
@@ -107,6 +108,7 @@ class Rows:
     values: Array = field(default_factory=lambda: np.zeros((0, 0)))
     site: Sites = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     images: Images = field(default_factory=no_images)
+    fewest: int = 0
 
     def __repr__(self) -> str:
         """Return a count only: rows may end up in a log line."""
@@ -121,6 +123,7 @@ class Rows:
             self.values[chosen] if len(self.values) else self.values,
             self.site[chosen] if len(self.site) else self.site,
             self.images[chosen] if len(self.images) else self.images,
+            self.fewest,
         )
 
 
@@ -212,24 +215,6 @@ def once(
         read=read,
         show=show,
     )
-
-
-def check_state(task: Task, study: Study, state: State) -> None:
-    """Raise IntegrityError unless *state* is exactly what *task* shows its sites.
-
-    What comes in is held to its declaration as what goes out is: a state of another
-    shape could make a sum over many people a sum over one.
-    """
-    shapes = task.shows(study)
-    if set(shapes) != set(state.arrays):
-        raise IntegrityError(f"a state of {task.name} has other arrays than declared")
-    for name, shape in shapes.items():
-        array = state.arrays[name]
-        if array.shape != shape or array.dtype != np.float64:
-            what = f"{array.dtype}{array.shape}, declared float64{shape}"
-            raise IntegrityError(f"the state {name} of {task.name} is {what}")
-        if not np.isfinite(array).all():
-            raise IntegrityError(f"the state {name} of {task.name} is not finite")
 
 
 Predict = Callable[[Study, Mapping[str, Array], Rows], Array]

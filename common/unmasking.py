@@ -103,9 +103,8 @@ def unmasked(held: Gathered, openings: Mapping[str, Opening]) -> Ring:
     for site, each in openings.items():
         if set(each.seeds) != set(held.survivors) or set(each.keys) != dropped:
             raise IntegrityError(f"{site} opened other shares than those asked for")
-    total = held.masked.copy()
-    masks.add(total, [*_self_masks(held, openings), *_pair_masks(held, openings)])
-    return total
+    streams = [*_self_masks(held, openings), *_pair_masks(held, openings)]
+    return masks.add(held.masked, streams)
 
 
 def _self_masks(

@@ -11,26 +11,15 @@ question is never taken for that to another. common/seal.py signs all of it.
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
-import numpy as np
-from flwr.app import Array as FlowerArray
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
-from numpy.lib.format import (
-    header_data_from_array_1_0,
-    read_array,
-    read_array_header_1_0,
-    read_array_header_2_0,
-    read_magic,
-    write_array_header_1_0,
-)
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from common import content, packed_arrays
 from common.errors import IntegrityError
 from common.release import Array
 from common.study import Study
@@ -43,10 +32,6 @@ REFUSED = 1
 DIGITS = 10
 RUN = 64
 """Letters that a run's name may have."""
-LARGE, HEAD = 2**20, 2**12
-"""Bytes of an array above which it is not copied; and those that its head is within."""
-STYPE = "numpy.ndarray"
-"""How Flower calls the one form in which arrays travel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +179,9 @@ def read_place(record: RecordDict) -> Place:
 
 def size(record: RecordDict) -> int:
     """Return how many bytes of content a message carries."""
-    arrays = sum(len(each.data) for part in _parts(record) for each in part.values())
-    words = record.config_records.values()
+    parts = [each for each in record.values() if isinstance(each, ArrayRecord)]
+    arrays = sum(len(each.data) for part in parts for each in part.values())
+    words = [each for each in record.values() if isinstance(each, ConfigRecord)]
     return arrays + sum(len(str(value)) for each in words for value in each.values())
 
 
@@ -217,17 +203,13 @@ def _record(
             **words,
         }
     )
-    packed = {name: _packed(array) for name, array in arrays.items()}
+    packed = {name: packed_arrays.packed(array) for name, array in arrays.items()}
     return RecordDict({"about": about, "arrays": ArrayRecord(packed)})
-
-
-def _parts(record: RecordDict) -> list[ArrayRecord]:
-    return list(record.array_records.values())
 
 
 def _words(record: RecordDict, *names: str) -> list[str]:
     """Return what a message says under *names*."""
-    about = dict(record.config_records.get("about", ConfigRecord()).items())
+    about = dict(content.words(record, "about").items())
     if about.get("protocol") != PROTOCOL:
         raise IntegrityError(f"a message is not of protocol {PROTOCOL}")
     missing = [name for name in names if name not in about]
@@ -255,50 +237,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _arrays(record: RecordDict) -> dict[str, Array]:
     """Return the arrays of a message: nothing in them is run, unpacked or believed."""
-    packed = record.array_records.get("arrays", ArrayRecord())
+    packed = content.arrays(record)
     try:
-        return {name: _array(each) for name, each in packed.items()}
+        return {name: packed_arrays.read(each) for name, each in packed.items()}
     except (ValueError, TypeError, EOFError, OSError, MemoryError):
         raise IntegrityError("a message holds arrays that cannot be read") from None
-
-
-def _array(packed: FlowerArray) -> Array:
-    """Return one array; raise ValueError unless it is what it says that it is."""
-    array = _viewed(packed) if len(packed.data) > LARGE else _read(packed)
-    said = packed.stype, packed.dtype, tuple(packed.shape)
-    if said != (STYPE, str(array.dtype), array.shape):
-        raise ValueError(STYPE)
-    return np.asarray(array)
-
-
-def _read(packed: FlowerArray) -> NDArray[Any]:
-    return read_array(BytesIO(packed.data), allow_pickle=False)
-
-
-def _viewed(packed: FlowerArray) -> NDArray[Any]:
-    """Return a large array as a view of what came in: there is no second one of it.
-
-    One that is not row by row in memory is copied, as is one whose numbers would begin
-    between two words.
-    """
-    head = BytesIO(packed.data[:HEAD])
-    version = read_magic(head)
-    read = read_array_header_1_0 if version == (1, 0) else read_array_header_2_0
-    shape, by_column, kind = read(head)
-    if by_column or kind.hasobject or head.tell() % kind.alignment:
-        return _read(packed)
-    count = math.prod(shape)
-    if len(packed.data) != head.tell() + count * kind.itemsize:
-        raise ValueError(STYPE)
-    array = np.frombuffer(packed.data, kind, count, head.tell()).reshape(shape)
-    array.flags.writeable = False
-    return array
-
-
-def _packed(array: NDArray[Any]) -> FlowerArray:
-    """Return *array* as it travels: what ``numpy.save`` writes, without its copies."""
-    rows = np.ascontiguousarray(array).reshape(array.shape)
-    head = BytesIO()
-    write_array_header_1_0(head, header_data_from_array_1_0(rows))
-    data = b"".join((head.getvalue(), rows.reshape(-1).view(np.uint8).data))
-    return FlowerArray(str(rows.dtype), tuple(rows.shape), STYPE, data)

@@ -17,7 +17,7 @@ from itertools import takewhile
 
 from flwr.app import Message, RecordDict
 
-from common import legs, wire
+from common import legs, packed_arrays, wire
 from common.errors import QuorumError, UnseatedError
 from server import line as lines
 from server import roster
@@ -191,7 +191,7 @@ def _ask(asking: Asking, line: Line) -> None:
 
 def _hear(asking: Asking, line: Line) -> bool:
     """Fetch what has come of the next few; say whether anything has."""
-    large = wire.size(asking.question.content) > wire.LARGE
+    large = wire.size(asking.question.content) > packed_arrays.LARGE
     few = (1 if large else WINDOW) + asking.question.spare
     window = set(asking.waiting[:few]) - set(asking.arrived)
     wanted = [number for number, (_, name) in asking.letters.items() if name in window]

@@ -24,7 +24,9 @@ class Score(Part):
     accuracy: float | None = None
     accuracy_interval: Interval | None = None
     rmse: float | None = None
+    rmse_interval: Interval | None = None
     r_squared: float | None = None
+    r_squared_interval: Interval | None = None
     note: str | None = None
 
 
@@ -39,8 +41,11 @@ class Totals(Part):
     accuracy: float | None = None
     accuracy_interval: Interval | None = None
     brier: float | None = None
+    brier_interval: Interval | None = None
     rmse: float | None = None
+    rmse_interval: Interval | None = None
     r_squared: float | None = None
+    r_squared_interval: Interval | None = None
     log_loss: float | None = None
     c_index: float | None = None
     c_index_interval: Interval | None = None

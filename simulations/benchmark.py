@@ -4,15 +4,14 @@ Absolute seconds depend on the machine and its load; a ratio of two things measu
 turn depends much less. ``make bench`` prints the table.
 """
 
+import math
 import os
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -35,6 +34,8 @@ from simulations import (
     compare,
     engine,
     hospitals,
+    mask_bench,
+    mask_table,
     media_pace,
     plain,
     processes,
@@ -42,30 +43,22 @@ from simulations import (
     traffic,
     wide,
 )
+from simulations.measure import Line, at_most, in_turn
 
 REPEATS, FEW = 7, 3
 PEOPLE, WIDTH, SITES = 1_000_000, 50, 10
 HELP_SECONDS, APPS_MILLISECONDS, NEWTON_RATIO, ROUND_SECONDS = 0.3, 1.0, 1.5, 1.0
+MASKED_RATIO = 2.5
 PANDAS = 0.7
 GROVE, BREADTH, TREES, FOREST_RATIO, ALIKE = 20_000, 20, 100, 3.0, 0.02
 EQUAL = 1e-6
 TRAIN = 0.9
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One measured thing: its figure in words, and the goal it has to meet."""
-
-    what: str
-    figure: str
-    goal: str
-    met: bool
-
-
 def main() -> int:
     """Measure, print the table, and return 1 when a goal is missed."""
-    lines = [help_time(), engine_cost(), newton(), forest(), network()]
-    lines += [*cleaning(), *media(), *audits()]
+    lines = [help_time(), engine_cost(), newton(), forest(), *network()]
+    lines += [*mask_bench.lines(), *cleaning(), *media(), *audits()]
     click.echo(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     for line in lines:
         mark = "met   " if line.met else "MISSED"
@@ -74,6 +67,9 @@ def main() -> int:
     for each in traffic.measured():
         rounds = f"{each.rounds} x {each.numbers:,} numbers"
         click.echo(f"        {each.task:<62}{rounds:<34}{each.size / 1000:,.1f} kB")
+    click.echo(f"\n{mask_table.TITLE}")
+    for text in mask_table.lines():
+        click.echo(f"        {text}")
     return 0 if all(line.met for line in lines) else 1
 
 
@@ -90,7 +86,7 @@ def help_time() -> Line:
         used.append(_children() - before)
     seconds = statistics.median(used)
     figure = f"{seconds:.2f} CPU s"
-    return _line("consilium --help", figure, seconds, HELP_SECONDS)
+    return at_most("consilium --help", figure, seconds, HELP_SECONDS)
 
 
 def engine_cost() -> Line:
@@ -99,12 +95,12 @@ def engine_cost() -> Line:
         study, opened = _demo(Path(folder))
         tables = [each.table for each in opened]
         rounds = _equal_to_the_bit(_apps(study, opened), plain.run(study, tables))
-        apps, loop = _in_turn(
-            lambda: _apps(study, opened), lambda: plain.run(study, tables)
+        apps, loop = in_turn(
+            lambda: _apps(study, opened), lambda: plain.run(study, tables), REPEATS
         )
     extra = 1000 * (apps - loop) / (rounds * len(tables))
     what = "apps over plain loop, per site and round"
-    return _line(what, f"{extra:.2f} ms", extra, APPS_MILLISECONDS)
+    return at_most(what, f"{extra:.2f} ms", extra, APPS_MILLISECONDS)
 
 
 def newton() -> Line:
@@ -115,7 +111,7 @@ def newton() -> Line:
     gap = compare.gap(compare.fitted(study, states), pooled)
     if gap is None or gap > EQUAL:
         raise IntegrityError(f"the two fits differ by {gap}: no ratio is printed")
-    ours, theirs = _in_turn(
+    ours, theirs = in_turn(
         lambda: plain.run(study, tables),
         lambda: compare.reference(study, tables),
         repeats=FEW,
@@ -123,7 +119,7 @@ def newton() -> Line:
     ratio = ours / theirs
     what = f"Newton, {PEOPLE:,} people x {WIDTH}, {SITES} sites / scikit-learn pooled"
     figure = f"{ratio:.2f} ({ours:.2f} s / {theirs:.2f} s)"
-    return _line(what, figure, ratio, NEWTON_RATIO)
+    return at_most(what, figure, ratio, NEWTON_RATIO)
 
 
 def forest() -> Line:
@@ -139,29 +135,35 @@ def forest() -> Line:
     areas = [float(roc_auc_score(test.y, each)) for each in (ours, theirs)]
     if areas[0] < areas[1] - ALIKE:
         raise IntegrityError(f"the forests differ, AUC {areas}: no ratio is printed")
-    took, took_theirs = _in_turn(
+    took, took_theirs = in_turn(
         lambda: plain.run(study, tables),
         lambda: pooled.fit(train.x, train.y),
         repeats=FEW,
     )
     what = f"forest, {TREES} trees, {GROVE:,} people / scikit-learn, one core"
     figure = f"{took / took_theirs:.2f} (AUC {areas[0]:.3f} / {areas[1]:.3f})"
-    return _line(what, figure, took / took_theirs, FOREST_RATIO)
+    return at_most(what, figure, took / took_theirs, FOREST_RATIO)
 
 
-def network() -> Line:
-    """Measure a steady round of separate processes, and one of stock Flower."""
+def network() -> list[Line]:
+    """Measure a steady round of separate processes: masked, in clear, and Flower's."""
     with tempfile.TemporaryDirectory() as folder:
         path = hospitals.write(Path(folder) / "ours")
         study, sites = studies.read(path), sorted(path.parent.glob("*/site.toml"))
-        ran = processes.engine(kill_one=False)(study, sites)
-        equal = engine.run(study, _approved(study, sites))
-        _equal_to_the_bit(ran.outcome, equal.states)
-        ours = ran.seconds_per_round or float("inf")
+        both, ran = (study, _in_clear(study)), processes.engine(kill_one=False)
+        ours, clear = (ran(each, sites) for each in both)
+        _approved(sites, *both)
+        for found, each in zip((ours, clear), both, strict=True):
+            _equal_to_the_bit(found.outcome, engine.run(each, sites).states)
         theirs = stock.seconds_per_round(Path(folder) / "stock", len(sites))
-    what = f"a round over {len(sites)} hospitals by mutual TLS / stock Flower without"
-    figure = f"{ours:.2f} s / {theirs:.1f} s"
-    return _line(what, figure, ours, ROUND_SECONDS)
+    took, bare = (each.seconds_per_round or math.inf for each in (ours, clear))
+    what = f"a round over {len(sites)} hospitals by mutual TLS"
+    figure = f"{took:.2f} s / {theirs:.1f} s"
+    ratio = f"{took / bare:.2f} ({took:.2f} s / {bare:.2f} s)"
+    return [
+        at_most(f"{what} / stock Flower without", figure, took, ROUND_SECONDS),
+        at_most(f"{what}, masked / in clear", ratio, took / bare, MASKED_RATIO),
+    ]
 
 
 def media() -> list[Line]:
@@ -174,7 +176,7 @@ def media() -> list[Line]:
     lines = []
     for what, (ours, theirs), goal in measured:
         figure = f"{ours / theirs:.1f} ({ours:.1f} s / {theirs:.2f} s)"
-        lines.append(_line(what, figure, ours / theirs, goal))
+        lines.append(at_most(what, figure, ours / theirs, goal))
     return lines
 
 
@@ -195,45 +197,28 @@ def audits() -> list[Line]:
     return [Line(*each) for each in audit_bench.measure()]
 
 
-def _line(what: str, figure: str, value: float, goal: float) -> Line:
-    return Line(what, figure, f"{goal:g}", value <= goal)
-
-
 def _children() -> float:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
-def _in_turn(
-    one: Callable[[], object], other: Callable[[], object], repeats: int = REPEATS
-) -> tuple[float, float]:
-    """Return the median seconds of each, measured A B A B … after one warm-up."""
-    one()
-    other()
-    pairs = [(_seconds(one), _seconds(other)) for _ in range(repeats)]
-    first, second = zip(*pairs, strict=True)
-    return statistics.median(first), statistics.median(second)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    call()
-    return time.perf_counter() - begun
-
-
 def _demo(folder: Path) -> tuple[Study, list[Opened]]:
     """Write the demo's hospitals, and let each approve the study, without masks."""
     study = studies.read(hospitals.write(folder))
-    clear = study.rounds.model_copy(update={"secure_aggregation": False})
-    study = study.model_copy(update={"rounds": clear})
-    places = _approved(study, sorted(folder.glob("*/site.toml")))
+    study = _in_clear(study)
+    places = _approved(sorted(folder.glob("*/site.toml")), study)
     expires = study.study.expires
     return study, [open_study(site.read(each), study, expires) for each in places]
 
 
-def _approved(study: Study, places: list[Path]) -> list[Path]:
-    """Let every hospital approve *study* in its settings."""
-    line = f'approved = ["{study.digest()}"]\n'
+def _in_clear(study: Study) -> Study:
+    clear = study.rounds.model_copy(update={"secure_aggregation": False})
+    return study.model_copy(update={"rounds": clear})
+
+
+def _approved(places: list[Path], *approved: Study) -> list[Path]:
+    """Let every hospital approve these studies in its settings."""
+    line = f"approved = {[each.digest() for each in approved]}\n"
     for place in places:
         place.write_text(line + place.read_text(encoding="utf-8"), encoding="utf-8")
     return places

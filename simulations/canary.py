@@ -113,6 +113,6 @@ def _cell(variable: Declared, place: float) -> str:
     """Return what stands in a cell at *place* from the first to the last."""
     if isinstance(variable, Number):
         low, high = variable.range
-        return repr(float(low + place * (high - low)))
+        return repr(min(float(low + place * (high - low)), high))  # rounding
     last = len(variable.coded) - 1
     return variable.coded[round(place * last)]

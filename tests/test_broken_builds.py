@@ -182,8 +182,8 @@ BREAKS = {
     ),
     "in clear": Break(
         "common/masking.py",
-        "    masks.add(vector, _streams(stage, view))\n",
-        "",
+        "masks.add(summand.vector, _streams(stage, view))",
+        "summand.vector.copy()",
         *("tests/simulations/test_masked_study.py", "uniform_and_never_the_same"),
     ),
     "beyond the limit": Break(

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 from sklearn import metrics
+from statsmodels.stats.proportion import proportion_confint
 
 from client.table import Table
 from common import plan
+from common.intervals import Z
+from common.release import check
 from common.study import Study
-from common.task import Findings, Rows
+from common.task import Findings, Rows, State
+from common.tasks import evaluate
 from simulations import compare, plain
 from tests import clinics
 
@@ -97,3 +101,63 @@ def test_the_report_has_a_table_of_groups_and_of_their_gaps() -> None:
 def test_groups_are_declared_categories() -> None:
     with pytest.raises(ValueError, match="subgroups are declared categories: age"):
         clinics.study(evaluation={"test": 0.3, "subgroups": ["age"]})
+
+
+NUMBER = clinics.study(outcome=clinics.COUNT, model={"kind": "linear", "ridge": 1.0})
+
+
+def told_of(draw: np.random.Generator, people: int) -> tuple[Findings, np.ndarray]:
+    """Return what is told of predictions of made-up numbers, and those of a record."""
+    true = draw.gamma(4.0, 3.0, people).clip(0, 50)
+    said = 0.7 * true + 3.0 + draw.normal(0.0, 3.0, people)
+    sums = [
+        evaluate.counted(NUMBER, said[each], Rows(true[each, None], true[each]))
+        for each in np.array_split(np.arange(people), 3)
+    ]
+    total = {name: np.sum([s[name] for s in sums], axis=0) for name in sums[0]}
+    check(evaluate.release(NUMBER), total)
+    return evaluate.read(NUMBER, State(total)), np.column_stack([said, true])
+
+
+def test_the_intervals_of_a_number_are_those_of_each_records_influence() -> None:
+    found, both = told_of(np.random.default_rng(1), 400)
+    said, true = both.T
+    error, spread = (said - true) ** 2, (true - true.mean()) ** 2
+    assert found["rmse"] == pytest.approx(np.sqrt(error.mean()))
+    assert found["r_squared"] == pytest.approx(metrics.r2_score(true, said))
+    half = Z * error.std() / 20
+    ends = np.sqrt([error.mean() - half, error.mean() + half])
+    assert found["rmse_interval"] == pytest.approx([*ends])
+    moved = -(error - error.mean()) / spread.mean()
+    moved += error.mean() * (spread - spread.mean()) / spread.mean() ** 2
+    reach = Z * moved.std() / 20
+    low, high = found["r_squared_interval"]
+    assert high - found["r_squared"] == pytest.approx(reach, rel=1e-9)
+    assert found["r_squared"] - low == pytest.approx(reach, rel=1e-9)
+
+
+def test_the_intervals_of_a_number_hold_what_they_promise() -> None:
+    draw = np.random.default_rng(2)
+    large, _ = told_of(draw, 400_000)
+    inside = {"rmse": 0, "r_squared": 0}
+    for _ in range(200):
+        found, _ = told_of(draw, 300)
+        for name in inside:
+            low, high = found[f"{name}_interval"]
+            inside[name] += low <= large[name] <= high
+    assert all(178 <= count <= 198 for count in inside.values()), inside
+
+
+def test_chances_have_intervals_too() -> None:
+    found, rows, score = evaluated(STUDY, clinics.table(900))
+    error = (score - rows.y) ** 2
+    half = Z * error.std() / np.sqrt(len(error))
+    assert found["brier_interval"] == pytest.approx(
+        (error.mean() - half, error.mean() + half)
+    )
+    said = score[rows.y == 1] >= 0.5
+    wilson = proportion_confint(said.sum(), len(said), method="wilson")
+    assert found["sensitivity_interval"] == pytest.approx(wilson)
+    low, high = found["expected_interval"]
+    assert low < found["expected"] < high
+    assert low * high == pytest.approx(found["expected"] ** 2)

@@ -235,7 +235,7 @@ ONE = {"test": 0.3, "leave_out": 1}
             "by_site has no private form",
         ),
         ({"evaluation": {"test": 0.3, "leave_out": 3}}, "leaves nobody to learn from"),
-        ({"selection": {"ridge": [1.0, 2.0]}}, "a ridge chosen with the people of"),
+        ({"selection": {"ridge": [1.0, 2.0]}}, "a setting chosen with every site"),
         (
             {"model": {"kind": "logistic", "ridge": 0.0, "site_intercepts": True}},
             "with site_intercepts takes a ridge",

@@ -14,7 +14,7 @@ from client import training
 from client.table import Table
 from client.training import Design
 from common import release
-from common.errors import StudyError
+from common.errors import IntegrityError, StudyError
 from common.networks import Training
 from common.study import Study
 from common.task import State
@@ -83,6 +83,26 @@ def test_too_few_held_out_tell_nothing_and_the_study_says_so() -> None:
     study = asked("tabular_network", {**WATCH, "steps": 9}, **few)
     with pytest.raises(StudyError, match="held out"):
         plain.run(study, [clinics.table(200)])
+
+
+@pytest.mark.parametrize(
+    ("records", "loss"), [(50.0, -1e9), (50.0, 50 * 20.1), (1e9, 1e9)]
+)
+def test_impossible_losses_end_the_study(records: float, loss: float) -> None:
+    """Otherwise one site says which model is kept: no later one is better then."""
+    study, whole = asked("tabular_network", {**WATCH, "steps": 9}), clinics.table(200)
+    task, state = begun(study, whole)
+    shown = replace(state, arrays={**state.arrays, "step": np.array([3.0])})
+    sums = training.run(task, study, shown, Design(whole))
+    sent = {"held_out": np.array([records]), "held_loss": np.array([loss])}
+    with pytest.raises(IntegrityError, match="have a mean loss of"):
+        task.finish(study, shown, {**sums, **sent})
+
+
+def test_a_loss_without_end_counts_as_the_worst() -> None:
+    held = clinics.table(60).rows("train")
+    found = early_stopping.seen(np.full(len(held.y), np.nan), held)
+    assert found["held_loss"] == early_stopping.WORST * len(held.y)
 
 
 @pytest.mark.parametrize(

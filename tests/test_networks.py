@@ -108,6 +108,38 @@ def test_records_of_a_person_share_the_clip() -> None:
     np.testing.assert_allclose(bounds / (1 - sampling.ROUNDING), [1, 3, 1, 1])
 
 
+@pytest.mark.parametrize("floor", ["study", "site"])
+def test_no_step_is_along_fewer_people_than_the_floor(floor: str) -> None:
+    """A step along one record is that record: its gradient tells every number of it."""
+    local = {"by": "weights", "local_steps": 2, "batch": 4}
+    study, whole = asked("tabular_network", local), table_of("tabular_network")
+    whole = replace(whole, key=np.repeat(whole.key[::2], 2)[: len(whole.key)])
+    task, state = begun(study, whole)
+    own = 4 if floor == "site" else 0
+    if floor == "study":
+        few = study.disclosure.model_copy(update={"min_people": 4})
+        study = study.model_copy(update={"disclosure": few})
+    sums = training.run(task, study, state, Design(whole, own))
+    assert not any(array.any() for array in sums.values())
+
+
+def test_a_batch_below_the_floor_is_refused_at_once() -> None:
+    with pytest.raises(ValidationError, match="batch = 10 or more"):
+        asked(
+            "tabular_network",
+            {"by": "weights", "batch": 9},
+            disclosure={"min_people": 10, "min_sites": 1},
+        )
+
+
+@pytest.mark.parametrize("draws", [0, 400])
+def test_a_sample_is_held_to_the_floor_of_the_site(draws: int) -> None:
+    study, whole = asked("tabular_network", {"sample": 0.5}), clinics.table(200)
+    task, state = begun(study, whole)
+    sums = training.run(task, study, state, Design(whole, draws))
+    assert (sums["records"][0] == 0) == bool(draws)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_round_of_weights_is_bounded_by_its_steps(kind: str) -> None:
     local = {"by": "weights", "local_steps": 5, "batch": 16, "local_rate": 0.2}

@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from client import sampling, training
@@ -41,6 +42,15 @@ def forest(epsilon: float = 1.0, **changes: object) -> Study:
     kept = {"epsilon": epsilon, "delta": 1e-5, "noise": "shared", **changes}
     model = {"kind": "random_forest", "trees": 20}
     return clinics.study(privacy=kept, study=FOUR, rounds=ROUNDS, model=model)
+
+
+@pytest.mark.parametrize("key", ["min_leaf", "bins", "columns", "open_nodes", "sample"])
+def test_what_only_an_exact_forest_reads_is_refused(key: str) -> None:
+    value = 0.5 if key == "sample" else 3
+    model = {"kind": "random_forest", key: value}
+    kept = {"epsilon": 1.0, "delta": 1e-5, "noise": "shared"}
+    with pytest.raises(ValidationError, match=f"{key} of a forest has no private form"):
+        clinics.study(privacy=kept, study=FOUR, rounds=ROUNDS, model=model)
 
 
 def real(outcome: str, epsilon: float) -> tuple[Study, list[Table]]:

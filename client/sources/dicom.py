@@ -7,10 +7,11 @@ takes such files out by name, and the records lose their picture.
 """
 
 import logging
+import re
 import warnings
 from collections import Counter
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,9 @@ from client.resampling import resampled
 from common.errors import DataError
 from common.schema import Image
 
-AT_ONCE = 500
+AT_ONCE, SOME = 500, 200
+KIND = re.compile("[A-Z]{2,6}")
+WRITTEN = {"YES": "yes", "NO": "no"}
 PIXELS = "pixels"
 
 
@@ -70,6 +73,31 @@ def probe(source: Dicom, wanted: Wanted, place: Place) -> int:
     elements = {n: each for n, each in wanted.items() if each.column != PIXELS}
     _require_mapped(wanted if place.image else elements, place)
     return len(_kept(source, place))
+
+
+def seen(source: Dicom, place: Place) -> list[str]:
+    """Return what some files say of themselves, as counts: kind, size, writing.
+
+    Words of a file's own are told only if they look like DICOM's.
+    """
+    found = _kept(source, place)
+    some = found[:: max(1, len(found) // SOME)]
+    counts: Counter[str] = Counter()
+    sizes: list[tuple[int, int]] = []
+    for file in some:
+        with suppress(Unfit), _quiet(), _undamaged():
+            dataset = dcmread(file.path, stop_before_pixels=True)
+            kind = _text(dataset, "Modality")
+            counts[f"modality {kind}" if KIND.fullmatch(kind) else "no modality"] += 1
+            burnt = _text(dataset, "BurnedInAnnotation")
+            counts[f"burnt-in writing: {WRITTEN.get(burnt.upper(), 'not said')}"] += 1
+            sizes.append((int(dataset.Rows), int(dataset.Columns)))
+    lines = [f"{count} of {len(some)} files: {what}" for what, count in counts.items()]
+    if sizes:
+        least, most = np.min(sizes, axis=0), np.max(sizes, axis=0)
+        pair = " to ".join(f"{h} x {w}" for h, w in (least, most))
+        lines.append(f"height and width in pixels: {pair}")
+    return lines
 
 
 def picture(source: Dicom, path: Path, image: Image) -> Picture:

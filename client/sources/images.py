@@ -48,6 +48,11 @@ def probe(source: Images, wanted: Wanted, place: Place) -> int:
     return csv.probe(_manifest(source), wanted, place)
 
 
+def names(source: Images, place: Place) -> list[str]:
+    """Return the header of the list; read no record."""
+    return csv.names(_manifest(source), place)
+
+
 def _manifest(source: Images) -> Csv:
     shared = set(Csv.model_fields) - {"kind"}
     return Csv(**{name: getattr(source, name) for name in shared})

@@ -6,6 +6,7 @@ from types import ModuleType
 from client.mapping import Source
 from client.raw import Parts, Place, Wanted
 from client.site import Site
+from client.sources import csv, fhir, images, signals, text, wfdb
 from common.errors import MachineError
 
 
@@ -30,11 +31,17 @@ def probe(site: Site) -> tuple[str, ...]:
 
 
 def names(place: Place) -> list[str]:
-    """Return every column of a table, mapped or not; no record is read.
+    """Return what could be mapped: columns, TABLE.COLUMN of a database, channels.
 
     Only for a guess at a mapping, on the steward's own screen.
     """
     found: list[str] = _reader(place).names(_source(place), place)
+    return found
+
+
+def seen(place: Place) -> list[str]:
+    """Return what DICOM files say of themselves, as counts, for the steward."""
+    found: list[str] = _reader(place).seen(_source(place), place)
     return found
 
 
@@ -63,7 +70,7 @@ def _reader(place: Place) -> ModuleType:
     """Return the module that reads this kind of source."""
     kind = _source(place).kind
     try:
-        return READERS[kind]()
+        return PLAIN[kind] if kind in PLAIN else EXTRA[kind]()
     except ModuleNotFoundError as lacking:
         raise MachineError(
             f"a source of kind {kind} needs the package {lacking.name}",
@@ -72,78 +79,45 @@ def _reader(place: Place) -> ModuleType:
         ) from None
 
 
-def _csv() -> ModuleType:
-    from client.sources import csv  # noqa: PLC0415 - only what is used is loaded
-
-    return csv
-
-
 def _parquet() -> ModuleType:
-    from client.sources import parquet  # noqa: PLC0415
+    from client.sources import parquet  # noqa: PLC0415 - needs an extra's library
 
     return parquet
 
 
 def _sql() -> ModuleType:
-    from client.sources import sql  # noqa: PLC0415
+    from client.sources import sql  # noqa: PLC0415 - the same
 
     return sql
 
 
-def _fhir() -> ModuleType:
-    from client.sources import fhir  # noqa: PLC0415
-
-    return fhir
-
-
-def _images() -> ModuleType:
-    from client.sources import images  # noqa: PLC0415
-
-    return images
-
-
 def _dicom() -> ModuleType:
-    from client.sources import dicom  # noqa: PLC0415
+    from client.sources import dicom  # noqa: PLC0415 - the same
 
     return dicom
 
 
 def _png() -> ModuleType:
-    from client.sources import png  # noqa: PLC0415
+    from client.sources import png  # noqa: PLC0415 - the same
 
     return png
 
 
-def _text() -> ModuleType:
-    from client.sources import text  # noqa: PLC0415
-
-    return text
-
-
-def _signals() -> ModuleType:
-    from client.sources import signals  # noqa: PLC0415
-
-    return signals
-
-
-def _wfdb() -> ModuleType:
-    from client.sources import wfdb  # noqa: PLC0415
-
-    return wfdb
-
-
-READERS: dict[str, Callable[[], ModuleType]] = {
-    "csv": _csv,
+PLAIN = {
+    "csv": csv,
+    "fhir": fhir,
+    "images": images,
+    "text": text,
+    "signals": signals,
+    "wfdb": wfdb,
+}
+EXTRA: dict[str, Callable[[], ModuleType]] = {
     "parquet": _parquet,
     "sql": _sql,
-    "fhir": _fhir,
-    "images": _images,
     "dicom": _dicom,
     "png": _png,
-    "text": _text,
-    "signals": _signals,
-    "wfdb": _wfdb,
 }
+"""Readers that need the library of an extra, which loads only where it is used."""
 COUNTED = {
     "csv": "mapped columns",
     "parquet": "mapped columns",

@@ -49,6 +49,11 @@ def probe(source: Png, wanted: Wanted, place: Place) -> int:
     return csv.probe(_listed(source), wanted, place)
 
 
+def names(source: Png, place: Place) -> list[str]:
+    """Return the header of the list; read no record."""
+    return csv.names(_listed(source), place)
+
+
 def _listed(source: Png) -> Csv:
     shared = set(Csv.model_fields) & set(Png.model_fields) - {"kind"}
     return Csv(**{name: getattr(source, name) for name in shared})

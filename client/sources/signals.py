@@ -113,6 +113,18 @@ def probe(source: Signals, wanted: Wanted, place: Place) -> int:
     return csv.probe(_table(source), _columns(source, wanted), place)
 
 
+def names(source: Signals, place: Place) -> list[str]:
+    """Return the channels; of a line for each sample all that some line names."""
+    if not source.channel:
+        keys = {source.person, source.time, source.event_time}
+        return [n for n in csv.names(_table(source), place) if n not in keys]
+    found: set[str] = set()
+    wanted = {CHANNEL: Column(column=source.channel)}
+    for raw in csv.read(_table(source), wanted, place):
+        found |= {*raw.cells[CHANNEL].str.strip().unique()}
+    return sorted(found - {""})
+
+
 def _table(source: Signals) -> Csv:
     """Return how the file reads as a table of lines."""
     return Csv(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import sqlalchemy
 from sqlalchemy import Connection, Row, TextClause
+from sqlalchemy.engine.reflection import ObjectKind
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -55,15 +56,31 @@ def probe(source: Sql, wanted: Wanted, place: Place) -> int:
     return len(wanted)
 
 
+def names(source: Sql, place: Place) -> list[str]:
+    """Return every column of every table and view, as TABLE.COLUMN; no row is read."""
+    whole = ObjectKind.ANY
+    with (
+        _connected(source, place) as connection,
+        _explained(place, source.called, ""),
+    ):
+        inspector = sqlalchemy.inspect(connection)
+        found = inspector.get_multi_columns(source.namespace, kind=whole)
+    return [
+        f"{table}.{column['name']}"
+        for (_, table), columns in found.items()
+        for column in columns
+    ]
+
+
 def _parts(connection: Connection, query: Query, place: Place) -> Iterator[Raw]:
     """Yield the rows of one query, some thousands at a time."""
     streamed = connection.execution_options(stream_results=True, yield_per=10_000)
-    result = streamed.execute(query.text)
-    named = _places([*result.keys()], query.name, place)
     first = 0
-    for rows in result.partitions(PART):
-        yield _raw(query.name, named, rows, first)
-        first += len(rows)
+    with streamed.execute(query.text) as result:  # closed, should nobody want the rest
+        named = _places([*result.keys()], query.name, place)
+        for rows in result.partitions(PART):
+            yield _raw(query.name, named, rows, first)
+            first += len(rows)
     if not first:
         yield _raw(query.name, named, [], 0)
 

@@ -47,12 +47,28 @@ def probe(source: Wfdb, wanted: Wanted, place: Place) -> int:
     return len(found)
 
 
+def names(source: Wfdb, place: Place) -> list[str]:
+    """Return the channels of the first record, by its header; read no sample."""
+    head = _header(source, place, filed.find(place, source.files)[0])
+    return [each.name for each in head.channels]
+
+
+def _header(source: Wfdb, place: Place, file: Filed) -> Header:
+    try:
+        return waveform.header(file.path.read_text(encoding="ascii"))
+    except (UnicodeError, OSError) as reason:
+        problem = f"cannot be read ({type(reason).__name__})"
+        raise filed.broken(place, source.files, file, problem) from None
+    except Malformed as odd:
+        raise filed.broken(place, source.files, file, str(odd)) from None
+
+
 def _row(source: Wfdb, wanted: Wanted, place: Place, file: Filed) -> dict[str, str]:
     """Return who, when and what is taken of one record."""
+    head = _header(source, place, file)
     try:
-        head = waveform.header(file.path.read_text(encoding="ascii"))
         values = _values(file, head)
-    except (UnicodeError, OSError) as reason:
+    except OSError as reason:
         problem = f"cannot be read ({type(reason).__name__})"
         raise filed.broken(place, source.files, file, problem) from None
     except Malformed as odd:

@@ -1,8 +1,8 @@
 """How good the model is at each site by itself: what that site lets everybody know.
 
 A site works its own figures out, rounds them, and puts them into its own place of the
-sum: the sum over sites shows each. Numbers of people are bands, so that no total less
-the others tells a site that tells nothing: who keeps its figures leaves zeros.
+sum: the sum over sites shows each. Numbers of records are bands, so that these figures
+do not add up to a total's. A site that keeps its figures leaves zeros.
 """
 
 from functools import partial

@@ -7,17 +7,16 @@ the sum of their losses leave through the same door, and only all sites' mean is
 
 import numpy as np
 
-from common.errors import StudyError
+from common.errors import IntegrityError, StudyError
 from common.networks import Training
 from common.release import Array, Field, Release, Summands
-from common.study import Study
 from common.task import Rows, State
 from common.tasks import voting
 
 BETTER = 1e-4
 """A mean loss that is less by no more than this is no better."""
-WORST = 20.0
-"""No record's loss counts as more; even odds lose 0.69."""
+WORST, TINY = 20.0, 1e-6
+"""No record's loss counts as more; even odds lose 0.69. Sums are rounded."""
 
 
 def release() -> Release:
@@ -26,7 +25,7 @@ def release() -> Release:
         "held_out": Field(
             "people's records held out, in rounds that look", (1,), "count"
         ),
-        "held_loss": Field("sum of the losses of these", (1,), "sum"),
+        "held_loss": Field("sum of the losses of these", (1,), "sum", each=WORST),
     }
 
 
@@ -44,10 +43,9 @@ def looks(training: Training, step: int) -> bool:
     return step > 0 and step % training.every == 0
 
 
-def seen(study: Study, score: Array, held: Rows) -> Summands:
-    """Return what leaves of those *held* out with this *score*: nothing of too few."""
-    few = len(np.unique(held.key)) < study.disclosure.min_people
-    if few:
+def seen(score: Array, held: Rows) -> Summands:
+    """Return what leaves of those *held* out with this *score*."""
+    if not len(held.y):
         return unseen()
     records = float(len(held.y))
     return {
@@ -64,7 +62,8 @@ def unseen() -> Summands:
 def judged(training: Training, state: State, total: Summands, moved: State) -> State:
     """Return the state *moved* to, or its end at the least loss.
 
-    Raises StudyError when no site holds out enough people.
+    Raises StudyError when no site holds out enough people, IntegrityError for losses
+    that so many people cannot have.
     """
     if not looks(training, int(state.arrays["step"][0])):
         return moved
@@ -74,7 +73,14 @@ def judged(training: Training, state: State, total: Summands, moved: State) -> S
             "no site has enough people that are held out",
             fix="patience = 0   in [model.training]",
         )
-    loss = float(total["held_loss"][0]) / records
+    loss, most = float(total["held_loss"][0]) / records, float(state.kept["records"][0])
+    if not (0.0 <= loss <= WORST * (1 + TINY) and records <= most):
+        raise IntegrityError(
+            f"{records:.0f} records held out, of {most:.0f} that train, have a mean "
+            f"loss of {loss:.3g}, which lies between 0 and {WORST:g}",
+            likely="a site that sends something else than the loss of its people",
+            fix="ask each site for its version; then study without one, in turn",
+        )
     kept = {name: state.kept[name] for name in ("least", "least_at", "waited")}
     if loss < float(kept["least"][0]) - BETTER:
         shown = state.arrays["parameters"].copy()

@@ -17,7 +17,12 @@ from common.release import Array, Field, Release, Summands
 from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, Found, Rows, Shapes, State, Task, kept, model_of
-from common.tasks import evaluate_levels, evaluate_survival, subgroups
+from common.tasks import (
+    evaluate_levels,
+    evaluate_number,
+    evaluate_survival,
+    subgroups,
+)
 from common.tasks.subgroups import asked
 
 WITHOUT, HAVING = "test records without the outcome", "test records with the outcome"
@@ -36,18 +41,13 @@ def release(study: Study) -> Release:
             "negatives": Field(f"{WITHOUT}, by score", bins, "count"),
             "positives": Field(f"{HAVING}, by score", bins, "count"),
             "said": Field("sum of the scores, by score", bins, "sum"),
-            "brier": Field("sum of squared errors of the score", (1,), "sum"),
+            "brier": Field("sums of squared errors, and of their squares", (2,), "sum"),
             "group_negatives": Field(f"{WITHOUT}, by group, score", by_group, "count"),
             "group_positives": Field(f"{HAVING}, by group, score", by_group, "count"),
             "group_said": Field("sum of the scores, by group", (each,), "sum"),
         }
         return {name: field for name, field in declared.items() if field.size}
-    return {
-        "records": Field("test records", (1,), "count"),
-        "error": Field("sum of squared errors of the prediction", (1,), "sum"),
-        "total": Field("sum of the outcome", (1,), "sum"),
-        "square": Field("sum of the squared outcome", (1,), "sum"),
-    }
+    return evaluate_number.release(study)
 
 
 def shows(study: Study) -> Shapes:
@@ -73,14 +73,9 @@ def counted(study: Study, score: Array, rows: Rows) -> Summands:
         return evaluate_levels.counted(study, score, outcome)
     if study.outcome.kind == "survival":
         return evaluate_survival.counted(score, rows)
-    error = np.array([np.sum((score - outcome) ** 2)])
     if study.outcome.kind != "binary":
-        return {
-            "records": np.array([len(outcome)], dtype=np.float64),
-            "error": error,
-            "total": np.array([outcome.sum()]),
-            "square": np.array([outcome @ outcome]),
-        }
+        return evaluate_number.counted(study, score, outcome)
+    error = (score - outcome) ** 2
     bins = asked(study).bins
     place = np.searchsorted(scores.edges(bins), score, side="right")
     known = subgroups.groups(study)
@@ -96,7 +91,7 @@ def counted(study: Study, score: Array, rows: Rows) -> Summands:
         "negatives": negatives[0],
         "positives": positives[0],
         "said": np.bincount(place, score, minlength=bins),
-        "brier": error,
+        "brier": np.array([error.sum(), error @ error]),
         "group_negatives": negatives[1:],
         "group_positives": positives[1:],
         "group_said": np.array([score[w].sum() for w in inside]),
@@ -112,7 +107,7 @@ def read(study: Study, state: State) -> Findings:
         return evaluate_survival.read(state)
     if study.outcome.kind == "binary":
         return {**_binary(study, state.arrays), **subgroups.read(study, state.arrays)}
-    return _number(state.arrays)
+    return evaluate_number.read(study, state.arrays)
 
 
 def show(study: Study, state: State) -> tuple[Sheet, ...]:
@@ -134,21 +129,37 @@ def _binary(study: Study, arrays: Mapping[str, Array]) -> Findings:
     at, said = scores.table(negatives, positives, half), arrays["said"]
     known = scores.area(negatives, positives)
     auc, bound = known or (None, None)
+    brier, squares = (float(each) for each in arrays["brier"])
+    expected = float(said.sum())
     return {
         "records": int(records),
         "positives": int(having),
-        "brier": float(arrays["brier"][0] / records) if records else None,
+        "brier": brier / records if records else None,
+        "brier_interval": intervals.mean(brier, squares, records),
         "auc": auc,
         "auc_error_bound": bound,
         "auc_interval": None if auc is None else intervals.auc(auc, having, without),
         "accuracy_interval": intervals.share(at.hits + at.rejections, records),
         **scores.rates(at),
         "confusion": asdict(at),
-        "expected": float(said.sum() / having) if having else None,
+        **_sure(at),
+        "expected": expected / having if having else None,
+        "expected_interval": intervals.ratio(expected, having, records),
         "calibration_error": scores.expected_error(
             said, positives, negatives + positives
         ),
         "net_benefit": _benefits(study, negatives, positives),
+    }
+
+
+def _sure(at: scores.Table) -> Findings:
+    """Return the intervals of the shares of right answers."""
+    having, without = at.hits + at.misses, at.rejections + at.alarms
+    return {
+        "sensitivity_interval": intervals.share(at.hits, having),
+        "specificity_interval": intervals.share(at.rejections, without),
+        "ppv_interval": intervals.share(at.hits, at.hits + at.alarms),
+        "npv_interval": intervals.share(at.rejections, at.rejections + at.misses),
     }
 
 
@@ -180,14 +191,19 @@ def _told(found: dict[str, Any]) -> tuple[Sheet, ...]:
         "expected": "outcomes expected per outcome seen",
         "calibration_error": "average error of a chance",
     }
-    rows = tuple((words, found[name]) for name, words in named.items())
+    rows = tuple(
+        (words, found[name], *(found.get(f"{name}_interval") or (None, None)))
+        for name, words in named.items()
+    )
     benefit = tuple(
         (f"{line['chance']:.0%}", line["model"], line["everyone"])
         for line in found["net_benefit"]
     )
     note = "Per record, in true positives; more is better (Vickers & Elkin 2006)."
     return (
-        Sheet("What the model says at one half", ("measure", "value"), rows),
+        Sheet(
+            "What the model says at one half", ("measure", "value", "from", "to"), rows
+        ),
         Sheet(
             "Net benefit, if one acts from a chance on",
             ("chance", "by the model", "for everyone"),
@@ -195,17 +211,6 @@ def _told(found: dict[str, Any]) -> tuple[Sheet, ...]:
             (note,),
         ),
     )
-
-
-def _number(arrays: Summands) -> Findings:
-    records, error = float(arrays["records"][0]), float(arrays["error"][0])
-    total, square = float(arrays["total"][0]), float(arrays["square"][0])
-    spread = square - total * total / records if records else 0.0
-    return {
-        "records": int(records),
-        "rmse": float(np.sqrt(error / records)) if records else None,
-        "r_squared": 1.0 - error / spread if spread > 0.0 else None,
-    }
 
 
 EVALUATE = Task(

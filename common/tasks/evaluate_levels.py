@@ -39,8 +39,10 @@ def release(study: Study) -> Release:
         "without": Field(
             "test records of other levels, by its probability", (size, bins), "count"
         ),
-        "brier": Field("sum of squared errors of the probabilities", (1,), "sum"),
-        "log_loss": Field("sum of the log losses", (1,), "sum"),
+        "brier": Field(
+            "sums of squared errors of the probabilities, and squared", (2,), "sum"
+        ),
+        "log_loss": Field("sums of the log losses, and squared", (2,), "sum"),
     }
 
 
@@ -57,12 +59,14 @@ def counted(study: Study, chance: Array, outcome: Array) -> Summands:
         having[level] = np.bincount(place[inside, level], minlength=bins)
         without[level] = np.bincount(place[~inside, level], minlength=bins)
     hit = chance[np.arange(len(own)), own]
+    error = ((chance - true) ** 2).sum(axis=1)
+    loss = -np.log(np.maximum(hit, SMALLEST))
     return {
         "confusion": confusion,
         "having": having,
         "without": without,
-        "brier": np.array([np.sum((chance - true) ** 2)]),
-        "log_loss": np.array([-np.log(np.maximum(hit, SMALLEST)).sum()]),
+        "brier": np.array([error.sum(), error @ error]),
+        "log_loss": np.array([loss.sum(), loss @ loss]),
     }
 
 
@@ -78,11 +82,20 @@ def read(study: Study, state: State) -> Findings:
         "accuracy": right / records if records else None,
         "accuracy_interval": intervals.share(right, records),
         "auc": float(np.mean(known)) if known else None,
-        "brier": float(arrays["brier"][0] / records) if records else None,
-        "log_loss": float(arrays["log_loss"][0] / records) if records else None,
+        **_means(arrays, records),
         "levels": each,
         "confusion": confusion.astype(int).tolist(),
     }
+
+
+def _means(arrays: Summands, records: float) -> Findings:
+    """Return the mean of each loss with its interval."""
+    found: Findings = {}
+    for name in ("brier", "log_loss"):
+        total, squares = (float(each) for each in arrays[name])
+        found[name] = total / records if records else None
+        found[f"{name}_interval"] = intervals.mean(total, squares, records)
+    return found
 
 
 def show(study: Study, state: State) -> tuple[Sheet, ...]:

@@ -9,20 +9,29 @@ import numpy as np
 from common import trees
 from common.networks import MOST, Training
 from common.release import Summands
+from common.study import Study
 from common.task import Rows, State
+from common.tasks import crowd
 from common.tasks.class_weights import Gradient
 
 
-def taken(training: Training, state: State, rows: Rows, gradient: Gradient) -> Summands:
+def taken(
+    study: Study, training: Training, state: State, rows: Rows, gradient: Gradient
+) -> Summands:
     """Return where local steps over batches of *rows* lead, times how much it counts.
 
-    A site without records stays where it is, and counts as none. With a proximal term
-    each step is pulled back to where the round began (Li et al. 2020, FedProx).
+    A site without records stays where it is, and counts as none. So does one with a
+    batch of too few people: a single step along one record is that record. With a
+    proximal term each step is pulled back to where the round began (Li et al. 2020,
+    FedProx).
     """
     shown = state.arrays["parameters"]
+    batches = _batches(training, state, rows)
+    if any(crowd.few(study, batch) for batch in batches):
+        batches, rows = [], rows.take(np.zeros(0, dtype=np.int64))
     weight = float(min(len(rows.y), training.most))
     reached, losses = shown.copy(), np.zeros(1)
-    for batch in _batches(training, state, rows):
+    for batch in batches:
         bounds = np.full(len(batch.y), training.clip)
         total, loss = gradient(reached, batch, bounds)
         mean = total / len(batch.y) + training.proximal * (reached - shown)

@@ -29,6 +29,7 @@ from common.study import Study
 from common.task import Findings, Found, Model, Rows, Shapes, State, Task
 from common.tasks import (
     class_weights,
+    crowd,
     early_stopping,
     local_steps,
     robust,
@@ -201,23 +202,23 @@ def _local(network: Network, study: Study, state: State, rows: Rows) -> Summands
         return _watched(network, study, state, rows)
     if not training.votes:
         return _trained(network, study, state, rows)
-    learning, held = voting.split(training, rows)
+    learning, held = voting.split(study, training, rows)
     candidate, best = (
         network.score(study, state.arrays[name], held)
         for name in ("parameters", "best")
     )
-    votes = voting.vote(study, held, candidate, best)
+    votes = voting.vote(held, candidate, best)
     return {**_trained(network, study, state, learning), "votes": votes}
 
 
 def _watched(network: Network, study: Study, state: State, rows: Rows) -> Summands:
     """Return what a site with people held out contributes, and at times their loss."""
     training = network.training(study)
-    learning, held = voting.split(training, rows)
+    learning, held = voting.split(study, training, rows)
     seen = early_stopping.unseen()
     if early_stopping.looks(training, int(state.arrays["step"][0])):
         score = network.score(study, state.arrays["parameters"], held)
-        seen = early_stopping.seen(study, score, held)
+        seen = early_stopping.seen(score, held)
     return {**_trained(network, study, state, learning), **seen}
 
 
@@ -225,7 +226,8 @@ def _trained(network: Network, study: Study, state: State, rows: Rows) -> Summan
     """Return what the records that train contribute."""
     training = network.training(study)
     if training.by == "weights":
-        return local_steps.taken(training, state, rows, gradient(network, study, state))
+        slopes = gradient(network, study, state)
+        return local_steps.taken(study, training, state, rows, slopes)
     drawn = _drawn(study, training, state, rows)
     bounds = np.full(len(drawn.y), training.clip)
     shown = state.arrays["parameters"]
@@ -244,9 +246,7 @@ def _drawn(study: Study, training: Training, state: State, rows: Rows) -> Rows:
         return rows
     step = int(state.arrays["step"][0])
     (draw,) = trees.draws(rows.key, training.seed * MOST + step, 1)
-    chosen = draw < training.sample
-    people = len(np.unique(rows.key[chosen]))
-    return rows.take(chosen & (people >= study.disclosure.min_people))
+    return crowd.enough(study, rows.take(draw < training.sample))
 
 
 def _finish(network: Network, study: Study, state: State, total: Summands) -> State:
@@ -262,7 +262,7 @@ def _finish(network: Network, study: Study, state: State, total: Summands) -> St
         kept["taken_back"] = state.kept["taken_back"] + 1.0
         moved = stepping.step(pace, state, None)
     if training.votes:
-        moved = voting.judged(training, state, total["votes"], moved)
+        moved = voting.judged(study, training, state, total["votes"], moved)
     if training.patience:
         moved = early_stopping.judged(training, state, total, moved)
     reached = State(moved.arrays, {**kept, **moved.kept}, moved.done)

@@ -19,7 +19,7 @@ from common.release import Array, Field, Release, Summands
 from common.sheet import Cell, Sheet, decimal
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, State, Task
-from common.tasks import side_by_side
+from common.tasks import crowd, side_by_side
 from common.tasks.side_by_side import Trials
 from common.trees import draws
 
@@ -100,10 +100,10 @@ def _enough(study: Study, rows: Rows, folds: NDArray[np.int64]) -> None:
 
     Two trials differ by a fold, and so do their sums, where no masks hide them.
     """
-    people = [len(np.unique(rows.key[folds == each])) for each in np.unique(folds)]
-    if not study.masked and min(people, default=0) < study.disclosure.min_people:
+    every = (rows.take(folds == each) for each in np.unique(folds))
+    if not study.masked and (not len(folds) or any(crowd.few(study, e) for e in every)):
         raise Refusal(
-            f"a fold has fewer people here than {study.disclosure.min_people}",
+            "a fold has fewer people here than the floor",
             likely="many folds, few people, and sums that are not masked",
             fix="in [selection]: fewer folds; or secure aggregation",
         )

@@ -15,7 +15,7 @@ from common.networks import MOST, Training
 from common.release import Array, Field, Release
 from common.study import Study
 from common.task import Rows, Shapes, State
-from common.tasks import stepping
+from common.tasks import crowd, stepping
 
 HELD_OUT = 0.2
 BEARABLE, SLACK = 1.1, 0.02
@@ -45,19 +45,22 @@ def begun(parameters: Array) -> State:
     return State({"best": parameters.copy()}, {**nothing, "pace": np.ones(1)})
 
 
-def split(training: Training, rows: Rows) -> tuple[Rows, Rows]:
-    """Return who trains and who is held out: by person, the same in every round."""
+def split(study: Study, training: Training, rows: Rows) -> tuple[Rows, Rows]:
+    """Return who trains and who is held out: by person, the same in every round.
+
+    Too few of either are nobody.
+    """
     (draw,) = trees.draws(rows.key, training.seed * MOST + MOST - 1, 1)
-    return rows.take(draw >= HELD_OUT), rows.take(draw < HELD_OUT)
+    learning, held = rows.take(draw >= HELD_OUT), rows.take(draw < HELD_OUT)
+    return crowd.enough(study, learning), crowd.enough(study, held)
 
 
-def vote(study: Study, held: Rows, candidate: Array, best: Array) -> Array:
+def vote(held: Rows, candidate: Array, best: Array) -> Array:
     """Return one site's vote [3]: better, bearable, and that it votes.
 
-    From probabilities [records] of the outcome of those *held* out. Too few of them do
-    not vote.
+    From probabilities [records] of the outcome of those *held* out; nobody is no vote.
     """
-    if len(np.unique(held.key)) < study.disclosure.min_people:
+    if not len(held.y):
         return np.zeros(3)
     now, before = loss(candidate, held.y), loss(best, held.y)
     return np.array(
@@ -71,12 +74,14 @@ def paced(training: Training, state: State) -> Training:
     return training.model_copy(update={"rate": rate})
 
 
-def judged(training: Training, state: State, votes: Array, moved: State) -> State:
+def judged(
+    study: Study, training: Training, state: State, votes: Array, moved: State
+) -> State:
     """Return the state *moved* to, or back at the best when *state* is not borne.
 
     At the end it is the mean of what was borne of the last quarter of the rounds: the
     very last step has no votes, and is no part of it. Raises StudyError when nobody can
-    vote, IntegrityError for more votes than voters.
+    vote, IntegrityError for more votes than sites.
     """
     better, bearable, voters = (float(each) for each in votes)
     if not voters:
@@ -84,8 +89,13 @@ def judged(training: Training, state: State, votes: Array, moved: State) -> Stat
             "no site has enough people that are held out to vote",
             fix="votes = false   in [model.training]",
         )
-    if not better <= bearable <= voters:
-        raise IntegrityError(f"{bearable:.0f} of {voters:.0f} sites have voted")
+    most = len(study.study.sites)
+    if not better <= bearable <= voters <= most:
+        raise IntegrityError(
+            f"{better:.0f} better, {bearable:.0f} bearable, {voters:.0f} in all: more "
+            f"votes than sites, of which there are {most}",
+            likely="a site that votes more than once",
+        )
     number, borne = int(moved.arrays["step"][0]), 2 * bearable > voters
     candidate = state.arrays["parameters"]
     best = candidate if 2 * better > voters else state.arrays["best"]

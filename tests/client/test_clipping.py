@@ -16,7 +16,8 @@ from common import costs, plan
 from common.encoding import columns, shapes
 from common.errors import IntegrityError
 from common.release import flatten, length
-from common.task import Rows, State, Task, check_state
+from common.shown import check_state
+from common.task import Rows, State, Task
 from tests import clinics
 
 PRIVACY = {"epsilon": 1.0, "delta": 1e-5, "noise": "site"}

@@ -202,7 +202,8 @@ def test_fhir_codes_are_found_and_what_is_not_is_said(
     found = said(capsys)
     assert '"2093-3"' in found["found"]["chol"]
     assert 'elapsed = "years"' in found["found"]["age"]
-    assert found["lacking"] == ["tests", "diabetes", "ill"]
+    assert found["lacking"] == ["tests", "ill"]
+    assert 'pick = "any"' in found["found"]["diabetes"]
 
 
 def test_an_export_without_a_header_is_not_repeated(

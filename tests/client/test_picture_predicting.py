@@ -210,6 +210,14 @@ def test_a_heat_map_is_the_picture_beside_its_colours() -> None:
     np.testing.assert_array_equal(shown[-1, -1], [128, 128, 128])
 
 
+@pytest.mark.parametrize("name", ["=1+1.png", "+a.png", "-a.png", "@a.png"])
+def test_a_name_is_never_a_formula(tmp_path: Path, name: str) -> None:
+    told = [picture_predicting.Told(1, name, 0, refused="is no picture")]
+    picture_predicting.write(told, tmp_path / "said.csv")
+    (row,) = csv.DictReader((tmp_path / "said.csv").read_text().splitlines())
+    assert row["file"] == f"'{name}"
+
+
 def test_heat_maps_need_pictures(hospital: Hospital, tmp_path: Path) -> None:
     given = ["client", "predict", str(hospital.model), "--site", str(hospital.site)]
     said = CliRunner().invoke(build(), [*given, "--heat-maps", str(tmp_path)])

@@ -37,7 +37,9 @@ def newcomers(path: Path, *records: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize("kind", ["logistic", "random_forest"])
+@pytest.mark.parametrize(
+    "kind", ["logistic", "random_forest", "rbf_svm", "svm", "tabular_network"]
+)
 def test_it_says_what_the_study_said(tmp_path: Path, kind: str) -> None:
     study = clinics.study(model={"kind": kind, **clinics.MODELS[kind]})
     path, model = learned(tmp_path, study)

@@ -11,13 +11,13 @@ from flwr.app.message.array import ArrayChunk
 from flwr.supercore.constant import HEAD_BODY_DIVIDER
 from flwr.supercore.inflatable.inflatable_object import get_object_id
 
-from common import parcels, wire
+from common import packed_arrays, parcels, wire
 from common.errors import IntegrityError
 from common.task import State, fingerprint
 from common.wire import Place
 from tests.common.test_parcels import PLACE, Store, message
 
-MANY = wire.LARGE // 4
+MANY = packed_arrays.LARGE // 4
 """Numbers that are twice as many as make an array large."""
 
 
@@ -46,7 +46,7 @@ def test_an_array_is_the_bytes_that_numpy_writes(
 def spoiled(data: bytes, shape: tuple[int, ...], dtype: str = "float64") -> RecordDict:
     """Return a question whose array is *data*, and is said to be another."""
     record = wire.ask(asked(np.zeros(3)))
-    array = Array(dtype, shape, wire.STYPE, data)
+    array = Array(dtype, shape, packed_arrays.STYPE, data)
     record["arrays"] = ArrayRecord({"parameters": array})
     return record
 

@@ -11,7 +11,7 @@ from common import terminal
 from common.cli import build
 from common.errors import StudyError
 from common.study import Study
-from simulations import attack, audit, mutants
+from simulations import attack, audit, canary, mutants
 from tests import clinics
 from tests.tomls import toml
 
@@ -134,6 +134,14 @@ def test_the_bound_comes_near_the_truth_with_many_runs() -> None:
     assert attack.least(alone > 0.25, moved <= 0.25, 0.05) == pytest.approx(
         0.5, abs=0.02
     )
+
+
+def test_an_end_of_a_range_is_within_it() -> None:
+    """0.035 + (0.34 - 0.035) is more than 0.34."""
+    ratio = {"kind": "number", "name": "ratio", "unit": "1", "range": [0.035, 0.34]}
+    study = canary.declared(promised(SITE, variables=[ratio]))
+    table = canary.with_one(study, canary.CANARIES[-1], "train")
+    assert np.nanmax(table.values) == 0.34
 
 
 def test_there_is_nothing_to_audit_without_a_promise() -> None:

@@ -1,6 +1,7 @@
 """One site of four leads astray: the others take it back, or look past it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,19 +162,30 @@ def test_a_median_is_that_of_the_sites_with_records() -> None:
 
 def test_too_few_held_out_people_do_not_vote(clinics: Hospitals) -> None:
     study = learning(clinics, votes=True)
-    _, held = voting.split(Training(), clinics.tables[0].rows("train"))
-    few = held.take(np.arange(len(held.y)) < 1)
+    rows = clinics.tables[0].rows("train")
+    learns, held = voting.split(study, Training(), rows)
+    assert len(held.y) + len(learns.y) == len(rows.y)
+    own = replace(rows, fewest=len(np.unique(held.key)) + 1)
+    learns, few = voting.split(study, Training(), own)
+    assert not len(few.y), "the site's own floor counts as well"
+    assert len(learns.y)
+    nobody, _ = voting.split(study, Training(), replace(rows, fewest=len(rows.y)))
+    assert not len(nobody.y)
     good, bad = held.y * 0.8 + 0.1, np.full(len(held.y), 0.5)
-    assert voting.vote(study, held, good, bad).tolist() == [1, 1, 1]
-    assert voting.vote(study, held, bad, good).tolist() == [0, 0, 1]
-    assert voting.vote(study, held, good * 0.99, good).tolist()[1:] == [1, 1]
-    assert voting.vote(study, held, good * np.nan, good).tolist() == [0, 0, 1]
-    assert voting.vote(study, few, good[:1], bad[:1]).tolist() == [0, 0, 0]
+    assert voting.vote(held, good, bad).tolist() == [1, 1, 1]
+    assert voting.vote(held, bad, good).tolist() == [0, 0, 1]
+    assert voting.vote(held, good * 0.99, good).tolist()[1:] == [1, 1]
+    assert voting.vote(held, good * np.nan, good).tolist() == [0, 0, 1]
+    assert voting.vote(few, good[:0], bad[:0]).tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
     ("votes", "error", "said"),
-    [([0, 0, 0], StudyError, "nobody|no site"), ([3, 2, 3], IntegrityError, "2 of 3")],
+    [
+        ([0, 0, 0], StudyError, "nobody|no site"),
+        ([3, 2, 3], IntegrityError, "more votes than sites"),
+        ([1000, 1000, 1003], IntegrityError, "of which there are 4"),
+    ],
 )
 def test_votes_that_cannot_be_counted_are_refused(
     clinics: Hospitals, votes: list[float], error: type[Exception], said: str
@@ -181,8 +193,32 @@ def test_votes_that_cannot_be_counted_are_refused(
     study = learning(clinics, votes=True)
     task = plan.find(study, "tabular_network")
     state = plan.begin(study, task, plain.run(asked(clinics), list(clinics.tables)))
+    told = np.array(votes, dtype=np.float64)
     with pytest.raises(error, match=said):
-        voting.judged(Training(), state, np.array(votes, dtype=np.float64), state)
+        voting.judged(study, Training(), state, told, state)
+
+
+def test_steps_are_shorter_after_one_that_was_taken_back(clinics: Hospitals) -> None:
+    study = learning(clinics, votes=True)
+    task = plan.find(study, "tabular_network")
+    state = plan.begin(study, task, plain.run(asked(clinics), list(clinics.tables)))
+    rates = []
+    for bearable in (0.0, 4.0):
+        votes = np.array([0.0, bearable, 4.0])
+        state = voting.judged(study, Training(), state, votes, state)
+        rates.append(voting.paced(Training(), state).rate)
+    assert rates == pytest.approx([0.5 * Training().rate, 0.55 * Training().rate])
+
+
+def test_of_eight_sites_the_farthest_on_both_sides_are_left_out() -> None:
+    means = [np.array([each]) for each in (1.0, 2, 3, 4, 5, 6, 7, -99)]
+    found = middle("trimmed", [answer(mean, 10.0) for mean in means])
+    assert found["sum"] / found["records"] == pytest.approx(np.mean([1, 2, 3, 4, 5, 6]))
+
+
+def test_a_middle_of_samples_is_refused(clinics: Hospitals) -> None:
+    with pytest.raises(ValidationError, match="sample may have none"):
+        learning(clinics, combine="median", sample=0.2)
 
 
 def test_votes_are_masked_like_any_sum(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Guesses at a mapping, by the kind of the source; looked at here, and not sent."""

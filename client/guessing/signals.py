@@ -1,0 +1,99 @@
+"""Guesses in signals: a variable is a channel, and what is taken of its samples.
+
+``heart_rate_max`` is the greatest of the channel HR. Every candidate is read in one
+pass, through the windows that a study would use.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+
+import pandas as pd
+
+from client.guessing import cells
+from client.guessing.guess import LIKE, Guesses, Variable, alike, made
+from client.mapping import Column
+from client.raw import Place, Raw
+from client.sources import opening
+from common.schema import Number
+
+TAKEN = {
+    "mean": ("mean", "avg", "average"),
+    "min": ("min", "minimum", "lowest"),
+    "max": ("max", "maximum", "highest", "peak"),
+    "last": ("last", "latest"),
+    "slope": ("slope", "trend"),
+    "count": ("count",),
+}
+"""What is taken of samples, and the words that say so at the end of a name."""
+DAY, WHOLE, SOME = "@day", "@whole", 0.01
+MOSTLY = 0.7
+"""Which share must fit: one lost sensor spoils the least of a whole recording."""
+
+
+def guesses(place: Place, asked: Sequence[Variable]) -> Guesses:
+    """Compare every channel with every number, and read those that are alike."""
+    alikes = _alike(opening.names(place), asked)
+    if not alikes:
+        return
+    wanted = {name: column for name, (column, _) in alikes.items()}
+    days = {f"{name}{DAY}": _first_day(each) for name, each in wanted.items()}
+    count = Column(column=next(iter(wanted.values())).column, take="count")
+    counts = {WHOLE: count, f"{WHOLE}{DAY}": _first_day(count)}
+    with closing(opening.read(place, wanted | days | counts)) as parts:
+        part = next(parts)
+    later = _later(part)
+    for variable in asked:
+        if variable.name in alikes:
+            column, like = alikes[variable.name]
+            lines = (f'column = "{column.column}"', f'take = "{column.take}"')
+            for hours, key in ((later, ""), (("hours = [0, 24]",), DAY)):
+                said = part.cells[f"{variable.name}{key}"]
+                if found := cells.fits(variable, said, least=MOSTLY):
+                    why = cells.why(
+                        found, f"the {column.take} of a channel called alike"
+                    )
+                    more = (*lines, *hours, *found[1])
+                    yield made(place, variable, more, (why, like + found[0]))
+                    break
+
+
+def _first_day(column: Column) -> Column:
+    return column.model_copy(update={"hours": (0.0, 24.0)})
+
+
+def _alike(
+    channels: Sequence[str], asked: Sequence[Variable]
+) -> dict[str, tuple[Column, float]]:
+    """Return the channel and what is taken of it, by variable, and how alike they are.
+
+    Without a word for what is taken it is the mean.
+    """
+    found: dict[str, tuple[Column, float]] = {}
+    for variable in asked:
+        if isinstance(variable, Number) and channels:
+            name, take = _parted(variable.name)
+            score, best = max((alike(name, each), each) for each in channels)
+            if score >= LIKE:
+                column = Column.model_validate({"column": best, "take": take})
+                found[variable.name] = column, score
+    return found
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Return a variable's name without the word for what is taken, and what that is."""
+    words = name.split("_")
+    takes = [take for take, said in TAKEN.items() if set(said) & {*words}]
+    said = {word for take in takes for word in TAKEN[take]}
+    rest = "_".join(word for word in words if word not in said)
+    return rest or name, takes[0] if takes else "mean"
+
+
+def _later(part: Raw) -> tuple[str, ...]:
+    """Return a line to uncomment where recordings go on after the first day."""
+    whole, first = (
+        pd.to_numeric(part.cells[name]).sum() for name in (WHOLE, f"{WHOLE}{DAY}")
+    )
+    later = 1 - first / whole if whole else 0.0
+    if later < SOME:
+        return ()
+    return (f"# hours = [0, 24]   # the whole recording counts; {later:.0%} is later",)

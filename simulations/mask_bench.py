@@ -1,0 +1,207 @@
+"""What masks cost: a round of large sums beside the same round in clear.
+
+The round is one of the real apps on the in-process Grid, through every door and with
+every signature: 100 tables of 100 x 100 counts. Once it is masked and a site falls
+silent in it, once it is in clear and nobody does; each is compared with the plain loop
+over the same records.
+"""
+
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import combinations, islice
+from pathlib import Path
+
+import numpy as np
+from flwr.app import Context, Message
+
+import client.app
+from client import site
+from client.opened import Opened
+from client.table import Table
+from client.training import Design
+from common import masks, seal, wire
+from common.errors import IntegrityError
+from common.study import Study
+from common.task import Split
+from common.terms import FEWEST
+from server import asking, rounds
+from server import voice as voices
+from server.rounds import Terms
+from server.voice import Voice
+from simulations import engine, plain, wide
+from simulations.engine import InProcess
+from simulations.measure import Line, at_most
+
+REPEATS = 5
+SITES, PEOPLE, COLUMNS, LEVELS, PAIRS = 10, 2000, 15, 100, 100
+TASK, SILENT = "chi_square", 3
+"""The task that is measured, and the node that is silent in it."""
+GRACE = 0.2
+"""Seconds for which the silent one is waited: no processor works meanwhile."""
+ROUND_RATIO, RATE = 1.5, 25e6
+PEERS, VALUES = 10, 1_000_000
+
+
+@dataclass(slots=True)
+class Timed:
+    """Sites by their nodes that note when the task begins, and when the study is over.
+
+    Seconds are the processor's, of all sites and the aggregator: they share a process.
+    Each message is signed and checked, as where somebody stands between. With *silent*
+    one site is not heard in the task.
+    """
+
+    paths: Mapping[int, Path]
+    silent: bool
+    begun: float = 0.0
+    ended: float = 0.0
+
+    def answer(self, message: Message, context: Context) -> Message | None:
+        """Return what a site says, signed."""
+        kind, node = message.metadata.message_type, message.metadata.dst_node_id
+        task = "" if kind == wire.OPEN else wire.read_place(message.content).task
+        if task == TASK and not self.begun:
+            self.begun = time.process_time()
+        if kind == wire.CLOSE and not self.ended:
+            self.ended = time.process_time()
+        own = engine.key_of(engine.AGGREGATOR).public_key()
+        seal.verify(message.content, kind, seal.AGGREGATOR, own)
+        reply = client.app.app(message, context)
+        if self.silent and (task, kind, node) == (TASK, wire.ROUND, SILENT):
+            return None
+        if reply.has_content():
+            path = self.paths[node]
+            key, name = engine.key_of(str(path)), path.parent.name
+            reply.content["seal"] = seal.sign(reply.content, kind, name, key)["seal"]
+        return reply
+
+    def voice(self, grid: InProcess) -> Voice:
+        """Return how the aggregator on *grid* speaks and checks."""
+        own = engine.key_of(engine.AGGREGATOR)
+        keys = {
+            path.parent.name: engine.key_of(str(path)).public_key()
+            for path in self.paths.values()
+        }
+        return replace(
+            voices.simulated(str(grid.keys["key"]), str(grid.keys["pinned"])),
+            say=lambda content, kind: seal.sign(content, kind, seal.AGGREGATOR, own),
+            check=lambda name, content, kind: seal.verify(
+                content, kind, name, keys[name]
+            ),
+        )
+
+
+def lines() -> list[Line]:
+    """Measure a whole round, and the masks by themselves."""
+    return [round_cost(), rate()]
+
+
+def round_cost() -> Line:
+    """Measure a masked round with a dropout against the same round in clear."""
+    masked, clear = (study_of(SITES, PAIRS, masked=each) for each in (True, False))
+    tables = tables_of(SITES)
+    left = [table for node, table in enumerate(tables, 1) if node != SILENT]
+    pairs = []
+    for _ in range(REPEATS + 1):  # the first one warms up
+        one = _timed(masked, tables, left, silent=True)
+        pairs.append((one, _timed(clear, tables, tables, silent=False)))
+    ours, theirs = (statistics.median(each) for each in zip(*pairs[1:], strict=True))
+    figure = f"{ours / theirs:.2f} ({ours:.2f} CPU s / {theirs:.2f} CPU s)"
+    what = f"a round of {SITES} sites x {PAIRS * LEVELS**2:,} values, masked / in clear"
+    return at_most(what, figure, ours / theirs, ROUND_RATIO)
+
+
+def rate() -> Line:
+    """Measure how fast one core masks a vector for ten peers."""
+    vector = np.zeros(VALUES, np.uint64)
+    streams = [(bytes([number]) * masks.KEY, number % 2 > 0) for number in range(PEERS)]
+    took = []
+    for _ in range(REPEATS):
+        begun = time.process_time()
+        masks.add(vector, streams)
+        took.append(time.process_time() - begun)
+    found = VALUES / statistics.median(took)
+    figure = f"{found / 1e6:.0f} M a second"
+    return Line(
+        f"values masked for {PEERS} peers, per core",
+        figure,
+        f">= {RATE / 1e6:g} M",
+        found >= RATE,
+    )
+
+
+def _timed(
+    study: Study, tables: Sequence[Table], summed: Sequence[Table], *, silent: bool
+) -> float:
+    """Return the seconds of one round; IntegrityError unless it is over *summed*."""
+    with opened(study, tables) as paths:
+        timed = Timed(dict(enumerate(paths, start=1)), silent)
+        grid = InProcess(paths, next(engine.RUN), timed.answer)
+        engine.become(grid.run.run_id)
+        found = rounds.run(study, grid, terms=Terms(timed.voice(grid)))
+    expected = plain.run(study, summed)[TASK].arrays
+    for name, array in expected.items():
+        if not np.array_equal(found.states[TASK].arrays[name], array):
+            raise IntegrityError(f"{name} differs: no figure is printed")
+    return timed.ended - timed.begun
+
+
+@contextmanager
+def opened(study: Study, tables: Sequence[Table]) -> Iterator[list[Path]]:
+    """Yield the settings of sites that hold *tables* open; wait for nobody long."""
+    patience = asking.GRACE
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [_site(Path(folder), name, study) for name in study.study.sites]
+        for path, table in zip(paths, tables, strict=True):
+            held = Opened(site.read(path), study, study.digest(), table, Design(table))
+            client.app.SHELF.hold(held)
+        asking.GRACE = GRACE
+        logging.disable(logging.WARNING)  # who is silent is known
+        try:
+            yield paths
+        finally:
+            asking.GRACE = patience
+            logging.disable(logging.NOTSET)
+
+
+def _site(folder: Path, name: str, study: Study) -> Path:
+    path = folder / name / "site.toml"
+    path.parent.mkdir()
+    words = (f'site = "{name}"', f'approved = ["{study.digest()}"]')
+    records = ("[data]", 'file = "x.csv"', 'person = "p"')  # never read: they are open
+    path.write_text("\n".join([*words, *records, ""]), encoding="utf-8")
+    return path
+
+
+def study_of(sites: int, pairs: int, *, masked: bool) -> Study:
+    """Return a study of many counts; where it is *masked* one site may be silent."""
+    names = [f"v{number}" for number in range(COLUMNS)]
+    levels = [f"l{number}" for number in range(LEVELS)]
+    asked: dict[str, object] = {"quorum": sites, "secure_aggregation": masked}
+    outcome = {"kind": "binary", "levels": ["no", "yes"], "positive": "yes"}
+    known = wide.study(1, sites, outcome, {"kind": "logistic", "ridge": 1.0})
+    return Study.model_validate(
+        known.model_dump(include={"format", "privacy", "study", "outcome"})
+        | {
+            "variables": [
+                {"kind": "category", "name": name, "levels": levels} for name in names
+            ],
+            "analysis": {"chi_square": list(islice(combinations(names, 2), pairs))},
+            "rounds": asked | ({"dropouts": 1} if masked and sites > FEWEST else {}),
+        }
+    )
+
+
+def tables_of(sites: int) -> list[Table]:
+    """Return the records of so many sites."""
+    draw = np.random.default_rng(0)
+    x = draw.integers(0, LEVELS, (PEOPLE, COLUMNS)).astype(np.float64)
+    y = draw.integers(0, 2, PEOPLE).astype(np.float64)
+    each: dict[Split, int] = {"train": PEOPLE // sites, "test": 0}
+    dealt = wide.dealt(x, y, np.ones(PEOPLE, dtype=bool), sites)
+    return [replace(table, people=each) for table in dealt]
