@@ -14,7 +14,7 @@ from typing import cast
 
 from flwr.app import Array, ArrayRecord, Message, RecordDict
 from flwr.app.message import remove_content_from_message
-from flwr.app.message.array import ArrayChunk
+from flwr.app.message.arraychunk import ArrayChunk
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto import message_pb2 as wire
 from flwr.proto.node_pb2 import Node

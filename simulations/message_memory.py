@@ -24,7 +24,7 @@ from simulations import breast_study, hospitals, processes
 LOOK = 0.1
 """Seconds between two looks; the peak itself is kept by Linux until a process ends."""
 KIB, MEGA, NUMBER = 1024, 1e6, 8
-STEPS, MOST = 3, 4096
+STEPS, SAMPLE, MOST = 3, 0.3, 4096
 PROC = Path("/proc")
 NAMES = {
     r"server\.runner": "the aggregator's run",
@@ -58,7 +58,7 @@ def size(study: Study) -> float:
 def asked(path: Path, dense: tuple[int, ...], optimizer: str) -> Study:
     """Return the study at *path* as one that trains a network of layers *dense*."""
     document = tomllib.loads(path.read_text("utf-8"))
-    training = {"steps": STEPS, "optimizer": optimizer, "sample": 0.3}
+    training = {"steps": STEPS, "optimizer": optimizer, "sample": SAMPLE}
     model = {"kind": "tabular_network", "dense": list(dense), "training": training}
     kept = {n: document[n] for n in ("format", "study", "variables", "outcome")}
     kept |= {n: document[n] for n in ("cohort",) if n in document}

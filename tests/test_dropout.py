@@ -93,7 +93,10 @@ def test_pictures_give_what_a_loop_gives_in_blocks_of_any_size() -> None:
 def test_records_in_a_table_give_what_a_loop_gives_in_blocks_of_any_size() -> None:
     clipped, draw = torch_layers.Clipped(TABLE, 4), np.random.default_rng(3)
     shapes = [tuple(each.shape) for each in clipped._model.parameters()]
-    clipped.set([draw.normal(size=shape) for shape in shapes])
+    arrays = [draw.normal(size=shape) for shape in shapes]
+    for each in arrays:
+        each.flags.writeable = False  # as a large array is that came in
+    clipped.set(arrays)
     x, outcome = draw.normal(size=(9, 4)), draw.integers(0, 2, 9).astype(float)
     scales = dropout.scales(np.arange(9, dtype=np.uint64), 0, 1, RATE, 8)
     first, second, last = clipped._model.layers

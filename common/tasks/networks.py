@@ -16,7 +16,6 @@ steps grow shorter: both make it less a matter of chance, and of noise.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -128,7 +127,10 @@ def as_model(network: Network, fit: Task) -> Model:
 def gradient(network: Network, study: Study, state: State) -> Gradient:
     """Return the gradient of the loss that *study* asks for, at this *state*."""
     step = int(state.arrays["step"][0])
-    plain = partial(network.gradient, study, step=step)
+
+    def plain(parameters: Array, rows: Rows, bounds: Array) -> tuple[Array, Array]:
+        return network.gradient(study, parameters, rows, bounds, step)
+
     return class_weights.weighed(network.training(study), plain)
 
 

@@ -70,7 +70,7 @@ class Clipped:
         """Take *arrays* as the weights."""
         with torch.no_grad():
             for each, array in zip(self._model.parameters(), arrays, strict=True):
-                each.copy_(torch.from_numpy(array))
+                each.numpy()[...] = array  # what came in may be read only
 
     def score(self, x: Array) -> Array:
         """Return each record's probability."""
@@ -94,15 +94,14 @@ class Clipped:
         for first in range(0, len(outcome), self._block):
             part = slice(first, first + self._block)
             block = (np.ascontiguousarray(e[part]) for e in (x, units, outcome, bounds))
-            gradient, loss = self._add(*map(torch.from_numpy, block))
-            total += gradient.numpy()
-            losses += loss.numpy()
+            losses += self._add(total, *map(torch.from_numpy, block))
         self._hooked.zero_grad()  # a large network's are as large as itself
         return total, losses
 
     def _add(
-        self, x: Tensor, scales: Tensor, outcome: Tensor, bounds: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self, total: Array, x: Tensor, scales: Tensor, outcome: Tensor, bounds: Tensor
+    ) -> float:
+        """Add a block's gradients to *total*, in place; return its losses, added up."""
         self._hooked.zero_grad()
         loss = nn.functional.binary_cross_entropy_with_logits(
             self._hooked(x.requires_grad_(), scales), outcome, reduction="none"
@@ -113,10 +112,12 @@ class Clipped:
         length = torch.linalg.vector_norm(torch.stack(lengths), dim=0)
         usable = torch.isfinite(length) & torch.isfinite(loss) & (bounds > 0)
         factor = torch.where(usable, bounds / torch.maximum(length, bounds), 0.0)
+        start = 0
         for each in built:
             each[~usable] = 0.0
-        gradient = torch.cat([factor @ each for each in built])
-        return gradient, torch.where(usable, loss.detach(), 0.0).sum()[None]
+            total[start : start + each.shape[1]] += (factor @ each).numpy()
+            start += each.shape[1]
+        return float(torch.where(usable, loss.detach(), 0.0).sum())
 
 
 def _built(weights: nn.Parameter) -> Tensor:
