@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from common.schema import Document, Factor
 
 Width = Annotated[int, Field(ge=1, le=4096)]
+Dropout = Annotated[float, Field(ge=0.0, le=0.9)]
 MOST = 10_000
 """More than the rounds of a run: so that the draws of two seeds are not the same."""
 
@@ -80,7 +81,8 @@ class ImageNetwork(Document):
 
     A block is a 3 x 3 convolution of so many filters, normalised by ``groups`` of its
     channels (0: not at all), ReLU, and the largest of each 2 x 2. The head takes the
-    average over the picture, or every number (``flatten``).
+    average over the picture, or every number (``flatten``). While it learns, what head
+    and dense layers give is silent, number by number, with a chance of ``dropout``.
     """
 
     kind: Literal["image_network"]
@@ -89,6 +91,7 @@ class ImageNetwork(Document):
     padding: Literal["same", "valid"] = "same"
     head: Literal["average", "flatten"] = "average"
     dense: tuple[Width, ...] = Field(default=(), max_length=4)
+    dropout: Dropout = 0.0
     training: Training = Training()
 
     @model_validator(mode="after")
@@ -102,10 +105,12 @@ class ImageNetwork(Document):
 class TabularNetwork(Document):
     """A network of dense layers with ReLU over the encoded variables.
 
-    With ``residual`` a layer as wide as the one before adds to it.
+    With ``residual`` a layer as wide as the one before adds to it. While it learns,
+    what layers give is silent, number by number, with a chance of ``dropout``.
     """
 
     kind: Literal["tabular_network"]
     dense: tuple[Width, ...] = Field(default=(32, 32), min_length=1, max_length=8)
     residual: bool = False
+    dropout: Dropout = 0.0
     training: Training = Training()

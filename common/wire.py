@@ -13,17 +13,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
-import numpy as np
-from flwr.app import Array as FlowerArray
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
-from numpy.lib.format import read_array
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from common import content
+from common import content, packed_arrays
 from common.errors import IntegrityError
 from common.release import Array
 from common.study import Study
@@ -36,8 +32,6 @@ REFUSED = 1
 DIGITS = 10
 RUN = 64
 """Letters that a run's name may have."""
-STYPE = "numpy.ndarray"
-"""How Flower calls the one form in which arrays travel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +203,7 @@ def _record(
             **words,
         }
     )
-    packed = {name: FlowerArray(array) for name, array in arrays.items()}
+    packed = {name: packed_arrays.packed(array) for name, array in arrays.items()}
     return RecordDict({"about": about, "arrays": ArrayRecord(packed)})
 
 
@@ -245,15 +239,6 @@ def _arrays(record: RecordDict) -> dict[str, Array]:
     """Return the arrays of a message: nothing in them is run, unpacked or believed."""
     packed = content.arrays(record)
     try:
-        return {name: _array(each) for name, each in packed.items()}
+        return {name: packed_arrays.read(each) for name, each in packed.items()}
     except (ValueError, TypeError, EOFError, OSError, MemoryError):
         raise IntegrityError("a message holds arrays that cannot be read") from None
-
-
-def _array(packed: FlowerArray) -> Array:
-    """Return one array; raise ValueError unless it is what it says that it is."""
-    array = read_array(BytesIO(packed.data), allow_pickle=False)
-    said = packed.stype, packed.dtype, tuple(packed.shape)
-    if said != (STYPE, str(array.dtype), array.shape):
-        raise ValueError(STYPE)
-    return np.asarray(array)

@@ -17,7 +17,7 @@ from itertools import takewhile
 
 from flwr.app import Message, RecordDict
 
-from common import legs, wire
+from common import legs, packed_arrays, wire
 from common.errors import QuorumError, UnseatedError
 from server import line as lines
 from server import roster
@@ -26,7 +26,7 @@ from server.roster import Door, Waiting
 
 LOG = logging.getLogger("consilium.server")
 WINDOW = 4
-"""So many answers are fetched at a time."""
+"""So many answers are fetched at a time; one, where they are as large as a network."""
 TRIES = 3
 """How often a site may say no to one round, by restarting or otherwise."""
 LOST_FIRST, LOST_LAST = 3.0, 60.0
@@ -191,7 +191,8 @@ def _ask(asking: Asking, line: Line) -> None:
 
 def _hear(asking: Asking, line: Line) -> bool:
     """Fetch what has come of the next few; say whether anything has."""
-    few = WINDOW + asking.question.spare
+    large = wire.size(asking.question.content) > packed_arrays.LARGE
+    few = (1 if large else WINDOW) + asking.question.spare
     window = set(asking.waiting[:few]) - set(asking.arrived)
     wanted = [number for number, (_, name) in asking.letters.items() if name in window]
     replies = lines.pull(line, wanted)

@@ -50,6 +50,11 @@ QUIET = {
 """Settings that keep Flower from calling out or installing anything."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """The order of a sum must not depend on how many processors there are."""
+LEAN = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
+"""What is large goes back to the machine when it is let go; glibc keeps it otherwise.
+
+Pieces of messages are of 5 MiB, and each thread would hold on to its own.
+"""
 SILENCE = 20
 """Seconds without a sign of life after which a site counts as gone: two beats."""
 KEPT = ("PATH", "PYTHONPATH", "LANG", "TMPDIR", "VIRTUAL_ENV")
@@ -161,7 +166,7 @@ def program(link: Link) -> Program:
     return Program(
         name="superlink",
         command=_command(link),
-        environment={**settings(), **home},
+        environment={**settings(), **LEAN, **home},
         log=link.folder / "superlink.log",
         ready=lambda: healthy(link),
     )

@@ -57,6 +57,15 @@ LAYERS: dict[str, Layers] = {
         L.Flatten(),
         L.Dense(1),
     ],
+    "layer normalisation": lambda: [
+        L.LayerNormalization(),
+        L.Conv2D(4, 3),
+        L.LayerNormalization(),
+        L.Flatten(),
+        L.Dense(5),
+        L.LayerNormalization(),
+        L.Dense(1),
+    ],
     "pooling": lambda: [
         L.Conv2D(4, 3),
         L.AveragePooling2D(2),
@@ -154,6 +163,8 @@ def test_a_record_that_is_not_finite_counts_as_nothing(
         (L.Conv2D(4, 3, strides=2), "Conv2D. has no rule"),
         (L.Conv2D(3, 3, groups=3), "Conv2D. has no rule"),
         (L.GroupNormalization(3, scale=False), "GroupNormalization. has no rule"),
+        (L.LayerNormalization(axis=1), "LayerNormalization. has no rule"),
+        (L.SpatialDropout2D(0.3), "SpatialDropout2D. has no rule"),
         (L.DepthwiseConv2D(3), "DepthwiseConv2D. has no rule"),
         (L.SpectralNormalization(L.Dense(2)), "SpectralNormalization. has no rule"),
     ],
@@ -180,7 +191,8 @@ def test_dense_layers_in_pytorch_give_what_a_loop_gives(
     rows = []
     for record, y in zip(x, outcome, strict=True):
         clipped._model.zero_grad()
-        logit = clipped._model(torch.tensor(record[None], requires_grad=True))
+        one = torch.tensor(record[None], requires_grad=True)
+        logit = clipped._model(one, one[:, :0])
         torch.nn.functional.binary_cross_entropy_with_logits(
             logit, torch.tensor([y])
         ).backward()

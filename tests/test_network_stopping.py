@@ -139,7 +139,7 @@ def test_a_weighed_gradient_is_clipped_after_its_weight(
     task, state = begun(study, whole)
     rows = Design(whole).rows(study, task, state).take(np.arange(3))
     network, learns = NETWORKS[kind], study.model.training  # type: ignore[union-attr]
-    exact = lambda p, r, b: network.gradient(study, p, r, b)  # noqa: E731
+    exact = lambda p, r, b: network.gradient(study, p, r, b, 0)  # noqa: E731
     shown = state.arrays["parameters"]
     found, _ = class_weights.weighed(learns, exact)(shown, rows, np.full(3, clip))
     expected = np.zeros_like(shown)

@@ -13,9 +13,11 @@ Records come in blocks of one size, the last one filled up with zeros that count
 nothing: any number of them is computed by one traced function.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -50,9 +52,11 @@ class Clipped:
         few = max(1, min(BLOCK, PIXELS // int(np.prod(shape[:2]))))
         self._block = block or few
         floats = tf.TensorSpec([self._block], tf.float32)
+        self._units = sum(_units(layer) for layer in model.layers)
+        scales = tf.TensorSpec([self._block, self._units], tf.float32)
         pictures = tf.TensorSpec([self._block, *shape], tf.float32)
         self._traced = tf.function(
-            self._step, input_signature=[pictures, floats, floats]
+            self._step, input_signature=[pictures, scales, floats, floats]
         )
         self._scored = tf.function(
             lambda images: tf.reshape(model(images), [-1]), input_signature=[pictures]
@@ -69,15 +73,21 @@ class Clipped:
         logits = np.concatenate([np.zeros(0), *(each.numpy() for each in parts)])
         return np.asarray(expit(logits[: len(images)]), dtype=np.float64)
 
-    def add(self, images: Images, outcome: Array, bounds: Array) -> tuple[Array, Array]:
+    def add(
+        self, images: Images, outcome: Array, bounds: Array, scales: Array | None = None
+    ) -> tuple[Array, Array]:
         """Return the sum of gradients, each shortened to its bound, and of the losses.
 
-        ``bounds`` [records]: the greatest Euclidean length of each gradient. A record
+        ``bounds`` [records]: the greatest Euclidean length of each gradient; ``scales``
+        [records, units]: by how much each number that comes into a layer of dropout
+        counts for each record; without it, all do. A record
         whose gradient is not finite counts as 0. Losses are those of all others.
         """
         total = np.zeros(sum(int(np.prod(w.shape)) for w in self.model.weights))
         losses = np.zeros(1)
-        for block in self._blocks(images, outcome, bounds):
+        if scales is None:
+            scales = np.ones((len(images), self._units))
+        for block in self._blocks(images, scales, outcome, bounds):
             parts, loss = self._traced(*block)
             total += np.concatenate([each.numpy().ravel() for each in parts])
             losses += float(loss)
@@ -90,9 +100,9 @@ class Clipped:
             yield [_filled(each.astype(np.float32, copy=False), lack) for each in part]
 
     def _step(
-        self, images: Tensor, outcome: Tensor, bounds: Tensor
+        self, images: Tensor, scales: Tensor, outcome: Tensor, bounds: Tensor
     ) -> tuple[list[Tensor], Tensor]:
-        seen, loss, slopes = _passes(self.model, images, outcome)
+        seen, loss, slopes = _passes(self.model, images, scales, outcome)
         rules = [
             layer_rules.rule(each.layer)(each, slope)
             for each, slope in zip(seen, slopes, strict=True)
@@ -115,14 +125,25 @@ def _filled(part: NDArray[np.float32], lack: int) -> NDArray[np.float32]:
     return np.concatenate([part, np.zeros((lack, *part.shape[1:]), np.float32)])
 
 
+def _units(layer: Keras) -> int:
+    """Return how many numbers of a record come into *layer*, if some are silenced."""
+    silent = isinstance(layer, keras.layers.Dropout)
+    return math.prod(layer.input.shape[1:]) if silent else 0
+
+
 def _passes(
-    model: Keras, images: Tensor, outcome: Tensor
+    model: Keras, images: Tensor, scales: Tensor, outcome: Tensor
 ) -> tuple[list[Seen], Tensor, list[Tensor]]:
     """Go forward and back once; return what layers saw, losses, and their slopes."""
     seen: list[Seen] = []
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        flowing = images
+        flowing, start = images, 0
         for layer in model.layers:
+            if units := _units(layer):
+                some = scales[:, start : start + units]
+                flowing *= tf.reshape(some, [-1, *layer.input.shape[1:]])
+                start += units
+                continue
             if not layer.weights:
                 flowing = layer(flowing)
                 continue

@@ -16,13 +16,15 @@ from common.release import Array
 from common.schema import Image
 from common.study import Study
 from common.task import Images, Rows
-from common.tasks import networks, private_networks
+from common.tasks import dropout, networks, private_networks
 from common.tasks.networks import Network, Weight
 
 if TYPE_CHECKING:
     from common.tasks.book_keeping import Clipped
 
 KERNEL, POOL = 3, 2
+DENSE = 2
+"""Dimensions of a dense layer's weights: what comes in, what goes out."""
 
 
 def asked(study: Study) -> tuple[ImageNetwork, Image]:
@@ -62,11 +64,15 @@ def weights(study: Study) -> tuple[Weight, ...]:
 
 
 def gradient(
-    study: Study, parameters: Array, rows: Rows, bounds: Array
+    study: Study, parameters: Array, rows: Rows, bounds: Array, step: int
 ) -> tuple[Array, Array]:
     """Return the sum of the clipped gradients of *rows*, and of their losses [1]."""
     clipped = _loaded(study, parameters)
-    return clipped.add(rows.images, rows.y, bounds)
+    model, _ = asked(study)
+    dense = [each.shape[0] for each in weights(study) if len(each.shape) == DENSE]
+    rate, seed = model.dropout, model.training.seed
+    scales = dropout.scales(rows.key, seed, step, rate, sum(dense))
+    return clipped.add(rows.images, rows.y, bounds, scales)
 
 
 def score(study: Study, parameters: Array, rows: Rows) -> Array:

@@ -22,6 +22,9 @@ def build(network: ImageNetwork, image: Image) -> Any:  # noqa: ANN401 - Keras i
         layers.append(keras.layers.Flatten())
     else:
         layers.append(keras.layers.GlobalAveragePooling2D())
+    silent = [keras.layers.Dropout] if network.dropout else []
+    layers += [each(network.dropout) for each in silent]
     for width in network.dense:
         layers += [keras.layers.Dense(width), keras.layers.ReLU()]
+        layers += [each(network.dropout) for each in silent]
     return keras.Sequential([*layers, keras.layers.Dense(1)])

@@ -23,6 +23,7 @@ Layer = Any
 PLAIN = (
     keras.layers.Activation,
     keras.layers.AveragePooling2D,
+    keras.layers.Dropout,
     keras.layers.Flatten,
     keras.layers.GlobalAveragePooling2D,
     keras.layers.InputLayer,
@@ -71,6 +72,13 @@ def _normed(layer: Layer, given: Tensor) -> tuple[Tensor, Tensor]:
     return given, given * scale + (layer.beta.value - mean * scale)
 
 
+def _layer_normed(layer: Layer, given: Tensor) -> tuple[Tensor, Tensor]:
+    """Scale and shift each channel of what has mean 0 and deviation 1 in its place."""
+    mean, variance = tf.nn.moments(given, [-1], keepdims=True)
+    normal = (given - mean) * tf.math.rsqrt(variance + layer.epsilon)
+    return normal, normal * layer.gamma.value + layer.beta.value
+
+
 def _moments(layer: Layer, given: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and 1/deviation of the group of each channel [records, 1, 1, c]."""
     _, high, wide, channels = given.shape
@@ -87,6 +95,7 @@ LINEAR = {
     keras.layers.Conv2D: _convolved,
     keras.layers.Dense: _dense,
     keras.layers.GroupNormalization: _normed,
+    keras.layers.LayerNormalization: _layer_normed,
 }
 
 
@@ -157,10 +166,22 @@ def _norm_slopes(seen: Seen, slope: Tensor) -> Slopes:
     )
 
 
+def _layer_norm_slopes(seen: Seen, slope: Tensor) -> Slopes:
+    """Return the slopes of scale and shift, of what was already made normal."""
+    inner = list(range(1, len(slope.shape) - 1))
+    gamma = tf.reduce_sum(seen.given * slope, inner)
+    beta = tf.reduce_sum(slope, inner)
+    return Slopes(
+        _square(gamma) + _square(beta),
+        lambda weight: [_weighed(gamma, weight), _weighed(beta, weight)],
+    )
+
+
 RULES = {
     keras.layers.Conv2D: _conv_slopes,
     keras.layers.Dense: _dense_slopes,
     keras.layers.GroupNormalization: _norm_slopes,
+    keras.layers.LayerNormalization: _layer_norm_slopes,
 }
 
 
@@ -187,6 +208,10 @@ def _usual(layer: Layer) -> bool:
         return bool(plain and layer.groups == 1 and last)
     if isinstance(layer, keras.layers.GroupNormalization):
         return bool(layer.center and layer.scale and layer.axis in (-1, 3))
+    if isinstance(layer, keras.layers.LayerNormalization):
+        last = len(layer.input.shape) - 1
+        plain = layer.center and layer.scale and not getattr(layer, "rms_scaling", 0)
+        return bool(plain and list(layer.axis) in ([-1], [last]))
     return True
 
 

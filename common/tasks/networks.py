@@ -16,7 +16,6 @@ steps grow shorter: both make it less a matter of chance, and of noise.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -59,16 +58,17 @@ class Weight:
 class Network:
     """One kind of network as functions of its flat parameters; the last is a bias.
 
-    ``gradient(study, parameters, rows, bounds)`` returns the sum of the gradients of
-    the loss of *rows*, each shortened to its bound [records], and the sum of losses
-    [1]. ``score(study, parameters, rows)`` returns probabilities [records].
+    ``gradient(study, parameters, rows, bounds, step)`` returns the sum of the gradients
+    of the loss of *rows*, each shortened to its bound [records], and the sum of losses
+    [1]; *step* is the round, for who draws. ``score(study, parameters, rows)`` returns
+    probabilities [records].
     """
 
     name: str
     encoded: bool
     training: Callable[[Study], Training]
     weights: Callable[[Study], tuple[Weight, ...]]
-    gradient: Callable[[Study, Array, Rows, Array], tuple[Array, Array]]
+    gradient: Callable[[Study, Array, Rows, Array, int], tuple[Array, Array]]
     score: Callable[[Study, Array, Rows], Array]
 
 
@@ -124,9 +124,13 @@ def as_model(network: Network, fit: Task) -> Model:
     return Model(fit, lambda study: _carries(network, study), predict)
 
 
-def gradient(network: Network, study: Study) -> Gradient:
-    """Return the gradient of the loss that *study* asks for."""
-    plain = partial(network.gradient, study)
+def gradient(network: Network, study: Study, state: State) -> Gradient:
+    """Return the gradient of the loss that *study* asks for, at this *state*."""
+    step = int(state.arrays["step"][0])
+
+    def plain(parameters: Array, rows: Rows, bounds: Array) -> tuple[Array, Array]:
+        return network.gradient(study, parameters, rows, bounds, step)
+
     return class_weights.weighed(network.training(study), plain)
 
 
@@ -224,11 +228,12 @@ def _trained(network: Network, study: Study, state: State, rows: Rows) -> Summan
     """Return what the records that train contribute."""
     training = network.training(study)
     if training.by == "weights":
-        return local_steps.taken(study, training, state, rows, gradient(network, study))
+        slopes = gradient(network, study, state)
+        return local_steps.taken(study, training, state, rows, slopes)
     drawn = _drawn(study, training, state, rows)
     bounds = np.full(len(drawn.y), training.clip)
     shown = state.arrays["parameters"]
-    slope, loss = gradient(network, study)(shown, drawn, bounds)
+    slope, loss = gradient(network, study, state)(shown, drawn, bounds)
     records = np.array([len(drawn.y)], dtype=np.float64)
     return {"sum": slope, "loss": loss, "records": records}
 
@@ -248,14 +253,13 @@ def _drawn(study: Study, training: Training, state: State, rows: Rows) -> Rows:
 
 def _finish(network: Network, study: Study, state: State, total: Summands) -> State:
     training, records = network.training(study), float(total["records"][0])
-    mean = total["sum"] / max(records, 1.0)
+    over = max(records, 1.0) * (1.0 if training.by == "gradients" else -1.0)
     step, kept = int(state.arrays["step"][0]), dict(state.kept)
-    slope = mean if training.by == "gradients" else -mean
     pace = voting.paced(training, state) if training.votes else training
     if stepping.possible(training, float(state.kept["records"][0]), total):
         kept["losses"] = state.kept["losses"].copy()
         kept["losses"][step] = float(total["loss"][0]) / max(records, 1.0)
-        moved = stepping.step(pace, state, slope)
+        moved = stepping.step(pace, state, total["sum"], over)
     else:
         kept["taken_back"] = state.kept["taken_back"] + 1.0
         moved = stepping.step(pace, state, None)

@@ -21,7 +21,7 @@ def private(network: Network) -> Model:
 
     def bounded(study: Study, state: State, rows: Rows, bounds: Array) -> Summands:
         parameters = state.arrays["parameters"]
-        gradient = networks.gradient(network, study)
+        gradient = networks.gradient(network, study, state)
         return {"gradient": gradient(parameters, rows, bounds)[0]}
 
     task = Task(
@@ -66,6 +66,6 @@ def _finish(network: Network, study: Study, state: State, total: Summands) -> St
     """Divide by what is public or has noise itself, never by who was there."""
     training = network.training(study)
     people = float(state.kept["people"][0]) * training.sample
-    moved = stepping.step(training, state, total["gradient"] / max(people, 1.0))
+    moved = stepping.step(training, state, total["gradient"], max(people, 1.0))
     kept = {**state.kept, **moved.kept}
     return networks.after(State(moved.arrays, kept, moved.done))

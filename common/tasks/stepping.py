@@ -28,6 +28,11 @@ TOLD = {
     ),
 }
 """Why rounds go back, by the name of their count: what was seen; what may be why."""
+KEPT = ("first", "second", "tail")
+MOMENTS = {"plain": (), "momentum": KEPT[:1], "adam": KEPT[:2]}
+"""What each optimizer remembers of the steps before."""
+SOME = 2**18
+"""Numbers that are moved at a time."""
 TAIL = 4
 """The model is the mean of the last 1/TAIL of the steps."""
 
@@ -38,40 +43,60 @@ def begun(parameters: Array) -> dict[str, Array]:
     return {"first": nothing, "second": nothing, "tail": nothing}
 
 
-def step(training: Training, state: State, slope: Array | None) -> State:
-    """Return the state one step further down *slope*; the last is the mean of some.
+def step(
+    training: Training, state: State, slope: Array | None, over: float = 1.0
+) -> State:
+    """Return the state a step further down *slope* / *over*; the last is a mean.
 
     Without a slope the round is taken back: the weights stay where they were.
     """
-    shown, number = state.arrays["parameters"], int(state.arrays["step"][0]) + 1
-    if slope is None:
-        way = np.zeros_like(shown)
-        kept = {name: state.kept[name] for name in ("first", "second")}
-    else:
-        way, kept = _way(training, state, slope, number)
-    left = (training.steps - number + 1) / training.steps
-    reached = shown - training.rate * min(1.0, 2 * left) * way
-    late = number > training.steps - max(training.steps // TAIL, 1)
-    tail = state.kept["tail"] + reached * late
+    number = int(state.arrays["step"][0]) + 1
+    reached, kept = state.arrays["parameters"], dict(state.kept)
+    if slope is not None:
+        reached, moments = _moved(training, state, slope, over)
+        kept |= moments
     done = number >= training.steps
+    if number > training.steps - max(training.steps // TAIL, 1):
+        kept["tail"] = state.kept["tail"] + reached
     if done:
-        reached = tail / max(training.steps // TAIL, 1)
+        reached = kept["tail"] / max(training.steps // TAIL, 1)
     arrays = {**state.arrays, "parameters": reached, "step": np.array([float(number)])}
-    return State(arrays, {**kept, "tail": tail}, done)
+    return State(arrays, {name: kept[name] for name in KEPT}, done)
+
+
+def _moved(
+    training: Training, state: State, slope: Array, over: float
+) -> tuple[Array, dict[str, Array]]:
+    """Return where a step leads, and what is remembered of it.
+
+    Some numbers at a time: what lies between would be as large as a network again.
+    """
+    shown, number = state.arrays["parameters"], int(state.arrays["step"][0]) + 1
+    left = (training.steps - number + 1) / training.steps
+    rate = training.rate * min(1.0, 2 * left)
+    kept = {name: np.empty_like(shown) for name in MOMENTS[training.optimizer]}
+    reached = np.empty_like(shown)
+    for start in range(0, len(shown), SOME):
+        part = slice(start, start + SOME)
+        before = {name: state.kept[name][part] for name in kept}
+        way, after = _way(training, before, slope[part] / over, number)
+        reached[part] = shown[part] - rate * way
+        for name, moment in after.items():
+            kept[name][part] = moment
+    return reached, kept
 
 
 def _way(
-    training: Training, state: State, slope: Array, number: int
+    training: Training, before: Mapping[str, Array], slope: Array, number: int
 ) -> tuple[Array, dict[str, Array]]:
-    """Return the direction of a step, and what is remembered of it."""
-    first, second = state.kept["first"], state.kept["second"]
+    """Return the direction of a step, and the moments that are remembered of it."""
     if training.optimizer == "plain":
-        return slope, {"first": first, "second": second}
+        return slope, {}
     if training.optimizer == "momentum":
-        first = MOMENTUM * first + slope
-        return first, {"first": first, "second": second}
-    first = MOMENTUM * first + (1 - MOMENTUM) * slope
-    second = SECOND * second + (1 - SECOND) * slope**2
+        first = MOMENTUM * before["first"] + slope
+        return first, {"first": first}
+    first = MOMENTUM * before["first"] + (1 - MOMENTUM) * slope
+    second = SECOND * before["second"] + (1 - SECOND) * slope**2
     usual = np.sqrt(second / (1 - SECOND**number)) + TINY
     way = first / (1 - MOMENTUM**number) / usual
     return way, {"first": first, "second": second}

@@ -14,7 +14,7 @@ from common.networks import TabularNetwork
 from common.release import Array
 from common.study import Study
 from common.task import Rows
-from common.tasks import networks, private_networks
+from common.tasks import dropout, networks, private_networks
 from common.tasks.networks import Network, Weight
 
 if TYPE_CHECKING:
@@ -41,10 +41,13 @@ def weights(study: Study) -> tuple[Weight, ...]:
 
 
 def gradient(
-    study: Study, parameters: Array, rows: Rows, bounds: Array
+    study: Study, parameters: Array, rows: Rows, bounds: Array, step: int
 ) -> tuple[Array, Array]:
     """Return the sum of the clipped gradients of *rows*, and of their losses [1]."""
-    return _loaded(study, parameters).add(rows.x, rows.y, bounds)
+    model = asked(study)
+    units = sum(model.dense)
+    scales = dropout.scales(rows.key, model.training.seed, step, model.dropout, units)
+    return _loaded(study, parameters).add(rows.x, rows.y, bounds, scales)
 
 
 def score(study: Study, parameters: Array, rows: Rows) -> Array:

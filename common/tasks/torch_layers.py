@@ -38,11 +38,19 @@ class Dense(nn.Module):
         )
         self.residual = network.residual
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return a logit for each record of *x* [records, columns]."""
+    def forward(self, x: Tensor, scales: Tensor) -> Tensor:
+        """Return a logit for each record of *x* [records, columns].
+
+        What the layers give is multiplied by *scales* [records, units], if there are
+        units.
+        """
         *inner, last = self.layers
+        start = 0
         for layer in inner:
             reached = torch.relu(layer(x))
+            if scales.shape[1]:
+                reached = reached * scales[:, start : start + reached.shape[1]]
+                start += reached.shape[1]
             same = self.residual and reached.shape == x.shape
             x = x + reached if same else reached
         return last(x)[:, 0]  # type: ignore[no-any-return]
@@ -62,46 +70,61 @@ class Clipped:
         """Take *arrays* as the weights."""
         with torch.no_grad():
             for each, array in zip(self._model.parameters(), arrays, strict=True):
-                each.copy_(torch.from_numpy(array))
+                each.numpy()[...] = array  # what came in may be read only
 
     def score(self, x: Array) -> Array:
         """Return each record's probability."""
         with torch.no_grad():
-            logit = self._model(torch.from_numpy(np.ascontiguousarray(x)))
+            whole = torch.from_numpy(np.ascontiguousarray(x))
+            logit = self._model(whole, whole[:, :0])
             found: Array = torch.sigmoid(logit).numpy()
         return found
 
-    def add(self, x: Array, outcome: Array, bounds: Array) -> tuple[Array, Array]:
+    def add(
+        self, x: Array, outcome: Array, bounds: Array, scales: Array | None = None
+    ) -> tuple[Array, Array]:
         """Return the sum of gradients, each shortened to its bound, and of the losses.
 
-        ``bounds`` [records]: the greatest Euclidean length of each gradient. A record
+        ``bounds`` [records]: the greatest Euclidean length of each gradient; ``scales``
+        [records, units]: by how much each hidden unit counts for each record. A record
         whose gradient is not finite counts as 0. Losses are those of all others.
         """
         total = np.zeros(sum(each.numel() for each in self._model.parameters()))
-        losses = np.zeros(1)
+        losses, units = np.zeros(1), x[:, :0] if scales is None else scales
         for first in range(0, len(outcome), self._block):
             part = slice(first, first + self._block)
-            block = (np.ascontiguousarray(each[part]) for each in (x, outcome, bounds))
-            gradient, loss = self._add(*map(torch.from_numpy, block))
-            total += gradient.numpy()
-            losses += loss.numpy()
+            block = (np.ascontiguousarray(e[part]) for e in (x, units, outcome, bounds))
+            losses += self._add(total, *map(torch.from_numpy, block))
+        self._hooked.zero_grad()  # a large network's are as large as itself
         return total, losses
 
-    def _add(self, x: Tensor, outcome: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
+    def _add(
+        self, total: Array, x: Tensor, scales: Tensor, outcome: Tensor, bounds: Tensor
+    ) -> float:
+        """Add a block's gradients to *total*, in place; return its losses, added up."""
         self._hooked.zero_grad()
         loss = nn.functional.binary_cross_entropy_with_logits(
-            self._hooked(x.requires_grad_()), outcome, reduction="none"
+            self._hooked(x.requires_grad_(), scales), outcome, reduction="none"
         )
         torch.autograd.backward(loss.sum())
-        each = torch.cat([_built(p) for p in self._model.parameters()], dim=1)
-        length = torch.linalg.vector_norm(each, dim=1)
+        built = [_built(each) for each in self._model.parameters()]
+        lengths = [torch.linalg.vector_norm(each, dim=1) for each in built]
+        length = torch.linalg.vector_norm(torch.stack(lengths), dim=0)
         usable = torch.isfinite(length) & torch.isfinite(loss) & (bounds > 0)
         factor = torch.where(usable, bounds / torch.maximum(length, bounds), 0.0)
-        kept = torch.where(usable[:, None], each, 0.0)
-        return factor @ kept, torch.where(usable, loss.detach(), 0.0).sum()[None]
+        start = 0
+        for each in built:
+            each[~usable] = 0.0
+            total[start : start + each.shape[1]] += (factor @ each).numpy()
+            start += each.shape[1]
+        return float(torch.where(usable, loss.detach(), 0.0).sum())
 
 
 def _built(weights: nn.Parameter) -> Tensor:
-    """Return each record's gradient of some *weights*, flat [records, numbers]."""
+    """Return each record's gradient of some *weights*, flat [records, numbers].
+
+    Their sum, which PyTorch made besides, is let go.
+    """
     built: Tensor = vars(weights)["grad_sample"]
+    weights.grad = None
     return built.flatten(start_dim=1)
