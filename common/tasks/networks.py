@@ -152,7 +152,9 @@ def _release(network: Network, study: Study) -> Release:
     words = "sum of the gradients of the loss" if gradients else "change by local steps"
     each = f"each clipped to {training.clip:g}" if gradients else "by record"
     return {
-        "sum": Field(f"{words}, {each}", width, "sum"),
+        "sum": Field(
+            f"{words}, {each}", width, "sum", training.clip if gradients else None
+        ),
         "loss": Field("sum of the losses", (1,), "sum"),
         "records": Field("records in these sums", (1,), "count"),
         **(voting.release() if training.votes else {}),
