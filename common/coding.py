@@ -10,12 +10,13 @@ to it.
     a sum with noise     one word, in steps of the noise's grid
 """
 
+import math
 from typing import Final
 
 from common import costs, fixed_point, plan, promise
 from common.errors import IntegrityError, StudyError
 from common.fixed_point import Part, Parts
-from common.release import Field
+from common.release import Field, length
 from common.study import Study
 from common.task import Task
 
@@ -27,6 +28,9 @@ WIDE, WIDE_BITS = 2.0**60, 40
 """How large a number is that declares nothing, and its fractional bits."""
 LARGE = 4096
 """Numbers of an array from which on it is worth its bytes to halve them."""
+WORD, MIB = 8, 2**20
+LARGEST: Final = 256 * MIB
+"""Bytes that a message carries: as many as common/parcels.py takes."""
 REACH: Final = 12
 """Deviations that noise may have: client/noise.py reaches 8.5."""
 
@@ -42,7 +46,9 @@ def parts(study: Study, task: Task) -> Parts:
 
 
 def check(study: Study) -> None:
-    """Raise StudyError when *study* is masked, and a sum of it could not be."""
+    """Raise StudyError when a sum of *study* could not be masked, or not be sent."""
+    for task in plan.tasks(study):
+        _sent(study, task)
     for task in plan.tasks(study) if study.masked else ():
         try:
             fixed_point.check(parts(study, task), len(study.study.sites))
@@ -53,6 +59,21 @@ def check(study: Study) -> None:
                 fix="a narrower range, or more noise; or in [rounds]   "
                 "secure_aggregation = false",
             ) from None
+
+
+def _sent(study: Study, task: Task) -> None:
+    """Raise StudyError for an answer or a state that is more than a message carries."""
+    masked, declared = study.masked, task.release(study)
+    answer = fixed_point.length(parts(study, task)) if masked else length(declared)
+    shown = sum(math.prod(shape) for shape in task.shows(study).values())
+    needed = WORD * max(answer, shown)
+    if needed > LARGEST:
+        raise StudyError(
+            f"{task.name} needs messages of {needed / MIB:,.0f} MiB, and one carries "
+            f"{LARGEST / MIB:,.0f}",
+            likely="a network with many numbers, most of them in its widest layers",
+            fix='narrower layers; of an image network   head = "average"',
+        )
 
 
 def _exact(name: str, field: Field, sites: int) -> Part:

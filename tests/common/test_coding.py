@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from client import noise as drawn
-from common import coding, costs, fixed_point
-from common.errors import IntegrityError
+from common import coding, costs, fixed_point, parcels
+from common.errors import IntegrityError, StudyError
 from common.fixed_point import Part
 from common.registry import ANALYSES, MODELS
 from common.release import Field, Summands
@@ -138,3 +138,23 @@ def test_two_words_hold_large_and_small_numbers_at_once(scale: float) -> None:
     exact = np.array([float(sum(map(float, column))) for column in numbers.T])
     slack = 50 * 2.0 ** -wide[0].bits + 1e-13 * np.abs(numbers).sum(axis=0)
     assert (np.abs(found - exact) <= slack).all()
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_what_no_message_carries_is_refused_before_anybody_is_asked(
+    *, masked: bool
+) -> None:
+    """It would be refused at the door, asked again, and so on without end."""
+    assert coding.LARGEST == parcels.MOST
+    rest = {"kind": "tabular_network", "training": {"steps": 3, "by": "weights"}}
+    rounds = {"quorum": 3, "secure_aggregation": masked}
+    about = {**clinics.ABOUT, "sites": ["a", "b", "c"]}
+
+    def study(layers: int) -> Study:
+        model = {**rest, "dense": [4096] * layers}
+        return clinics.study(model=model, rounds=rounds, study=about)
+
+    with pytest.raises(StudyError, match=r"needs messages of .* MiB, and one carries"):
+        coding.check(study(2 if masked else 3))
+    if not masked:
+        coding.check(study(2))
