@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from common import coding, plan
+from common import advice, coding, plan
 from common.study import Study
 from common.tasks import left_out
 
@@ -55,7 +55,7 @@ def text(study: Study, leaves: tuple[Leaving, ...]) -> str:
         f"quorum {study.needed}\n"
         f"digest   {study.digest()}\n"
         f"privacy  {privacy(study)}\n"
-        f"sums     {sums(study)}\n{_apart(study)}\n"
+        f"sums     {sums(study)}\n{_noise(study)}{_apart(study)}\n"
         f"What leaves each site, per round of its task, and nothing else:\n{table}\n"
     )
 
@@ -101,6 +101,11 @@ def apart(study: Study) -> tuple[str, ...]:
             + "a model without each site to every site (leave_out)"
         )
     return tuple(said)
+
+
+def _noise(study: Study) -> str:
+    told = advice.noise(study)
+    return f"noise    {told}\n" if told else ""
 
 
 def _apart(study: Study) -> str:

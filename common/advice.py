@@ -1,0 +1,46 @@
+"""Which way of learning a network has less noise, told before anybody is asked.
+
+A step's mean gradient is a sum over about q N people, each clipped to C, with noise of
+deviation s in each of its M numbers (Abadi et al. 2016, algorithm 1): the noise is
+s sqrt(M) / (q N) long. By weights a site takes steps alone, so each of its steps needs
+the whole noise of a promise over its own people, and the mean over K sites has C z
+sqrt(K M) / (q N), with z the deviation over the clip. With shared noise a sum of
+gradients has sqrt(h) times less, where h honest sites make up one whole together.
+"""
+
+import math
+
+from common import costs, plan
+from common.privacy import sigma
+from common.promise import in_total, parts
+from common.release import length
+from common.study import Study
+from common.task import Task
+
+
+def noise(study: Study) -> str:
+    """Return in words how a step's noise compares; nothing where none is known.
+
+    It takes a network under a promise, and ``expected_people``.
+    """
+    if study.privacy == "none" or not hasattr(study.model, "training"):
+        return ""
+    people = study.privacy.expected_people
+    if not people:
+        return "expected_people in [privacy] would tell how long a step's noise is"
+    task = plan.find(study, study.kind)
+    own, more = _length(study, task, people), math.sqrt(parts(study))
+    clip = costs.noisy(task).clip(study)
+    told = f"{own:.2g} long in a step's mean gradient, beside a clip of {clip:g}"
+    elsewhere = f"{more:.2g} times as long" if more > 1 else "as long"
+    words = f'{told}; by = "weights" it would be {elsewhere}, and has no private form'
+    if own > clip:
+        words += "; more people, fewer numbers or a larger epsilon would drown less"
+    return words
+
+
+def _length(study: Study, task: Task, people: float) -> float:
+    noisy = costs.noisy(task)
+    whole = noisy.clip(study) * sigma(costs.charges(study)[task.name])
+    each = in_total(study, whole) / (people * noisy.sample(study))
+    return each * math.sqrt(length(task.release(study)))
