@@ -45,12 +45,12 @@ def table(site: Site, study: Study) -> Table:
     state = _state(site, study)
     if site.home is None or state is None:
         return integration.table(site, study)
-    path, key = _path(site.home, study.digest()), _key(site.home)
-    if (found := _opened(path, key, state)) is not None:
+    path, secret = _path(site.home, study.digest()), key(site.home)
+    if (found := _opened(path, secret, state)) is not None:
         return found
     made = integration.table(site, study)
     private_files.make_folder(path.parent)
-    private_files.write(path, b"".join(_sealed(_packed(made), key, state)))
+    private_files.write(path, b"".join(_sealed(_packed(made), secret, state)))
     return made
 
 
@@ -72,7 +72,8 @@ def _path(home: Path, digest: str) -> Path:
     return home / "tables" / f"{digest}{ENDING}"
 
 
-def _key(home: Path) -> bytes:
+def key(home: Path) -> bytes:
+    """Return the secret of *home*, made when it is first asked for."""
     path = home / "table.key"
     if not path.exists():
         private_files.make_folder(home)

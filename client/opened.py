@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from client import approvals, cache, site, withdrawals
+from client import approvals, cache, overlap, site, withdrawals
 from client.chain import Entry
 from client.memory import NOT_OPEN, Memory
 from client.seats import Seats
@@ -68,6 +68,8 @@ def open_study(local: Site, study: Study, today: date) -> Opened:
     granted = [d for d, each in standing.items() if each.state == "approved"]
     cache.sweep(local.home, {*granted, study.digest()})
     table = cache.table(local, study)
+    if local.home and study.privacy != "none":
+        overlap.check(local.home, table.key)
     design = Design(table, site.floor(local, study))
     return Opened(local, study, study.digest(), table, design, withdrawn=gone)
 
