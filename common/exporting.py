@@ -9,19 +9,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import numpy as np
 
 from common import keras_file, manifest
 from common.encoding import columns
 from common.errors import StudyError
 from common.model_file import MODEL, Learned
+from common.release import Array
+from common.study import Study
 from common.tasks import intercepts, left_out
 
 SKLEARN = {
     "logistic": "sklearn.linear_model.LogisticRegression",
+    "multinomial": "sklearn.linear_model.LogisticRegression",
     "poisson": "sklearn.linear_model.PoissonRegressor",
     "linear": "sklearn.linear_model.Ridge",
     "svm": "sklearn.svm.LinearSVC",
 }
+PAIR = 2
+"""So many classes are one row of coefficients."""
 
 
 def sklearn_json(learned: Learned) -> bytes:
@@ -35,7 +41,6 @@ def sklearn_json(learned: Learned) -> bytes:
     if kind not in SKLEARN:
         able = ", ".join(SKLEARN)
         raise StudyError(f"{kind} has no like in scikit-learn; {able} have")
-    weights = intercepts.elsewhere(study, arrays["weights"])
     made = [
         {
             "name": column.name,
@@ -48,13 +53,31 @@ def sklearn_json(learned: Learned) -> bytes:
         }
         for index, column in enumerate(columns(study))
     ]
-    attributes: dict[str, object] = {"coef_": weights[:-1].tolist()}
-    attributes["intercept_"] = float(weights[-1])
-    if kind in {"logistic", "svm"}:
-        attributes |= {"coef_": [weights[:-1].tolist()], "classes_": [0, 1]}
-        attributes["intercept_"] = [float(weights[-1])]
     facts = {"class": SKLEARN[kind], "digest": study.digest(), "columns": made}
-    return json.dumps({**facts, "attributes": attributes}, indent=2).encode()
+    fitted = _fitted(study, arrays["weights"])
+    return json.dumps({**facts, "attributes": fitted}, indent=2).encode()
+
+
+def _fitted(study: Study, weights: Array) -> dict[str, object]:
+    """Return coefficients and intercepts: a row for each class where there are any.
+
+    Of two classes scikit-learn holds one row, of the second against the first.
+    """
+    if study.kind in {"linear", "poisson"}:
+        own = intercepts.elsewhere(study, weights)
+        return {"coef_": own[:-1].tolist(), "intercept_": float(own[-1])}
+    if study.kind == "multinomial":
+        table = weights.reshape(-1, len(columns(study)) + 1)
+    else:
+        own = intercepts.elsewhere(study, weights)
+        table = np.stack([np.zeros_like(own), own])
+    count = len(table)
+    told = table[1:] - table[:1] if count == PAIR else table
+    return {
+        "coef_": told[:, :-1].tolist(),
+        "intercept_": told[:, -1].tolist(),
+        "classes_": list(range(count)),
+    }
 
 
 def onnx(learned: Learned) -> bytes:

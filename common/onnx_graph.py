@@ -189,11 +189,11 @@ def _forest(
     study: Study, arrays: Mapping[str, Array], constants: Constants
 ) -> list[NodeProto]:
     """Return the nodes of all trees: one operator, and a squeeze of one target."""
-    constants |= {"last": np.array([1], dtype=np.int64)}
     levels = len(study.outcome.levels) if study.outcome.kind == "category" else 1
-    last, given = (
-        ("Identity", ["wide"]) if levels > 1 else ("Squeeze", ["wide", "last"])
-    )
+    last, given = "Identity", ["wide"]
+    if levels == 1:
+        last, given = "Squeeze", ["wide", "last"]
+        constants |= {"last": np.array([1], dtype=np.int64)}
     return [
         helper.make_node(
             "TreeEnsembleRegressor",

@@ -1,4 +1,4 @@
-"""How many bytes a hospital sends for each kind of model: what is declared, by rounds.
+"""How many bytes a hospital sends for each task: what is declared, by rounds.
 
 Eight bytes a number, on one study of twenty columns and ten hospitals. An answer's
 envelope and its masks come on top, and are the same for every task.
@@ -33,6 +33,21 @@ SETTINGS: dict[str, dict[str, object]] = {
     "tabular_network": {"dense": [16], "training": {"steps": 20}},
 }
 """What a kind of model is told beside its kind; a ridge of 1 where nothing is said."""
+ANALYSED: dict[str, dict[str, object]] = {
+    "binary": {
+        "quantiles": [0.25, 0.5, 0.75],
+        "chi_square": [["arm", "outcome"]],
+        "correlation": ["x0", "x1"],
+        "compare": [["x0", "arm"]],
+        "association": True,
+        "pca": 2,
+        "clusters": {"groups": 3},
+        "treatment_effect": {"treatment": "arm"},
+    },
+    "survival": {"survival": ["arm"]},
+}
+"""Every analysis, by the kind of outcome that it is asked of."""
+ARM = {"kind": "category", "name": "arm", "levels": ["usual", "new"]}
 PICTURED = {"image_network"}
 """Kinds that learn from pictures, of which a table of numbers has none."""
 
