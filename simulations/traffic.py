@@ -5,7 +5,7 @@ envelope and its masks come on top, and are the same for every task.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from common.registry import MODELS
 from common.release import Array, length
 from common.study import Study
 from common.task import State
+from common.tasks.evaluate import EVALUATE
 from simulations import plain, wide
 
 PEOPLE, WIDTH, SITES = 5000, 20, 10
@@ -47,7 +48,13 @@ ANALYSED: dict[str, dict[str, object]] = {
     "survival": {"survival": ["arm"]},
 }
 """Every analysis, by the kind of outcome that it is asked of."""
-ARM = {"kind": "category", "name": "arm", "levels": ["usual", "new"]}
+ARM = {
+    "kind": "category",
+    "name": "arm",
+    "levels": ["usual", "new"],
+    "missing": "exclude",
+}
+"""The treatment: the last column of those who are analysed."""
 PICTURED = {"image_network"}
 """Kinds that learn from pictures, of which a table of numbers has none."""
 
@@ -67,13 +74,22 @@ class Sent:
 
 
 def measured() -> list[Sent]:
-    """Return what each kind of model sends, after describe, which all of them need."""
-    found: list[Sent] = []
+    """Return what each task sends: describe, every model, evaluation, every analysis.
+
+    Evaluation is another for each kind of outcome, and is told of each.
+    """
+    found: dict[str, Sent] = {}
     for kind in sorted(set(MODELS) - PICTURED, key=[*MODELS].index):
         study = _study(kind)
-        counted = sent(study, _tables(study.outcome.kind))
-        found += counted if not found else counted[1:-1]
-    return found
+        outcome = study.outcome.kind
+        for each in sent(study, _tables(outcome)):
+            tested = each.task == EVALUATE.name
+            name = f"{each.task} ({outcome})" if tested else each.task
+            found.setdefault(name, replace(each, task=name))
+    for outcome in ANALYSED:
+        for each in sent(_analysed(outcome), _armed(outcome)):
+            found.setdefault(each.task, each)
+    return [*found.values()]
 
 
 def sent(study: Study, tables: Sequence[Table]) -> list[Sent]:
@@ -90,6 +106,22 @@ def sent(study: Study, tables: Sequence[Table]) -> list[Sent]:
         states[task.name] = state
         found.append(Sent(task.name, length(task.release(study)), rounds))
     return found
+
+
+def _analysed(outcome: str) -> Study:
+    """Return a study of every analysis of this kind of *outcome*, and of no model."""
+    kind = next(kind for kind in MODELS if MODELS[kind].outcomes[0] == outcome)
+    said = _study(kind).model_dump(exclude={"model", "evaluation"})
+    said["variables"] = [*said["variables"][:-1], ARM]
+    return Study.model_validate({**said, "analysis": ANALYSED[outcome]})
+
+
+def _armed(outcome: str) -> list[Table]:
+    """Return the same people, whose last column is which arm they are in."""
+    arms = [replace(each, values=each.values.copy()) for each in _tables(outcome)]
+    for each in arms:
+        each.values[:, -1] = each.values[:, -1] > 0
+    return arms
 
 
 def _tables(kind: str) -> list[Table]:

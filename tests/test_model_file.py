@@ -175,7 +175,7 @@ def told(theirs: Any, attributes: dict[str, Any], x: Array) -> Array:
         return np.asarray(expit(theirs.decision_function(x)))
     if isinstance(theirs, LogisticRegression):
         chances = theirs.predict_proba(x)
-        return np.asarray(chances if chances.shape[1] > 2 else chances[:, 1])  # noqa: PLR2004
+        return np.asarray(chances if chances.shape[1] > 2 else chances[:, 1])
     return np.asarray(theirs.predict(x))
 
 

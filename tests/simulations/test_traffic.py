@@ -3,7 +3,7 @@
 import pytest
 
 from common import plan
-from common.registry import MODELS
+from common.registry import ANALYSES, MODELS
 from simulations import traffic
 
 
@@ -21,3 +21,16 @@ def test_what_is_sent_is_what_is_declared_by_rounds() -> None:
     products = 21 * 22 // 2  # of 20 columns and the intercept
     assert fitted.numbers >= products
     assert fitted.size == 8 * fitted.numbers
+
+
+def test_every_analysis_is_measured_and_each_task_once() -> None:
+    asked = [name for told in traffic.ANALYSED.values() for name in told]
+    assert sorted(asked) == sorted(ANALYSES)
+    for outcome, told in traffic.ANALYSED.items():
+        study = traffic._analysed(outcome)
+        (described, *counted) = traffic.sent(study, traffic._armed(outcome))
+        assert described.task == "describe"
+        assert len({each.task for each in counted}) == len(counted) >= len(told)
+        for each in counted:
+            assert each.rounds > 0
+            assert each.size == 8 * each.numbers * each.rounds > 0
