@@ -86,8 +86,8 @@ def measured() -> list[Sent]:
             tested = each.task == EVALUATE.name
             name = f"{each.task} ({outcome})" if tested else each.task
             found.setdefault(name, replace(each, task=name))
-    for outcome in ANALYSED:
-        for each in sent(_analysed(outcome), _armed(outcome)):
+    for asked in ANALYSED:
+        for each in sent(_analysed(asked), _armed(asked)):
             found.setdefault(each.task, each)
     return [*found.values()]
 
