@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from client import chain, home, site
+from client import chain, home, overlap, site
 from common import wire
 from common.errors import IntegrityError
 from common.study import Study
@@ -85,7 +85,8 @@ def _restored(state: Path, before: Path) -> None:
 
 
 def _elsewhere(state: Path, before: Path) -> None:
-    """A new home: another name in site.toml."""
+    """A new home, as on another machine: it sees no sketch of the old one's people."""
+    (state / overlap.NAME).unlink()
     path = state.parent / "site.toml"
     path.write_text(path.read_text().replace('home = "state"', 'home = "new"'))
     del before
