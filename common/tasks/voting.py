@@ -3,8 +3,9 @@
 A fifth of each site's people do not train. In every round the site holds what it is
 shown against the best so far, by the loss of those people, and votes through the same
 door: is it better, and is it bearable? What half of the sites cannot bear is taken
-back: all go on from the best, in shorter steps. What one site sends in can so lead
-the others astray for a round at most, and never far from the best.
+back: all go on from the best, in shorter steps. So wrong gradients of one site lead
+the others astray for a round at most. A site that lies about its votes as well is not
+stopped where masks hide them: see docs/limits.md.
 """
 
 import numpy as np
