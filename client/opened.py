@@ -45,7 +45,7 @@ class Opened:
         Where sums leave exact the ledger says that it must not (client/once.py).
         """
         known = run in self.memory.last
-        return self if known else replace(self, design=Design(self.table))
+        return self if known else replace(self, design=self.design.anew())
 
     def step(self, task: str, number: int) -> tuple[int, int]:
         """Return where a round stands in the study; raise Refusal outside of it."""

@@ -36,6 +36,10 @@ class Design:
         self._encoding: Encoding | None = None
         self._kept: dict[str, Rows] = {}
 
+    def anew(self) -> "Design":
+        """Return the same table and floor, not encoded yet."""
+        return Design(self._table, self._fewest)
+
     def rows(self, study: Study, task: Task, state: State) -> Rows:
         """Return what the formula of *task* may see.
 

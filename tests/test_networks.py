@@ -3,6 +3,7 @@
 import builtins
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.stats import binomtest, kstest
 
-from client import sampling, training
+from client import sampling, site, training
+from client.opened import open_study
 from client.table import Table
 from client.training import Design
 from common import costs, plan
@@ -280,3 +282,14 @@ def test_what_no_noise_makes_private_is_refused(said: dict[str, Any]) -> None:
     model = {"kind": "tabular_network", "training": {"steps": 3, **said}}
     with pytest.raises(ValidationError, match="has no private form"):
         clinics.study(model=model, privacy=PRIVACY)
+
+
+def test_the_floor_of_a_site_holds_in_every_run(tmp_path: Path) -> None:
+    """A run encodes anew, and keeps the floor that site.toml says."""
+    study = clinics.study()
+    path = clinics.folder(tmp_path, clinics.lines(60), approved=study.digest())
+    path.write_text("min_people = 17\n" + path.read_text())
+    opened = open_study(site.read(path), study, clinics.TODAY)
+    describe = plan.find(study, "describe")
+    for each in (opened, opened.of_run("one"), opened.of_run("two")):
+        assert each.design.rows(study, describe, State({})).fewest == 17
