@@ -75,3 +75,4 @@ def test_a_site_with_a_new_home_is_refused_and_charges_nothing(tmp_path: Path) -
         text = path.read_text().replace('home = "state"', 'home = "fresh"')
         path.write_text(text)
         assert asking.open(study, run="another").has_error()
+        asking.restart()  # what is held open is no other test's
