@@ -30,6 +30,7 @@ from common.privacy import (
 from common.promise import at_a_site, parts
 from common.study import Privacy, Study
 from common.task import Noisy, Task
+from common.tasks import noised
 
 
 def promise(study: Study) -> Privacy | None:
@@ -106,25 +107,15 @@ def sampled(study: Study) -> Task | None:
 def _step(study: Study, wanted: Privacy, task: Task, total: float) -> Subsampled:
     """Return the cost of a step: the least noise that keeps what is *wanted*."""
     rate, rounds = noisy(task).sample(study), noisy(task).rounds(study)
-    beside = Gaussian(total * math.sqrt(_apart(study, task)))
+    beside = Gaussian(total * math.sqrt(noised.tested(study)))
     found = sigma_of((wanted.epsilon, wanted.delta), rate, rounds, (beside,))
     return Subsampled(found, rate, 1)
 
 
-def _apart(study: Study, steps: Task) -> float:
-    """Return the share of mu^2 that is for all else than the *steps* over samples."""
-    weights = _weights(study, "train")
-    return 1 - weights[steps.name] / math.fsum(weights.values())
-
-
-def _weights(study: Study, split: str) -> dict[str, float]:
-    return {e.name: noisy(e).weight for e in plan.tasks(study) if e.rows == split}
-
-
 def _split(study: Study, total: float, split: str) -> Iterable[tuple[str, float]]:
     """Yield the mu of one release of each task of *split*, were none of them a step."""
-    steps, weights = sampled(study), _weights(study, split)
-    most = total * math.sqrt(_apart(study, steps)) if steps else total
-    mus = shares(most if split == "test" else total, weights)
-    for name, mu in mus.items():
-        yield name, mu / math.sqrt(plan.rounds(study, plan.find(study, name)))
+    tasks = [each for each in plan.tasks(study) if each.rows == split]
+    most = total * math.sqrt(noised.tested(study)) if split == "test" else total
+    mus = shares(most, {each.name: noisy(each).weight for each in tasks})
+    for task in tasks:
+        yield task.name, mus[task.name] / math.sqrt(noisy(task).rounds(study))

@@ -47,6 +47,11 @@ def in_total(study: Study, deviation: float) -> float:
     return at_a_site(study, deviation) * math.sqrt(len(study.study.sites))
 
 
+def of_share(study: Study, clip: float, share: float) -> float:
+    """Return the deviation in a total of sums that cost *share* of mu^2 at a site."""
+    return in_total(study, whole(study, clip, share))
+
+
 def grid(deviation: float) -> int:
     """Return how often 1 is halved to a step of the grid: the same at every site.
 

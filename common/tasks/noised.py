@@ -67,7 +67,7 @@ def weights(study: Study) -> dict[str, float]:
 
 def deviation(study: Study, name: str) -> float:
     """Return the deviation of the noise in a total, without its weight."""
-    noise = promise.in_total(study, promise.whole(study, 1.0, paid(study, WEIGHT)))
+    noise = promise.of_share(study, 1.0, paid(study, WEIGHT))
     return noise / weights(study)[name]
 
 

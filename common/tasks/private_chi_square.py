@@ -52,8 +52,8 @@ def each(study: Study, state: State, rows: Rows) -> Array:
 
 def deviation(study: Study) -> float:
     """Return the deviation of the noise in a cell of the total."""
-    whole = promise.whole(study, 1.0, noised.paid(study, WEIGHT))
-    return promise.in_total(study, whole) / weight(study)
+    noise = promise.of_share(study, 1.0, noised.paid(study, WEIGHT))
+    return noise / weight(study)
 
 
 def tested(table: Array, noise: float, seed: int) -> Findings:

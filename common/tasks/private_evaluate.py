@@ -85,9 +85,7 @@ def _clip(study: Study) -> float:
 
 
 def _deviation(study: Study) -> float:
-    return promise.in_total(
-        study, promise.whole(study, _clip(study), noised.tested(study))
-    )
+    return promise.of_share(study, _clip(study), noised.tested(study))
 
 
 def _accuracy(negatives: Array, positives: Array, noise: float) -> Findings:

@@ -125,8 +125,7 @@ def _parts(study: Study, outcome: Array) -> Array:
 
 def finish(study: Study, state: State, total: Summands) -> State:
     """Let each node say what its people were like, as far as it is not the noise."""
-    whole = promise.whole(study, 1.0, noised.paid(study, WEIGHT))
-    noise = promise.in_total(study, whole) / weight(study)
+    noise = promise.of_share(study, 1.0, noised.paid(study, WEIGHT)) / weight(study)
     held, spread = _nodes(total["leaves"] / weight(study), noise)
     says = _mean(study, held, spread) if _number(study) else _odds(held, spread)
     feature, threshold = drawn(study, Encoding.of(state.arrays))

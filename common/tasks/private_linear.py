@@ -108,9 +108,7 @@ def solve(
 
 def _reach(study: Study, width: int) -> float:
     """Return what the noise of the Gram is not longer than, in any direction."""
-    noise = promise.in_total(
-        study, promise.whole(study, 1.0, noised.paid(study, WEIGHT))
-    )
+    noise = promise.of_share(study, 1.0, noised.paid(study, WEIGHT))
     return noise * math.sqrt(width * math.log(2 * width**2 / SURE))
 
 

@@ -44,7 +44,7 @@ def read(study: Study, state: State) -> Findings:
 
     The interval of the error holds the noise in its sum.
     """
-    noise = promise.in_total(study, promise.whole(study, CLIP, noised.tested(study)))
+    noise = promise.of_share(study, CLIP, noised.tested(study))
     half, arrays = describe.half(_number(study)), state.arrays
     records = float(arrays["records"][0])
     error, total, square = (
