@@ -29,6 +29,7 @@ from client.picture_source import Images
 from common.privacy import LARGEST
 from common.schema import Document, Finite, Name, Text
 from common.study import SiteName
+from common.toml_file import noted
 
 Separator = Annotated[str, Field(min_length=1, max_length=1)]
 Decimal = Annotated[str, Field(pattern=r"^[.,]$")]
@@ -271,13 +272,13 @@ class Mapping(Document):
             used["index"] = self.index.source
         for where, source in used.items():
             if source is not None and source not in named:
-                raise _noted(f"there is no [sources.{source}]", f"{where}.source")
+                raise noted(f"{where}.source", f"there is no [sources.{source}]")
         if self.index and self.index.event and self.index.event not in self.columns:
             event = self.index.event
-            raise _noted(f"there is no [columns.{event}]", "index.event")
+            raise noted("index.event", f"there is no [columns.{event}]")
         for name, each in self.columns.items():
             if each.found and each.source is None and len(named) > 1:
-                raise _noted("source = … : which of them?", f"columns.{name}")
+                raise noted(f"columns.{name}", "source = … : which of them?")
         return self
 
     @property
@@ -288,9 +289,3 @@ class Mapping(Document):
     def source_of(self, column: Column) -> str:
         """Return the name of the source of *column*; there is one at least."""
         return column.source or next(iter(self.named))
-
-
-def _noted(what: str, place: str) -> ValueError:
-    refused = ValueError(what)
-    refused.add_note(place)
-    return refused

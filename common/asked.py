@@ -6,6 +6,7 @@ from common.analyses import Analysis
 from common.models import ModelChoice, RandomForest, Selection
 from common.registry import ANALYSES, MODELS
 from common.schema import Category, Declared, Number, Survival
+from common.toml_file import noted
 
 Every = Sequence[Declared | Survival]
 
@@ -22,15 +23,13 @@ def subgroups(names: Iterable[str], variables: Every, outcome: str) -> None:
     And for those of an *outcome* of another kind than two levels: nothing reads them.
     """
     if outcome != "binary" and tuple(names):
-        error = ValueError(f"subgroups are told of a binary outcome, not a {outcome}")
-        error.add_note("evaluation.subgroups")
-        raise error
+        told = f"subgroups are told of a binary outcome, not a {outcome}"
+        raise noted("evaluation.subgroups", told)
     kinds = {each.name: each.kind for each in variables}
     for name in names:
         if kinds.get(name) != "category":
-            error = ValueError(f"subgroups are declared categories: {name} is none")
-            error.add_note("evaluation.subgroups")
-            raise error
+            told = f"subgroups are declared categories: {name} is none"
+            raise noted("evaluation.subgroups", told)
 
 
 def explained(model: str, outcome: str, *, exact: bool) -> None:
@@ -43,9 +42,7 @@ def explained(model: str, outcome: str, *, exact: bool) -> None:
     elif model == "image_network":
         what = "looks at variables, and this model sees pictures"
     if what:
-        error = ValueError(f"explain {what}")
-        error.add_note("evaluation.explain")
-        raise error
+        raise noted("evaluation.explain", f"explain {what}")
 
 
 def selected(model: ModelChoice | None, asked: Selection, *, exact: bool) -> None:
@@ -63,16 +60,12 @@ def selected(model: ModelChoice | None, asked: Selection, *, exact: bool) -> Non
     elif key != "ridge" and own != max(values):
         what = f"takes the largest {key} in [model], {max(values)}, not {own}"
     if what:
-        error = ValueError(f"selection {what}")
-        error.add_note(f"selection.{key}")
-        raise error
+        raise noted(f"selection.{key}", f"selection {what}")
 
 
 def refused(where: str, what: str) -> ValueError:
     """Return the error that *where* in ``[analysis]`` does not fit."""
-    error = ValueError(f"{where} {what}")
-    error.add_note(f"analysis.{where}")
-    return error
+    return noted(f"analysis.{where}", f"{where} {what}")
 
 
 def named(everything: Every, names: Iterable[str], where: str) -> Every:
@@ -184,9 +177,8 @@ def keeps(model: ModelChoice | None, asked: Analysis, outcome: str) -> None:
 def exact(model: ModelChoice | None) -> None:
     """Raise ValueError, noting the key, for what is read only under a promise."""
     if getattr(model, "one_shot", None):
-        error = ValueError("one_shot is for noisy sums: leave it out, or promise")
-        error.add_note("model.one_shot")
-        raise error
+        told = "one_shot is for noisy sums: leave it out, or promise"
+        raise noted("model.one_shot", told)
 
 
 def _learns(model: ModelChoice | None, outcome: str) -> None:
@@ -208,16 +200,16 @@ def combined(model: ModelChoice | None, *, masked: bool) -> None:
     Or that too few sites have.
     """
     training = getattr(model, "training", None)
-    if training and training.combine != "mean" and training.sample < 1:
+    if training is None or training.combine == EXACT_ALONE["combine"]:
+        return
+    if training.sample < 1:
         told = f"{training.combine} needs people of every site in each step, and a"
-        error = ValueError(f"{told} sample may have none: leave out sample")
-        error.add_note("model.training.sample")
-        raise error
-    if masked and training and training.combine != EXACT_ALONE["combine"]:
+        told += " sample may have none: leave out sample"
+        raise noted("model.training.sample", told)
+    if masked:
         told = f"{training.combine} needs each site's own part, and masks hide it"
-        error = ValueError(f"{told}: secure_aggregation = false   in [rounds]")
-        error.add_note("model.training.combine")
-        raise error
+        told += ": secure_aggregation = false   in [rounds]"
+        raise noted("model.training.combine", told)
 
 
 def batched(model: ModelChoice | None, fewest: int) -> None:
@@ -225,16 +217,12 @@ def batched(model: ModelChoice | None, fewest: int) -> None:
     training = getattr(model, "training", None)
     if training and training.by == "weights" and training.batch < fewest:
         told = f"a step along {training.batch} records tells of fewer than {fewest}"
-        error = ValueError(f"{told} people: batch = {fewest} or more")
-        error.add_note("model.training.batch")
-        raise error
+        raise noted("model.training.batch", f"{told} people: batch = {fewest} or more")
 
 
 def _unable(where: str, kind: str, able: list[str]) -> ValueError:
     others = f"choose {', '.join(able)}, or" if able else "leave it out, or say"
-    error = ValueError(f'{kind} has no private form yet: {others} privacy = "none"')
-    error.add_note(where)
-    return error
+    return noted(where, f'{kind} has no private form yet: {others} privacy = "none"')
 
 
 GROWN = ("min_leaf", "bins", "columns", "open_nodes", "sample")

@@ -17,6 +17,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from common.schema import Document, Factor, Name
+from common.toml_file import noted
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Step = Literal["people", "duplicates", "lookalikes", "carry", "cohort", "gaps"]
@@ -75,9 +76,8 @@ def require_declared(
     rules = {"cleaning.carry": cleaning.carry, "quality.missing_of": quality.missing_of}
     for table, named in rules.items():
         if strange := [name for name in named if name not in names]:
-            refused = ValueError(f"{strange[0]!r} is not a declared variable")
-            refused.add_note(f"{table}.{strange[0]}")
-            raise refused
+            told = f"{strange[0]!r} is not a declared variable"
+            raise noted(f"{table}.{strange[0]}", told)
     if names[-1] in cleaning.carry:
         msg = "an outcome is not carried on: what was is not what happened"
         raise ValueError(msg)

@@ -12,6 +12,7 @@ from pydantic import Field
 from common.models import ModelChoice
 from common.schema import Document, Name
 from common.terms import Rounds
+from common.toml_file import noted
 
 
 class Evaluation(Document):
@@ -52,7 +53,9 @@ def exact(tested: Evaluation, *, promised: bool) -> None:
     for key in ("by_site", "leave_out") if promised else ():
         if getattr(tested, key):
             told = "leave it out, or say privacy = "
-            raise _wrong(key, f'{key} has no private form yet: {told}"none"')
+            raise noted(
+                f"evaluation.{key}", f'{key} has no private form yet: {told}"none"'
+            )
 
 
 def check(
@@ -79,10 +82,4 @@ def check(
     elif getattr(model, "site_intercepts", None) and not getattr(model, "ridge", 0.0):
         what = "with site_intercepts takes a ridge: who is left out has none to fit"
     if what:
-        raise _wrong("leave_out", f"leave_out {what}")
-
-
-def _wrong(key: str, what: str) -> ValueError:
-    error = ValueError(what)
-    error.add_note(f"evaluation.{key}")
-    return error
+        raise noted("evaluation.leave_out", f"leave_out {what}")

@@ -5,6 +5,7 @@ from typing import Final
 from pydantic import Field
 
 from common.schema import Document
+from common.toml_file import noted
 
 FEWEST, MOST = 3, 50
 """Sites that can mask. Of two, each would learn the other's part of the sum."""
@@ -38,16 +39,16 @@ def check(rounds: Rounds, invited: int) -> None:
     """Raise ValueError for masks that so many *invited* sites cannot make."""
     if not masked(rounds, invited):
         if rounds.dropouts:
-            raise _wrong("dropouts", "only a masked sum can do without a site")
+            raise noted("rounds.dropouts", "only a masked sum can do without a site")
         return
     if not FEWEST <= invited <= MOST:
         told = f"{FEWEST} to {MOST} sites can mask, and {invited} are invited"
-        raise _wrong("secure_aggregation", f"{told}: write {MASKED}")
+        raise noted("rounds.secure_aggregation", f"{told}: write {MASKED}")
     fewest = needed(rounds, invited)
     spare = fewest - threshold(fewest)
     if rounds.dropouts > spare:
         told = f"of {fewest} sites {threshold(fewest)} must survive: {spare} dropouts"
-        raise _wrong("dropouts", f"{told} at most")
+        raise noted("rounds.dropouts", f"{told} at most")
 
 
 def masked(rounds: Rounds, invited: int) -> bool:
@@ -79,9 +80,3 @@ def honest(rounds: Rounds, invited: int, noise: str, colluders: int) -> None:
     most = min(2 * threshold(n) - n - 1 for n in range(fewest, invited + 1))
     if colluders > most:
         raise ValueError(f"masks hold against {most} colluders of so many sites")
-
-
-def _wrong(key: str, told: str) -> ValueError:
-    refused = ValueError(told)
-    refused.add_note(f"rounds.{key}")
-    return refused

@@ -43,6 +43,16 @@ def line_of(text: str, location: Location) -> int:
     return lines.get(keys, 1)
 
 
+def noted(key: str, what: str) -> ValueError:
+    """Return the error *what* about a *key* far from where it is found out.
+
+    A model's own checks raise it; it is told on the line of the key.
+    """
+    error = ValueError(what)
+    error.add_note(key)
+    return error
+
+
 def suggest(word: str, known: typing.Iterable[str]) -> str:
     """Return the known word nearest to *word*, or nothing when none is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
