@@ -34,10 +34,11 @@ def check(home: Path, keys: Keys) -> None:
 
     *keys* [records] is one number for each person, the same in every home.
     """
+    people = np.unique(keys)[:SMALLEST].astype("<u8")
     for path in sorted(home.parent.glob(f"*/{NAME}")):
         if path.parent == home:
             continue
-        before, now = _read(path), _sketch(keys, cache.key(path.parent))
+        before, now = _read(path), _sketch(people, cache.key(path.parent))
         if SHARE * len(before & now) >= max(min(len(before), len(now)), 1):
             raise Refusal(
                 f"many people of these records are under the budget of {path.parent}",
@@ -46,12 +47,11 @@ def check(home: Path, keys: Keys) -> None:
                 fix=f'home = "{path.parent.name}"   in site.toml: their budget goes on '
                 "there",
             )
-    sketch = sorted(_sketch(keys, cache.key(home)))
+    sketch = sorted(_sketch(people, cache.key(home)))
     private_files.write(home / NAME, json.dumps(sketch).encode())
 
 
-def _sketch(keys: Keys, secret: bytes) -> set[str]:
-    people = np.unique(keys)[:SMALLEST].astype("<u8")
+def _sketch(people: Keys, secret: bytes) -> set[str]:
     return {
         hmac.new(secret, CONTEXT + each.tobytes(), sha256).hexdigest()
         for each in people

@@ -89,15 +89,15 @@ def _dicom(site: Site, image: Image, file: Path) -> Picture:
         raise radiology.Unfit(
             'is no PNG, and site.toml has no source of kind "dicom" that names modality'
         )
-    number = dicom.person(way, file)
-    if number and _withdrew(site, number):
+    gone = withdrawals.read(site.home)
+    if len(gone) and _among(gone, site, dicom.person(way, file)):
         raise radiology.Unfit("is of a person who withdrew")
     return dicom.picture(way, file, image)
 
 
-def _withdrew(site: Site, number: str) -> bool:
-    gone = withdrawals.read(site.home)
-    if not len(gone):
+def _among(gone: persons.Persons, site: Site, number: str) -> bool:
+    """Tell whether somebody of this *number*, if there is one, has gone."""
+    if not number:
         return False
     asked = persons.numbers(pd.Series([number], dtype="str"))
     return bool(np.isin(persons.pseudonyms(persons.key(site.home), asked), gone).any())

@@ -48,23 +48,28 @@ def parts(study: Study, task: Task) -> Parts:
 def check(study: Study) -> None:
     """Raise StudyError when a sum of *study* could not be masked, or not be sent."""
     for task in plan.tasks(study):
-        _sent(study, task)
-    for task in plan.tasks(study) if study.masked else ():
-        try:
-            fixed_point.check(parts(study, task), len(study.study.sites))
-        except IntegrityError as wrong:
-            raise StudyError(
-                f"{task.name} cannot be masked: {wrong.what}",
-                likely=wrong.hints["likely"] or "a range that is not finite",
-                fix="a narrower range, or more noise; or in [rounds]   "
-                "secure_aggregation = false",
-            ) from None
+        answer = length(task.release(study))
+        if study.masked:
+            made = parts(study, task)
+            answer = fixed_point.length(made)
+            _masked(task, made, len(study.study.sites))
+        _sent(study, task, answer)
 
 
-def _sent(study: Study, task: Task) -> None:
-    """Raise StudyError for an answer or a state that is more than a message carries."""
-    masked, declared = study.masked, task.release(study)
-    answer = fixed_point.length(parts(study, task)) if masked else length(declared)
+def _masked(task: Task, made: Parts, sites: int) -> None:
+    try:
+        fixed_point.check(made, sites)
+    except IntegrityError as wrong:
+        raise StudyError(
+            f"{task.name} cannot be masked: {wrong.what}",
+            likely=wrong.hints["likely"] or "a range that is not finite",
+            fix="a narrower range, or more noise; or in [rounds]   "
+            "secure_aggregation = false",
+        ) from None
+
+
+def _sent(study: Study, task: Task, answer: int) -> None:
+    """Raise StudyError for *answer* words, or a state, that no message carries."""
     shown = sum(math.prod(shape) for shape in task.shows(study).values())
     needed = WORD * max(answer, shown)
     if needed > LARGEST:

@@ -4,6 +4,9 @@ from pydantic import Field
 
 from common.schema import Document
 
+PER_COLUMN = 3
+"""Records for each column, as DataSHIELD's nfilter.glm has it: a third at most."""
+
 
 class Disclosure(Document):
     """How few people a sum may stand for; a site may ask for more, never for fewer.

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from common.disclosure import PER_COLUMN
 from common.encoding import columns
 from common.errors import StudyError
 from common.study import Study
@@ -12,9 +13,6 @@ from common.tasks.evaluate import EVALUATE
 from common.tasks.explain import EXPLAIN
 from common.tasks.private_describe import PRIVATE_DESCRIBE
 from common.tasks.private_evaluate import PRIVATE_EVALUATE
-
-PER_COLUMN = 3
-"""Records for each column, as DataSHIELD's nfilter.glm has it: a third at most."""
 
 
 def tasks(study: Study) -> tuple[Task, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from client import vocabulary
+from client.mapping import Sql
 from client.raw import Place
 from common.schema import Binary, Category, Image, Number, Prose
 
@@ -39,6 +40,13 @@ def made(
     own = [f'source = "{place.name}"'] if several else []
     why, score = found
     return Guess(variable.name, (*own, *lines), why, score)
+
+
+def schema(place: Place) -> str:
+    """Return what stands before a table's name in a database, if it has a namespace."""
+    source = place.site.mapping.named[place.name]
+    space = source.namespace if isinstance(source, Sql) else None
+    return f"{space}." if space else ""
 
 
 def alike(name: str, header: str) -> float:

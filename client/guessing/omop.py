@@ -11,7 +11,7 @@ from contextlib import closing
 
 from client import vocabulary
 from client.guessing import events
-from client.guessing.guess import LIKE, Guess, Guesses, Variable, alike, made
+from client.guessing.guess import LIKE, Guess, Guesses, Variable, alike, made, schema
 from client.mapping import Column, InOmop, Sql
 from client.raw import PERSON, Place
 from client.sources import opening
@@ -142,10 +142,10 @@ def _called(
 ) -> list[int]:
     """Return the concepts of *table* that are called like *name*, most people first."""
     own, begin = f"{CONCEPTS[table]}_source_value", f"{CONCEPTS[table]}_concept_id"
-    schema = _schema(place)
-    named = f"FROM {schema}{table} t WHERE LOWER(t.{own}) LIKE :word"
+    space = schema(place)
+    named = f"FROM {space}{table} t WHERE LOWER(t.{own}) LIKE :word"
     froms = [named] if own in tables[table] else []
-    joined = f"FROM {schema}{table} t JOIN {schema}concept c ON c.concept_id = "
+    joined = f"FROM {space}{table} t JOIN {space}concept c ON c.concept_id = "
     joined += f"t.{begin} WHERE LOWER(c.concept_name) LIKE :word"
     froms += [joined] if "concept_name" in tables.get("concept", ()) else []
     counted = f"SELECT t.{begin} AS person, COUNT(DISTINCT t.person_id) AS value"
@@ -177,10 +177,10 @@ def _text(
     """Yield the class of notes that is titled like a text, or the only class."""
     if "note_class_concept_id" not in tables.get("note", ()):
         return
-    schema, source = _schema(place), place.site.mapping.named[place.name]
+    space, source = schema(place), place.site.mapping.named[place.name]
     ask = (
         "SELECT n.note_class_concept_id AS person, MIN(n.note_title) AS value "  # noqa: S608 - the same
-        f"FROM {schema}note n GROUP BY n.note_class_concept_id"
+        f"FROM {space}note n GROUP BY n.note_class_concept_id"
     )
     look = {"titles": Column(query=ask)}
     titles: dict[str, str] = {}
@@ -189,7 +189,7 @@ def _text(
             both = part.cells[PERSON].tolist(), part.cells["titles"].tolist()
             titles |= dict(zip(*both, strict=True))
     person = source.person if isinstance(source, Sql) else ""
-    query = NOTE.format(person=person, schema=schema)
+    query = NOTE.format(person=person, schema=space)
     for kind, title in titles.items():
         like = alike(variable.name, title)
         if like >= LIKE or len(titles) == 1:
@@ -200,9 +200,3 @@ def _text(
             yield made(
                 place, variable, (f"query = {json.dumps(query)}", parameters), why
             )
-
-
-def _schema(place: Place) -> str:
-    source = place.site.mapping.named[place.name]
-    space = source.namespace if isinstance(source, Sql) else None
-    return f"{space}." if space else ""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from client import vocabulary
 from client.guessing import cells, events
-from client.guessing.guess import LIKE, Guesses, Variable, alike, made
-from client.mapping import Column, Sql
+from client.guessing.guess import LIKE, Guesses, Variable, alike, made, schema
+from client.mapping import Column
 from client.raw import PERSON, Place
 from client.sources import opening
 from common.errors import DataError
@@ -135,12 +135,9 @@ def _tried(
 
 def _query(place: Place, table: Table, value: str, unit: str) -> str:
     """Return the query for one column as the reader of databases wants it."""
-    source = place.site.mapping.named[place.name]
-    space = source.namespace if isinstance(source, Sql) else None
     parts = {"person": table.person, "time": table.time, "value": value, "unit": unit}
     said = ", ".join(f"t.{_quoted(c)} AS {name}" for name, c in parts.items() if c)
-    schema = f"{space}." if space else ""
-    return f"SELECT {said} FROM {schema}{_quoted(table.name)} t"  # noqa: S608 - read-only, of names that the database told
+    return f"SELECT {said} FROM {schema(place)}{_quoted(table.name)} t"  # noqa: S608 - read-only, of names that the database told
 
 
 def _quoted(name: str) -> str:

@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 
 from common import evaluation
+from common.disclosure import PER_COLUMN
 from common.encoding import columns
 from common.release import Array, Release, Summands
 from common.sheet import Cell, Sheet
@@ -27,7 +28,6 @@ from common.tasks.subgroups import asked
 NAME = "left_out"
 FITS = "without"
 BY = "by sites left out"
-PER_COLUMN = 3
 MEASURES = {
     "auc": "area under the ROC curve",
     "c_index": "c-index",

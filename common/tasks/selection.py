@@ -62,8 +62,9 @@ def tasks(model: Model) -> tuple[Task, Task, Task]:
     trials = Trials(model, candidates, without, BY)
 
     def said(study: Study, state: State, place: int, rows: Rows) -> Array:
-        arrays = side_by_side.learned(study, model, state, place)
-        return model.predict(candidates(study)[place], arrays, rows)
+        arrays, wanted = side_by_side.learned(study, model, state, place), asked(study)
+        value = wanted.values[place // wanted.folds]
+        return model.predict(settled(study, value), arrays, rows)
 
     first = side_by_side.task(TRIALS, trials)
     return first, compared(trials, first.name, said), _final(model.fit)
@@ -165,11 +166,11 @@ def _final(fit: Task) -> Task:
 
     def start(study: Study, found: Found) -> State:
         begun = fit.start(settled(study, chosen(study, found)), found)
-        return carrying(study, begun, found[TRIED])
+        return _carrying(study, begun, found[TRIED])
 
     def finish(study: Study, state: State, total: Summands) -> State:
         after = fit.finish(of(study, state), inner(study, state), total)
-        return carrying(study, after, state)
+        return _carrying(study, after, state)
 
     return replace(
         fit,
@@ -184,7 +185,7 @@ def _final(fit: Task) -> Task:
     )
 
 
-def carrying(study: Study, state: State, chosen: State) -> State:
+def _carrying(study: Study, state: State, chosen: State) -> State:
     """Return *state* with the value in *chosen*."""
     key = asked(study).key
     return replace(state, arrays={**state.arrays, key: chosen.arrays[key]})
