@@ -4,7 +4,7 @@ Nobody has to choose: a limit follows from what a release declares, and the frac
 bits from the limit. Every site and the aggregator compute the same, and a mask is bound
 to it.
 
-    a count              one word, no fractional bits
+    a count, a flag      one word, no fractional bits
     a sum                two words, as many bits as fit, 40 if it does not say ``each``
     a large sum          one word, if it says ``each``: 4096 numbers and more
     a sum with noise     one word, in steps of the noise's grid
@@ -82,8 +82,9 @@ def _sent(study: Study, task: Task, answer: int) -> None:
 
 
 def _exact(name: str, field: Field, sites: int) -> Part:
-    if field.kind == "count":
-        return Part(name, field.size, COUNT, bits=0)
+    if field.kind != "sum":
+        limit = COUNT if field.kind == "count" else 1.0
+        return Part(name, field.size, limit, bits=0)
     if field.each is None:
         return Part(name, field.size, WIDE, WIDE_BITS, wide=True)
     limit, wide = field.each * RECORDS, field.size < LARGE

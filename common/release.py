@@ -21,15 +21,16 @@ Summands = Mapping[str, Array]
 class Field:
     """One array that may leave: its meaning in words, its exact shape, and its kind.
 
-    A ``count`` is a whole number of people, zero or more; a ``sum`` is any finite
-    number. ``each`` is how far one record moves a number of a sum at most. Where sums
-    are masked it sets their limit, and a large array then takes half the bytes
-    (common/coding.py); a sum that does not say may be 1e18 and has 40 fractional bits.
+    A ``count`` is a whole number of people, zero or more; a ``flag`` is 0 or 1 at each
+    site; a ``sum`` is any finite number. ``each`` is how far one record moves a number
+    of a sum at most. Where sums are masked it sets their limit, and a large array then
+    takes half the bytes (common/coding.py); a sum that does not say may be 1e18 and has
+    40 fractional bits.
     """
 
     meaning: str
     shape: tuple[int, ...]
-    kind: Literal["count", "sum"]
+    kind: Literal["count", "flag", "sum"]
     each: float | None = None
 
     @property
@@ -41,14 +42,15 @@ class Field:
 Release = Mapping[str, Field]
 
 
-def check(release: Release, summands: Summands) -> None:
-    """Raise IntegrityError unless *summands* are exactly what *release* declares."""
+def check(release: Release, summands: Summands, sites: int = 1) -> None:
+    """Raise IntegrityError unless *summands* of *sites* are what *release* declares."""
     if set(release) != set(summands):
         undeclared = sorted(set(summands) ^ set(release))
         what = f"what would leave is not what was declared: {', '.join(undeclared)}"
         raise IntegrityError(what)
     for name, field in release.items():
         _check_array(name, field, summands[name])
+        _check_whole(name, field, summands[name], sites)
 
 
 def length(release: Release) -> int:
@@ -62,8 +64,11 @@ def flatten(release: Release, summands: Summands) -> Array:
     return np.concatenate([summands[name].ravel() for name in release])
 
 
-def unflatten(release: Release, vector: Array) -> dict[str, Array]:
-    """Undo :func:`flatten`; raise IntegrityError when the vector does not fit."""
+def unflatten(release: Release, vector: Array, sites: int = 1) -> dict[str, Array]:
+    """Undo :func:`flatten`; raise IntegrityError when the vector does not fit.
+
+    It is one site's, or the sum of those of *sites*.
+    """
     size = length(release)
     if vector.shape != (size,) or vector.dtype != np.float64:
         what = f"an answer holds {vector.size} numbers of {vector.dtype}, not {size}"
@@ -72,7 +77,7 @@ def unflatten(release: Release, vector: Array) -> dict[str, Array]:
     for name, field in release.items():
         parts[name] = vector[start : start + field.size].reshape(field.shape)
         start += field.size
-    check(release, parts)
+    check(release, parts, sites)
     return parts
 
 
@@ -82,7 +87,14 @@ def _check_array(name: str, field: Field, array: Array) -> None:
         raise IntegrityError(what)
     if not np.isfinite(array).all():
         raise IntegrityError(f"{name} holds numbers that are not finite")
-    if field.kind == "count" and ((array < 0) | (array != np.rint(array))).any():
+
+
+def _check_whole(name: str, field: Field, array: Array, sites: int) -> None:
+    if field.kind == "sum":
+        return
+    most = sites if field.kind == "flag" else np.inf
+    if ((array < 0) | (array > most) | (array != np.rint(array))).any():
+        held = f"between 0 and {most}" if field.kind == "flag" else "positive"
         raise IntegrityError(
-            f"{name} is declared as counts, but is not whole and positive"
+            f"{name} is declared as {field.kind}s, but is not whole and {held}"
         )

@@ -29,10 +29,11 @@ def total(
     vectors = _fitting(release, place, answers)
     if combine:
         return combine([unflatten(release, vector) for vector in vectors])
-    summed = np.zeros(length(release))
+    summed, sites = np.zeros(length(release)), 0
     for vector in vectors:
         summed += vector
-    return unflatten(release, summed)
+        sites += 1
+    return unflatten(release, summed, sites)
 
 
 def _fitting(

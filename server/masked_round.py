@@ -18,11 +18,11 @@ from common import circle as circles
 from common import coding, fixed_point, legs, unmasking, wire
 from common.circle import Circle, Round, View
 from common.errors import IntegrityError, QuorumError, UnseatedError, UsageError
-from common.fixed_point import Parts
+from common.fixed_point import Parts, Ring
 from common.identity import SigningKey
 from common.legs import Boxes, Documents
 from common.pinned import Pinned
-from common.release import Summands
+from common.release import Summands, check
 from common.stages import Opening, Upload
 from common.study import Study
 from common.task import Task
@@ -139,14 +139,25 @@ def total(masks: Masks, task: Task, question: Ask, hear: Hear) -> Summands:
             LOG.info("%s: it begins again", reason.what)
             masks.ready, masks.attempt = None, masks.attempt + 1
             continue
-        numbers = fixed_point.decode(turn.parts, turn.count, ring)
-        release = task.release(masks.study)
-        return {name: numbers[name].reshape(release[name].shape) for name in release}
+        return _summed(turn, task, ring)
     raise QuorumError(
         f"round {question.place.round} of {task.name} was begun {ATTEMPTS} times",
         likely="a site restarts again and again",
         fix="each site's own log says what happens there",
     )
+
+
+def _summed(turn: Turn, task: Task, ring: Ring) -> Summands:
+    """Return the opened sum as the arrays of *task*.
+
+    Raises IntegrityError for one that so many sites cannot have made: counts below zero
+    and more flags than sites. What else is wrong with a site's numbers, masks hide.
+    """
+    numbers = fixed_point.decode(turn.parts, turn.count, ring)
+    release = task.release(turn.masks.study)
+    total = {name: numbers[name].reshape(release[name].shape) for name in release}
+    check(release, total, len(turn.masks.fixed[1]))
+    return total
 
 
 def _gathered(turn: Turn) -> Gathered:

@@ -266,7 +266,7 @@ def _finish(network: Network, study: Study, state: State, total: Summands) -> St
         kept["taken_back"] = state.kept["taken_back"] + 1.0
         moved = stepping.step(pace, state, None)
     if training.votes:
-        moved = voting.judged(study, training, state, total["votes"], moved)
+        moved = voting.judged(training, state, total["votes"], moved)
     if training.patience:
         moved = early_stopping.judged(training, state, total, moved)
     reached = State(moved.arrays, {**kept, **moved.kept}, moved.done)

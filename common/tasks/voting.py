@@ -32,7 +32,7 @@ TINY = 1e-7
 def release() -> Release:
     """Return what a vote is."""
     words = "sites whose held-out people are predicted better, bearably, or at all"
-    return {"votes": Field(words, (3,), "count")}
+    return {"votes": Field(words, (3,), "flag")}
 
 
 def shows(size: int) -> Shapes:
@@ -75,14 +75,12 @@ def paced(training: Training, state: State) -> Training:
     return training.model_copy(update={"rate": rate})
 
 
-def judged(
-    study: Study, training: Training, state: State, votes: Array, moved: State
-) -> State:
+def judged(training: Training, state: State, votes: Array, moved: State) -> State:
     """Return the state *moved* to, or back at the best when *state* is not borne.
 
     At the end it is the mean of what was borne of the last quarter of the rounds: the
     very last step has no votes, and is no part of it. Raises StudyError when nobody can
-    vote, IntegrityError for more votes than sites.
+    vote, IntegrityError when more find it better than bear it.
     """
     better, bearable, voters = (float(each) for each in votes)
     if not voters:
@@ -90,12 +88,12 @@ def judged(
             "no site has enough people that are held out to vote",
             fix="votes = false   in [model.training]",
         )
-    most = len(study.study.sites)
-    if not better <= bearable <= voters <= most:
+    if not better <= bearable <= voters:
         raise IntegrityError(
-            f"{better:.0f} better, {bearable:.0f} bearable, {voters:.0f} in all: more "
-            f"votes than sites, of which there are {most}",
-            likely="a site that votes more than once",
+            f"{better:.0f} sites vote for better, {bearable:.0f} for bearable, of "
+            f"{voters:.0f} that vote",
+            likely="a site that sends something else than its vote",
+            fix="ask each site for its version; then study without one, in turn",
         )
     number, borne = int(moved.arrays["step"][0]), 2 * bearable > voters
     candidate = state.arrays["parameters"]

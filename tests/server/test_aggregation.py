@@ -12,6 +12,7 @@ from common.wire import Answer, Place
 from server.aggregation import total
 
 RELEASE = {"s": Field("sums", (3,), "sum"), "n": Field("people", (1,), "count")}
+VOTES = {"votes": Field("sites that bear it", (1,), "flag")}
 PLACE = Place("d" * 64, "r" * 32, "describe", 1, "s" * 64)
 
 
@@ -32,6 +33,14 @@ def test_an_answer_that_does_not_fit_is_refused(vector: np.ndarray, says: str) -
     answers = [answer("east", np.ones(4)), answer("north", vector)]
     with pytest.raises(IntegrityError, match=says):
         total(RELEASE, PLACE, answers)
+
+
+def test_a_site_has_one_vote_and_their_sum_one_of_each() -> None:
+    votes = [answer(site, np.ones(1)) for site in ("east", "north", "south")]
+    assert total(VOTES, PLACE, votes)["votes"] == 3
+    for lie in (2.0, 0.5, -1.0):
+        with pytest.raises(IntegrityError, match="south: votes is declared as flags"):
+            total(VOTES, PLACE, [*votes[:2], answer("south", np.array([lie]))])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flwr.app import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -14,14 +15,18 @@ from pydantic import ValidationError
 
 from client import training
 from client.training import Design
-from common import plan
+from common import plan, wire
 from common.errors import IntegrityError, StudyError
 from common.networks import Training
 from common.release import Array, Summands
 from common.study import Study
-from common.task import State
+from common.task import State, Task
 from common.tasks import robust, voting
+from server import rounds
+from server import voice as voices
+from server.rounds import Terms
 from simulations import engine, plain, private
+from simulations.engine import InProcess
 from simulations.private import Hospitals
 from tests.simulations.test_engine import hospitals
 from tests.simulations.test_masked_study import NAMES, study_of
@@ -183,8 +188,8 @@ def test_too_few_held_out_people_do_not_vote(clinics: Hospitals) -> None:
     ("votes", "error", "said"),
     [
         ([0, 0, 0], StudyError, "nobody|no site"),
-        ([3, 2, 3], IntegrityError, "more votes than sites"),
-        ([1000, 1000, 1003], IntegrityError, "of which there are 4"),
+        ([3, 2, 3], IntegrityError, "3 sites vote for better, 2 for bearable"),
+        ([2, 3, 2], IntegrityError, "3 for bearable, of 2 that vote"),
     ],
 )
 def test_votes_that_cannot_be_counted_are_refused(
@@ -195,7 +200,7 @@ def test_votes_that_cannot_be_counted_are_refused(
     state = plan.begin(study, task, plain.run(asked(clinics), list(clinics.tables)))
     told = np.array(votes, dtype=np.float64)
     with pytest.raises(error, match=said):
-        voting.judged(study, Training(), state, told, state)
+        voting.judged(Training(), state, told, state)
 
 
 def test_steps_are_shorter_after_one_that_was_taken_back(clinics: Hospitals) -> None:
@@ -205,7 +210,7 @@ def test_steps_are_shorter_after_one_that_was_taken_back(clinics: Hospitals) -> 
     rates = []
     for bearable in (0.0, 4.0):
         votes = np.array([0.0, bearable, 4.0])
-        state = voting.judged(study, Training(), state, votes, state)
+        state = voting.judged(Training(), state, votes, state)
         rates.append(voting.paced(Training(), state).rate)
     assert rates == pytest.approx([0.5 * Training().rate, 0.55 * Training().rate])
 
@@ -219,6 +224,42 @@ def test_of_eight_sites_the_farthest_on_both_sides_are_left_out() -> None:
 def test_a_middle_of_samples_is_refused(clinics: Hospitals) -> None:
     with pytest.raises(ValidationError, match="sample may have none"):
         learning(clinics, combine="median", sample=0.2)
+
+
+class Lying(InProcess):
+    """A grid on which the first site adds to its masked *votes*, and nobody sees it."""
+
+    def __init__(self, paths: list[Path], task: Task, votes: list[int]) -> None:
+        super().__init__(paths, 91)
+        self.task, self.votes = task, votes
+
+    def _answer(self, message: Message) -> str:
+        number, about = super()._answer(message), message.metadata
+        if about.message_type == wire.ROUND and about.dst_node_id == 1:
+            reply = self._replies[number]
+            answer = wire.read_answer(reply.content)
+            if answer.place.task == self.task.name:
+                vector = answer.vector.copy()
+                vector[-3:] += np.array(self.votes, np.int64).view(np.uint64)
+                said = wire.answer(replace(answer, vector=vector))
+                reply.content["arrays"] = said["arrays"]
+        return number
+
+
+@pytest.mark.parametrize("votes", [[-9, -9, 0], [5, 5, 5]])
+def test_more_votes_than_sites_or_less_than_none_are_refused_under_masks(
+    tmp_path: Path, votes: list[int]
+) -> None:
+    training = {"steps": 3, "votes": True}
+    model = {"kind": "tabular_network", "dense": [4], "training": training}
+    study = study_of(model=model, disclosure={"min_people": 1, "min_sites": 1})
+    task = plan.find(study, "tabular_network")
+    assert list(task.release(study))[-1] == "votes"
+    grid = Lying(hospitals(tmp_path, study, NAMES), task, votes)
+    engine.become(grid.run.run_id)
+    keys = str(grid.keys["key"]), str(grid.keys["pinned"])
+    with pytest.raises(IntegrityError, match="votes"):
+        rounds.run(study, grid, terms=Terms(voices.simulated(*keys)))
 
 
 def test_votes_are_masked_like_any_sum(tmp_path: Path) -> None:
