@@ -15,7 +15,6 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from flwr.app import Error, Message, RecordDict
 
 from client import answers, budget, chain, home, noise, training
@@ -36,7 +35,7 @@ from common.release import Array, flatten
 from common.shown import check_state
 from common.study import Study
 from common.task import Task
-from common.tasks import by_site, left_out
+from common.tasks import left_out
 
 LOG = logging.getLogger("consilium.client")
 
@@ -197,8 +196,6 @@ def _computed(question: wire.Ask, opened: Opened, turn: Turn, clock: Clock) -> A
     budget.afford(opened, task, turn, clock)
     check_state(task, study, question.state)
     summands = training.run(task, study, question.state, opened.design)
-    if task.name == by_site.NAME and not opened.site.mapping.by_site:
-        summands = {name: np.zeros_like(array) for name, array in summands.items()}
     vector = flatten(task.release(study), summands)
     if costs.promise(study):
         deviation = costs.deviation(study, task)

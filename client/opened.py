@@ -70,7 +70,8 @@ def open_study(local: Site, study: Study, today: date) -> Opened:
     table = cache.table(local, study)
     if local.home and study.privacy != "none":
         overlap.check(local.home, table.key)
-    design = Design(table, site.floor(local, study))
+    floor, tells = site.floor(local, study), local.mapping.by_site
+    design = Design(table, floor, tells=tells)
     return Opened(local, study, study.digest(), table, design, withdrawn=gone)
 
 

@@ -30,22 +30,23 @@ class Design:
     look at few records at a time, so it is refused.
     """
 
-    def __init__(self, table: Table, fewest: int = 0) -> None:
-        """Hold *table* and the site's floor; nothing is encoded before it is asked."""
-        self._table, self._fewest = table, fewest
+    def __init__(self, table: Table, fewest: int = 0, *, tells: bool = True) -> None:
+        """Hold *table* and the site's rules; nothing is encoded before it is asked."""
+        self._table, self._fewest, self._tells = table, fewest, tells
         self._encoding: Encoding | None = None
         self._kept: dict[str, Rows] = {}
 
     def anew(self) -> "Design":
-        """Return the same table and floor, not encoded yet."""
-        return Design(self._table, self._fewest)
+        """Return the same table and rules, not encoded yet."""
+        return Design(self._table, self._fewest, tells=self._tells)
 
     def rows(self, study: Study, task: Task, state: State) -> Rows:
         """Return what the formula of *task* may see.
 
         Raises IntegrityError for an encoding that is impossible, or is another one.
         """
-        clean = replace(self._table.rows(task.rows), fewest=self._fewest)
+        own = self._table.rows(task.rows)
+        clean = replace(own, fewest=self._fewest, tells=self._tells)
         if not task.encoded:
             return clean
         encoding = self._agreed(study, Encoding.of(state.arrays))

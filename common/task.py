@@ -99,7 +99,8 @@ class Rows:
     record's site among the study's, -1 for a site that is not among them. ``images``
     [records, height, width, channels] are from 0 to 1, and there are none where the
     study declares none. ``fewest`` is the site's own floor: a sum over fewer people
-    than this, or than the study says, is left at zero (common/tasks/crowd.py).
+    than this, or than the study says, is left at zero (common/tasks/crowd.py). What
+    would be of this site alone is too, unless the site ``tells`` it.
     """
 
     x: Array
@@ -109,6 +110,7 @@ class Rows:
     site: Sites = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     images: Images = field(default_factory=no_images)
     fewest: int = 0
+    tells: bool = True
 
     def __repr__(self) -> str:
         """Return a count only: rows may end up in a log line."""
@@ -124,6 +126,7 @@ class Rows:
             self.site[chosen] if len(self.site) else self.site,
             self.images[chosen] if len(self.images) else self.images,
             self.fewest,
+            self.tells,
         )
 
 

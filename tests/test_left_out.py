@@ -15,10 +15,10 @@ from client.opened import open_study
 from client.table import Table
 from client.training import Design
 from common import encoding, evaluation, exporting, manifest, plan
-from common.errors import Refusal
+from common.errors import IntegrityError, Refusal
 from common.registry import MODELS
 from common.study import Study
-from common.task import State, model_of
+from common.task import Rows, State, model_of
 from common.tasks import by_site, evaluate, left_out, side_by_side
 from common.terms import Rounds
 from server import report, results
@@ -148,6 +148,83 @@ def test_a_site_with_few_of_a_kind_tells_nothing() -> None:
         seen = encoding.seen(study, model_of(study).fit, begun.arrays, each)
         assert task.local(study, begun, seen)["told"].any() == tells
     assert not states["by_site"].arrays["value"][2].any()
+
+
+def told_by(study: Study, states: dict[str, State], rows: Rows) -> bool:
+    """Return whether a site with *rows* tells figures of its own."""
+    task = plan.find(study, "by_site")
+    begun = task.start(study, states)
+    seen = encoding.seen(study, model_of(study).fit, begun.arrays, rows)
+    return bool(task.local(study, begun, seen)["told"].any())
+
+
+def test_the_floor_of_a_kind_counts_people_and_every_kind() -> None:
+    study = study_of(disclosure={"min_people": 10, "min_cell": 2, "min_sites": 1})
+    tables = tables_of(people=900)
+    states = plain.run(study, tables)
+    rows = tables[1].rows("test")
+    few, many = (np.flatnonzero(rows.y == each) for each in (1.0, 0.0))
+    assert told_by(study, states, rows)
+    for fewer in (few, many):
+        rest = np.setdiff1d(np.arange(len(rows.y)), fewer)
+        assert told_by(study, states, rows.take(np.union1d(rest, fewer[:10])))
+        assert not told_by(study, states, rows.take(np.union1d(rest, fewer[:9])))
+        assert not told_by(study, states, rows.take(rest)), "all have the same outcome"
+        one = rows.key.copy()
+        one[fewer] = one[fewer[0]]
+        assert not told_by(study, states, replace(rows, key=one)), (
+            "one person's records"
+        )
+    assert not told_by(study, states, replace(rows, tells=False))
+
+
+def test_each_level_of_a_category_has_enough_people() -> None:
+    study = study_of("multinomial", disclosure={"min_people": 10, "min_sites": 1})
+    tables = tables_of("multinomial", people=900)
+    states = plain.run(study, tables)
+    rows = tables[1].rows("test")
+    assert told_by(study, states, rows)
+    first = np.flatnonzero(rows.y == 0.0)
+    assert not told_by(
+        study, states, rows.take(np.setdiff1d(range(len(rows.y)), first[9:]))
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "lie"),
+    [
+        ("told", (1, 0, 1, 0), 2.0),
+        ("value", (1, 0, 1, 0), 1.5),
+        ("value", (1, 0, 0, 0), -1.0),
+        ("value", (2, 0, 1, 0), 0.5),
+    ],
+)
+def test_figures_that_nobody_can_have_told_are_refused(
+    name: str, at: tuple[int, ...], lie: float
+) -> None:
+    """Figure 1 is the AUC, 0 the number of records; the third site tells nothing."""
+    study, tables = study_of(), tables_of(people=900)
+    states = plain.run(study, tables)
+    task, found = plan.find(study, "by_site"), states["by_site"]
+    total = {each: array.copy() for each, array in found.arrays.items()}
+    for array in total.values():
+        array[2] = 0.0
+    begun = task.start(study, states)
+    assert task.finish(study, begun, total).done
+    total[name][at] = lie
+    with pytest.raises(IntegrityError, match=NAMES[at[0]]):
+        task.finish(study, begun, total)
+
+
+def test_who_may_be_missing_counts_for_how_many_records_a_group_needs() -> None:
+    one, absent = (
+        study_of(
+            evaluation={"test": 0.3, "leave_out": 2},
+            rounds={"quorum": quorum, "secure_aggregation": True},
+        )
+        for quorum in (4, 3)
+    )
+    assert left_out.fewest(absent) >= 2 * left_out.fewest(one) - 1 > 0
 
 
 def test_a_site_keeps_its_figures_and_the_rest_of_the_study_is_the_same(

@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 
 from common import follow_up
+from common.errors import IntegrityError
 from common.release import Array, Field, Release, Summands
 from common.sheet import Sheet
 from common.study import Study
@@ -21,6 +22,9 @@ NAME = "by_site"
 BANDS = np.outer(10.0 ** np.arange(8), (1.0, 2.0, 5.0)).ravel()
 """Where bands of records begin; each ends below the next."""
 
+HELD = 1e-9
+"""How far a figure may be off that has been masked."""
+
 KINDS = {
     "binary": ("auc", "accuracy", "expected", "brier"),
     "category": ("auc", "accuracy", "log_loss", "brier"),
@@ -30,6 +34,14 @@ KINDS = {
 """What is told by the kind of outcome."""
 
 RECORDS = "records"
+ENDS = {
+    **dict.fromkeys(("auc", "accuracy", "c_index"), (0.0, 1.0)),
+    **dict.fromkeys(("expected", "log_loss", "rmse"), (0.0, np.inf)),
+    "brier": (0.0, 2.0),
+    "r_squared": (-np.inf, 1.0),
+    RECORDS: (0.0, float(BANDS[-1])),
+}
+"""Between which a measure lies."""
 DECIMALS = 2
 OWN, UNSEEN = "own", "unseen"
 NOT_RELEASED = "not released"
@@ -45,7 +57,7 @@ def task(model: Model) -> Task:
         release=_release,
         start=partial(_start, model),
         local=partial(_local, model),
-        finish=kept,
+        finish=_held,
         read=read,
         show=show,
     )
@@ -74,7 +86,7 @@ def _release(study: Study) -> Release:
     shape = (count, len(_parts(study)), measures, 3)
     words = "this site's own figures on its test records: how good the model is here"
     return {
-        "told": Field(f"{words}, 1 for what is told", shape, "count"),
+        "told": Field(f"{words}, 1 for what is told", shape, "flag"),
         "value": Field(f"{words}, rounded, with their intervals", shape, "sum"),
     }
 
@@ -119,7 +131,7 @@ def _predicted(
 def _figures(study: Study, score: Array, rows: Rows) -> Array:
     """Return value, low and high of each measure, rounded; NaN for what is not told."""
     known = np.full((len(_measures(study)), 3), np.nan)
-    if _few(study, rows):
+    if not rows.tells or _few(study, rows):
         return known
     counts = evaluate.counted(study, score, rows)
     found = evaluate.read(study, State(counts, done=True))
@@ -133,19 +145,18 @@ def _figures(study: Study, score: Array, rows: Rows) -> Array:
 
 
 def _few(study: Study, rows: Rows) -> bool:
-    """Return whether too few people here have the outcome, or too few have it not.
+    """Return whether too few people here have an outcome that somebody here has.
 
-    Figures of them alone would tell of single ones. The floor is the stricter one of
-    study and site; the door looks at the number of all who test.
+    Figures of them alone would tell of single ones, and those of one outcome alone that
+    everybody here has it. The floor is the strictest one of study and site.
     """
-    fewest = max(study.disclosure.cell, rows.fewest)
-    if study.outcome.kind == "number":
-        return len(rows.y) < fewest
-    own = rows.y
-    if study.outcome.kind == "survival":
-        own = follow_up.came(rows.y).astype(np.float64)
-    _, counts = np.unique(own, return_counts=True)
-    return len(own) - int(counts.max(initial=0)) < fewest
+    rules, kind = study.disclosure, study.outcome.kind
+    fewest = max(rules.cell, rules.min_people, rows.fewest)
+    if kind == "number":
+        return len(np.unique(rows.key)) < fewest
+    own = follow_up.came(rows.y) if kind == "survival" else rows.y
+    people = [len(np.unique(rows.key[own == each])) for each in np.unique(own)]
+    return len(people) < 2 or min(people) < fewest  # noqa: PLR2004 - another outcome
 
 
 def _band(records: int) -> tuple[float, float, float]:
@@ -159,6 +170,26 @@ def _rounded(value: Array) -> Array:
     step = 10.0 ** (np.floor(np.log10(np.maximum(np.abs(value), 1.0))) - DECIMALS)
     rounded: Array = np.rint(value / step) * step
     return rounded
+
+
+def _held(study: Study, state: State, total: Summands) -> State:
+    """Return the figures of all sites; raise IntegrityError for what no site can tell.
+
+    What one site writes into the place of another that tells nothing is not seen.
+    """
+    told, value = total["told"], total["value"]
+    ends = np.array([ENDS[name] for name in _measures(study)])
+    inside = (value >= ends[:, :1] - HELD) & (value <= ends[:, 1:] + HELD)
+    fits = np.where(told == 1.0, inside, (told == 0.0) & (value == 0.0))
+    wrong = np.flatnonzero(~fits.all(axis=(1, 2, 3)))
+    if len(wrong):
+        names = ", ".join(study.study.sites[place] for place in wrong)
+        raise IntegrityError(
+            f"what is told of the model at {names} is none of its measures",
+            likely=f"a site that writes into the place of {names}, or another version",
+            fix="ask each site for its version; or study without by_site",
+        )
+    return kept(study, state, total)
 
 
 def read(study: Study, state: State) -> Findings:
@@ -208,7 +239,9 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
         for part, each in told.items()
     )
     heads = tuple(left_out.MEASURES[name] for name in names)
-    few = f"fewer test records of a kind than {study.disclosure.cell}, or its own floor"
+    rules = study.disclosure
+    fewest = max(rules.cell, rules.min_people)
+    few = f"fewer test people with an outcome than {fewest}, or than its own floor"
     note = (
         f"What each site released of itself, rounded. {NOT_RELEASED.capitalize()}: "
         f"its own rules say so, it was missing, or it has {few}."

@@ -60,12 +60,14 @@ def fewest(study: Study) -> int:
     """Return how many records that train each site must have to be left out.
 
     So that the sums of a group, which are a difference of two totals, stand for three
-    records for each column, as those of all sites do. Sums that are not masked are seen
-    anyway, site by site.
+    records for each column, as those of all sites do, whoever is missing. Sums that are
+    not masked are seen anyway, site by site.
     """
-    if not study.masked or not study.evaluation or not study.evaluation.leave_out:
+    tested, sites = study.evaluation, len(study.study.sites)
+    if not study.masked or not tested or not tested.leave_out:
         return 0
-    return -(-PER_COLUMN * len(columns(study)) // study.evaluation.leave_out)
+    own = max(evaluation.together(tested.leave_out, study.rounds, sites), 1)
+    return -(-PER_COLUMN * len(columns(study)) // own)
 
 
 def tasks(study: Study, model: Model) -> tuple[Task, ...]:
