@@ -49,10 +49,11 @@ def selected(model: ModelChoice | None, asked: Selection, *, exact: bool) -> Non
     """Raise ValueError, noting the key, for a setting that cannot be selected so."""
     key, values = asked.key, asked.values
     own, kind, what = getattr(model, key, None), model.kind if model else "", ""
-    if not exact:
-        what = "has no private form yet: each trial would be a release that is charged"
-    elif kind not in SELECTED[key]:
-        told = f"takes {' or '.join(SELECTED[key])}, which predict a value"
+    able = [each for each in SELECTED[key] if exact or MODELS[each].private]
+    if not exact and key not in PAID:
+        what = f'of {key} has no private form yet: leave it out, or privacy = "none"'
+    elif kind not in able:
+        told = f"takes {' or '.join(able)}, which predict a value"
         what = f"of {key} {told}, not {kind or 'none'}"
     elif own not in values or len(set(values)) < len(values):
         said = f"that of [model], {own:g}," if own is not None else "one in [model]"
@@ -236,6 +237,8 @@ SELECTED: dict[str, tuple[str, ...]] = {
     "features": ("rbf_svm",),
 }
 """Of which models a setting can be selected."""
+PAID = ("ridge", "depth")
+"""What can be selected under a promise: a private forest tries no columns."""
 EXACT_ALONE = {"by": "gradients", "combine": "mean", "votes": False, "patience": 0}
 """Of how a network learns: the only choice that has a private form."""
 

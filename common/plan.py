@@ -7,7 +7,13 @@ from common.encoding import columns
 from common.errors import StudyError
 from common.study import Study
 from common.task import Found, Model, State, Task, analyses_of, model_of
-from common.tasks import by_site, forest_selection, left_out, selection
+from common.tasks import (
+    by_site,
+    forest_selection,
+    left_out,
+    private_selection,
+    selection,
+)
 from common.tasks.describe import DESCRIBE
 from common.tasks.evaluate import EVALUATE
 from common.tasks.explain import EXPLAIN
@@ -34,6 +40,8 @@ def _fits(study: Study, model: Model) -> tuple[Task, ...]:
     """Return what learns the model, with the trials of a setting that is selected."""
     if study.selection is None:
         return *model.before(study), model.fit
+    if study.privacy != "none":
+        return *model.before(study), *private_selection.tasks(study, model)
     if study.kind == "random_forest":
         return forest_selection.tasks(study, model)
     return *model.before(study), *selection.tasks(model)

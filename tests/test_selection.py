@@ -157,7 +157,6 @@ def test_where_it_makes_no_difference_the_models_own_ridge_stays() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"privacy": {"epsilon": 1.0, "delta": 1e-5, "noise": "site"}}, "each trial"),
         ({"selection": {"ridge": [2.0, 3.0]}}, "and that of .model., 1, among them"),
         ({"selection": {"ridge": [1.0, 1.0]}}, "different values of ridge"),
         ({"kind": "cox", "outcome": "survival"}, "of ridge takes linear or"),

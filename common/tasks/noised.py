@@ -28,6 +28,9 @@ SHARES = {
 
 WEIGHT = 0.1
 """Share of mu^2 beside a model's; without a model all of it is spent here."""
+SCORES = 0.2
+"""That of the scores of a setting's candidates; their trials have as much as a model.
+"""
 
 MEAN, VARIANCE = (0.0, 1 / 9), (1 / 9, 0.01)
 """What one would guess of a number, in units of half its range, and the variance of the
@@ -74,8 +77,10 @@ def deviation(study: Study, name: str) -> float:
 def paid(study: Study, weight: float) -> float:
     """Return the share of mu^2 of a task of this *weight* among those who train."""
     fits = [model_of(study).fit] if study.model else []
-    beside = [each.noisy for each in (*analyses_of(study), *fits)]
-    return weight / (WEIGHT + math.fsum(each.weight for each in beside if each))
+    trials, scores = (fits, SCORES) if study.selection else ([], 0.0)
+    beside = [each.noisy for each in (*analyses_of(study), *trials, *fits)]
+    whole = WEIGHT + scores + math.fsum(each.weight for each in beside if each)
+    return weight / whole
 
 
 def tested(study: Study) -> float:

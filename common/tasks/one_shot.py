@@ -24,10 +24,11 @@ CURVE = 4.0
 """One over the largest second derivative of the loss."""
 
 
-def _start(_study: Study, found: Found) -> State:
+def _start(study: Study, found: Found) -> State:
     """Show an outcome of 0 and 1 as one from -1 to 1."""
     constants = Encoding.of(found["describe"].arrays).arrays()
-    return State({**constants, "outcome": np.array([0.5, 0.5])})
+    unit = {"outcome": np.array([0.5, 0.5]), "noise": private_linear.deviation(study)}
+    return State({**constants, **unit})
 
 
 def _finish(study: Study, state: State, total: Summands) -> State:

@@ -125,7 +125,7 @@ def _parts(study: Study, outcome: Array) -> Array:
 
 def finish(study: Study, state: State, total: Summands) -> State:
     """Let each node say what its people were like, as far as it is not the noise."""
-    noise = promise.of_share(study, 1.0, noised.paid(study, WEIGHT)) / weight(study)
+    noise = float(state.arrays["noise"][0]) / weight(study)
     held, spread = _nodes(total["leaves"] / weight(study), noise)
     says = _mean(study, held, spread) if _number(study) else _odds(held, spread)
     feature, threshold = drawn(study, Encoding.of(state.arrays))
@@ -177,9 +177,14 @@ def read(study: Study, state: State) -> Findings:
     return {"trees": asked(study).trees, "depth": depth(study)}
 
 
+def _shows(study: Study) -> Shapes:
+    return {**shapes(study), "noise": (1,)}
+
+
 def _start(study: Study, found: Found) -> State:
-    del study
-    return State(Encoding.of(found["describe"].arrays).arrays())
+    noise = promise.of_share(study, 1.0, noised.paid(study, WEIGHT))
+    constants = Encoding.of(found["describe"].arrays).arrays()
+    return State({**constants, "noise": np.array([noise])})
 
 
 PRIVATE_FOREST = Model(
@@ -187,7 +192,7 @@ PRIVATE_FOREST = Model(
         name=random_forest.NAME,
         rows="train",
         encoded=True,
-        shows=shapes,
+        shows=_shows,
         release=release,
         start=_start,
         local=lambda study, state, rows: bounded(

@@ -20,13 +20,12 @@ from common.study import Study
 from common.task import Findings, Found, Model, Noisy, Rows, Shapes, State, Task, added
 from common.tasks import (
     describe,
-    least_squares,
     linear_explained,
     linear_models,
     newton,
     noised,
 )
-from common.tasks.noisy_descent import shortened
+from common.tasks.noisy_descent import eta, shortened
 
 WEIGHT = 0.9
 """Share of mu^2 beside describe's."""
@@ -37,9 +36,10 @@ SURE = 0.05
 
 
 def shows(study: Study) -> Shapes:
-    """Show the sites the encoding, and from where and in which unit outcomes count."""
+    """Show the encoding, from where and in which unit outcomes count, and the noise."""
     known = linear_models.shows(study)
-    return {**{n: s for n, s in known.items() if n != "weights"}, "outcome": (2,)}
+    encoding = {n: s for n, s in known.items() if n != "weights"}
+    return {**encoding, "outcome": (2,), "noise": (1,)}
 
 
 def release(study: Study) -> Release:
@@ -77,7 +77,13 @@ def start(study: Study, found: Found) -> State:
     mean, _ = noised.moments(study, sums, len(study.variables))
     middle = describe.middle(outcome) + mean * half
     constants = Encoding.of(sums).arrays()
-    return State({**constants, "outcome": np.array([middle, half])})
+    unit = {"outcome": np.array([middle, half]), "noise": deviation(study)}
+    return State({**constants, **unit})
+
+
+def deviation(study: Study) -> Array:
+    """Return the deviation of the noise in the totals [1]."""
+    return np.array([promise.of_share(study, 1.0, noised.paid(study, WEIGHT))])
 
 
 def finish(study: Study, state: State, total: Summands) -> State:
@@ -97,7 +103,7 @@ def solve(
     width, (factor, other) = len(columns(study)) + 1, factors(study)
     gram = newton.symmetric(total["gram"], width) / factor
     least = max(float(np.linalg.eigvalsh(gram)[0]), 0.0)
-    more = max(_reach(study, width) / factor - least, 0.0)
+    more = max(_reach(float(state.arrays["noise"][0]), width) / factor - least, 0.0)
     penalty = np.full(width, ridge)
     penalty[-1] = 0.0
     penalty[:-1] += state.arrays["scale"] <= 0.0  # a column that never varies
@@ -106,9 +112,8 @@ def solve(
     return solved.astype(np.float64), more
 
 
-def _reach(study: Study, width: int) -> float:
-    """Return what the noise of the Gram is not longer than, in any direction."""
-    noise = promise.of_share(study, 1.0, noised.paid(study, WEIGHT))
+def _reach(noise: float, width: int) -> float:
+    """Return what the *noise* of a Gram is not longer than, in any direction."""
     return noise * math.sqrt(width * math.log(2 * width**2 / SURE))
 
 
@@ -140,7 +145,7 @@ PRIVATE_LINEAR = Model(
         ),
     ),
     carries=linear_models.shows,
-    predict=least_squares.predict,
+    predict=lambda _study, arrays, rows: eta(arrays["weights"], rows.x),
     explain=linear_explained.explain,
     scale="outcome",
 )

@@ -67,7 +67,7 @@ def tasks(model: Model) -> tuple[Task, Task, Task]:
         return model.predict(settled(study, value), arrays, rows)
 
     first = side_by_side.task(TRIALS, trials)
-    return first, compared(trials, first.name, said), _final(model.fit)
+    return first, compared(trials, first.name, said), final(model.fit)
 
 
 def candidates(study: Study) -> list[Study]:
@@ -84,12 +84,12 @@ def without(study: Study, rows: Rows) -> list[Rows]:
 
 def one_fold_less(study: Study, rows: Rows) -> list[Rows]:
     """Return the people of all folds but one, for each of them."""
-    folds = _folds(study, rows)
+    folds = folds_of(study, rows)
     _enough(study, rows, folds)
     return [rows.take(folds != fold) for fold in range(asked(study).folds)]
 
 
-def _folds(study: Study, rows: Rows) -> NDArray[np.int64]:
+def folds_of(study: Study, rows: Rows) -> NDArray[np.int64]:
     """Return the fold of each record: that of its person, the same wherever it is."""
     wanted = asked(study)
     (draw,) = draws(rows.key, wanted.seed, 1)
@@ -118,17 +118,11 @@ def compared(trials: Trials, before: str, said: Said) -> Task:
     """
 
     def local(study: Study, state: State, rows: Rows) -> Summands:
-        folds, wanted = _folds(study, rows), asked(study)
-        found = np.zeros((len(wanted.values), 2))
-        for place in range(len(wanted.values) * wanted.folds):
-            outside = rows.take(folds == place % wanted.folds)
-            told = said(study, state, place, outside)
-            errors = _errors(study, told, outside.y)
-            found[place // wanted.folds] += errors.sum(), (errors**2).sum()
+        error = errors(said, study, state, rows)
         return {
             "records": np.array([float(len(rows.y))]),
-            "error": found[:, 0],
-            "square": found[:, 1],
+            "error": error.sum(axis=0),
+            "square": (error**2).sum(axis=0),
         }
 
     def release(study: Study) -> Release:
@@ -153,7 +147,7 @@ def compared(trials: Trials, before: str, said: Said) -> Task:
     )
 
 
-def _final(fit: Task) -> Task:
+def final(fit: Task) -> Task:
     """Return *fit* with the value that was chosen, which its state carries."""
 
     def of(study: Study, state: State) -> Study:
@@ -203,7 +197,19 @@ def _chosen(study: Study, state: State, total: Summands) -> State:
     return State({**total, key: np.array([float(best)])}, done=True)
 
 
-def _errors(study: Study, predicted: Array, outcome: Array) -> Array:
+def errors(said: Said, study: Study, state: State, rows: Rows) -> Array:
+    """Return each record's error by candidate, by the fits that have not seen it."""
+    folds, wanted = folds_of(study, rows), asked(study)
+    found = np.zeros((len(rows.y), len(wanted.values)))
+    for place in range(len(wanted.values) * wanted.folds):
+        inside = folds == place % wanted.folds
+        outside = rows.take(inside)
+        told = said(study, state, place, outside)
+        found[inside, place // wanted.folds] = _squared(study, told, outside.y)
+    return found
+
+
+def _squared(study: Study, predicted: Array, outcome: Array) -> Array:
     """Return each record's squared error, over all levels of a category."""
     if study.outcome.kind == "category":
         true = np.eye(predicted.shape[1])[outcome.astype(np.int64)]

@@ -64,6 +64,11 @@ def learned(study: Study, model: Model, state: State, place: int) -> dict[str, A
     return _unpacked(study, model.carries(study), state, place)
 
 
+def shown(study: Study, trials: Trials, state: State, place: int) -> State:
+    """Return what the trial at *place* is shown in a round."""
+    return State(_unpacked(study, trials.model.fit.shows(study), state, place))
+
+
 def _shows(trials: Trials, study: Study) -> Shapes:
     count = len(trials.of(study))
     return {**_stacked(study, trials.model.fit.shows(study), count), GOES_ON: (count,)}
@@ -103,8 +108,7 @@ def _local(trials: Trials, study: Study, state: State, rows: Rows) -> Summands:
         if inside is None or not state.arrays[GOES_ON][place]:
             found.append(nothing)
             continue
-        shown = State(_unpacked(study, fit.shows(study), state, place))
-        found.append(fit.local(each, shown, inside))
+        found.append(fit.local(each, shown(study, trials, state, place), inside))
     return {name: np.stack([each[name] for each in found]) for name in release}
 
 
