@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn import metrics
 from statsmodels.stats.proportion import proportion_confint
 
@@ -11,7 +13,7 @@ from common.intervals import Z
 from common.release import check
 from common.study import Study
 from common.task import Findings, Rows, State
-from common.tasks import evaluate
+from common.tasks import evaluate, subgroups
 from simulations import compare, plain
 from tests import clinics
 
@@ -49,7 +51,7 @@ def test_shares_and_errors_equal_scikit_learn() -> None:
 
 
 def test_each_group_is_told_by_itself() -> None:
-    found, rows, score = evaluated(STUDY, clinics.table(900))
+    found, rows, score = evaluated(STUDY, clinics.table(1500))
     female = rows.x[:, 3] == 0
     group = found["subgroups"][3]
     assert group["name"] == "sex = female"
@@ -77,6 +79,60 @@ def test_a_small_group_is_not_told_and_neither_is_what_gives_it_away() -> None:
     assert [each["records"] for each in sexes] == [None, None]
     assert all("auc" not in each for each in sexes)
     assert found["fairness"][1]["demographic_parity"] is None
+
+
+FEW = st.integers(0, 30)
+
+
+@given(st.lists(st.tuples(FEW, FEW), min_size=6, max_size=6))
+def test_no_group_told_nor_what_is_left_of_all_has_few_of_a_kind(
+    counts: list[tuple[int, int]],
+) -> None:
+    """The first place is records with a gap, the others are the levels of a group."""
+    every = np.array(counts, dtype=np.float64)
+    named = subgroups.groups(STUDY)
+    place = {each[2]: 1 + number for number, each in enumerate(named)}
+    pain = [name for _, _, name in named if name.startswith("pain")]
+    inside = np.zeros((len(named), 2))
+    for name in pain:
+        inside[place[name] - 1] = every[place[name]]
+    whole = every[0] + inside.sum(axis=0)
+    shaped = np.repeat(inside[:, :, None], 2, axis=2) / 2
+    arrays = {
+        "negatives": whole[:1],
+        "positives": whole[1:],
+        "group_negatives": shaped[:, 0],
+        "group_positives": shaped[:, 1],
+        "group_said": np.zeros(len(named)),
+    }
+    found = subgroups.read(STUDY, arrays)["subgroups"]
+    told = [each["name"] for each in found if each["records"] is not None]
+    assert set(told) <= set(pain)
+    rest = whole - sum(inside[place[name] - 1] for name in told)
+    assert all(inside[place[name] - 1].min() >= 12 for name in told)
+    assert not told or not rest.any() or rest.min() >= 12
+
+
+def test_a_group_in_which_few_have_the_outcome_is_not_told() -> None:
+    whole = clinics.table(900)
+    test = np.flatnonzero(~whole.train)
+    having = test[whole.outcome[test] == 1.0]
+    whole.values[having, 3] = 1.0
+    whole.values[having[:11], 3] = 0.0
+    found, _, _ = evaluated(STUDY, whole)
+    sexes = [each for each in found["subgroups"] if "sex" in each["name"]]
+    assert [each["records"] for each in sexes] == [None, None]
+
+
+def test_few_with_a_gap_are_not_what_is_left_of_the_groups() -> None:
+    whole = clinics.table(900)
+    test = np.flatnonzero(~whole.train)
+    for gaps, hidden in ((0, 0), (3, 1)):
+        whole.values[test, 3] = np.arange(len(test)) % 2
+        whole.values[test[:gaps], 3] = np.nan
+        found, _, _ = evaluated(STUDY, whole)
+        sexes = [each for each in found["subgroups"] if "sex" in each["name"]]
+        assert [each["records"] for each in sexes].count(None) == hidden
 
 
 def test_acting_on_a_chance_is_worth_what_it_finds_less_what_it_alarms() -> None:

@@ -5,7 +5,10 @@ evaluation takes anyway; a group of too few people is not told (Hardt et al. 201
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from common import scores
 from common.errors import StudyError
@@ -38,36 +41,41 @@ def groups(study: Study) -> tuple[tuple[int, int, str], ...]:
 
 
 def read(study: Study, arrays: Mapping[str, Array]) -> Findings:
-    """Return each group's measures and, by variable, how far its groups are apart.
-
-    A group of fewer people than a sum may stand for is left out, and so is its
-    complement where that would give it back.
-    """
-    fewest = study.disclosure.cell
-    listed: list[Findings] = []
-    for place, (index, _, name) in enumerate(groups(study)):
-        low, high = arrays["group_negatives"][place], arrays["group_positives"][place]
-        few = low.sum() + high.sum() < fewest
-        told = scores.group(low, high, float(arrays["group_said"][place]))
-        kept = {"records": None} if few else told
-        listed.append({"variable": index, "name": name, **kept})
-    for index in {group[0] for group in groups(study)}:
-        _complete(listed, index)
-    gaps = [
-        _gaps(study, listed, index) for index in sorted({g[0] for g in groups(study)})
+    """Return each group's measures and, by variable, how far its groups are apart."""
+    every = groups(study)
+    if not every:
+        return {"subgroups": [], "fairness": []}
+    low, high = arrays["group_negatives"], arrays["group_positives"]
+    listed: list[Findings] = [
+        {"variable": index, "name": name, "records": None} for index, _, name in every
     ]
+    for place in np.flatnonzero(_told(study, arrays)):
+        said = float(arrays["group_said"][place])
+        listed[place] |= scores.group(low[place], high[place], said)
+    gaps = [_gaps(study, listed, index) for index in sorted({g[0] for g in every})]
     return {"subgroups": listed, "fairness": gaps}
 
 
-def _complete(listed: list[Findings], index: int) -> None:
-    """Leave out a second group of a variable where one alone would be left out."""
-    same = [each for each in listed if each["variable"] == index]
-    told = [each for each in same if each["records"] is not None]
-    if len(same) - len(told) == 1 and told:
-        least = min(told, key=lambda each: cast("int", each["records"]))
-        name = least["name"]
-        least.clear()
-        least.update({"variable": index, "name": name, "records": None})
+def _told(study: Study, arrays: Mapping[str, Array]) -> NDArray[np.bool_]:
+    """Return which groups are told.
+
+    A group is left out of which too few have the outcome, or too few have it not. So
+    are the smallest others, until all records less those of the variable's told groups
+    are enough of both kinds, or none: gaps are in no group.
+    """
+    fewest, kinds = study.disclosure.cell, ("negatives", "positives")
+    every = np.array([arrays[kind].sum() for kind in kinds])
+    own = np.stack([arrays[f"group_{kind}"].sum(axis=-1) for kind in kinds], axis=-1)
+    told: NDArray[np.bool_] = own.min(axis=-1) >= fewest
+    of = np.array([index for index, _, _ in groups(study)])
+    for index in set(of.tolist()):
+        same = np.flatnonzero((of == index) & told)
+        for place in same[own[same].sum(axis=-1).argsort(kind="stable")]:
+            rest = every - own[told & (of == index)].sum(axis=0)
+            if not rest.any() or rest.min() >= fewest:
+                break
+            told[place] = False
+    return told
 
 
 def _gaps(study: Study, listed: list[Findings], index: int) -> Findings:
@@ -89,7 +97,10 @@ def show(found: Mapping[str, Any]) -> tuple[Sheet, ...]:
         (each["name"], *(each.get(key) for key in SHOWN)) for each in found["subgroups"]
     )
     heads = tuple(key.replace("_", " ") for key in SHOWN)
-    note = "A group too small to be told, and what would give it away, is left empty."
+    note = (
+        "A group too few of which have the outcome, or have it not, is left empty, and "
+        "so is what would give it away."
+    )
     apart = tuple(tuple(each.values()) for each in found["fairness"])
     names = tuple(name.replace("_", " ") for name in found["fairness"][0])
     fair = "Largest difference between groups; 0 is equal (Hardt et al. 2016)."
