@@ -229,7 +229,7 @@ def _unable(where: str, kind: str, able: list[str]) -> ValueError:
 GROWN = ("min_leaf", "bins", "columns", "open_nodes", "sample")
 """Of a forest what is read where it grows by what it sees: trees drawn blindly do not.
 """
-RIDGED = ("linear", "logistic", "multinomial", "poisson", "svm", "rbf_svm")
+RIDGED = ("linear", "logistic", "multinomial", "poisson", "rbf_svm", "svm")
 SELECTED: dict[str, tuple[str, ...]] = {
     "ridge": RIDGED,
     "depth": ("random_forest",),

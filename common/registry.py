@@ -53,7 +53,13 @@ MODELS = {
         one_shot=("common.tasks.one_shot", "ONE_SHOT"),
     ),
     "multinomial": Entry("common.tasks.multinomial", "MULTINOMIAL", ("category",)),
-    "poisson": Entry("common.tasks.linear_models", "POISSON", ("number",), 0.0),
+    "poisson": Entry(
+        "common.tasks.linear_models",
+        "POISSON",
+        ("number",),
+        0.0,
+        private=("common.tasks.private_poisson", "PRIVATE_POISSON"),
+    ),
     "random_forest": Entry(
         "common.tasks.random_forest",
         "RANDOM_FOREST",
@@ -72,7 +78,12 @@ MODELS = {
         ("binary",),
         private=("common.tasks.tabular_network", "PRIVATE_TABULAR_NETWORK"),
     ),
-    "rbf_svm": Entry("common.tasks.svm", "RBF_SVM", ("binary",)),
+    "rbf_svm": Entry(
+        "common.tasks.svm",
+        "RBF_SVM",
+        ("binary",),
+        private=("common.tasks.private_svm", "PRIVATE_RBF_SVM"),
+    ),
     "svm": Entry(
         "common.tasks.svm",
         "SVM",

@@ -26,10 +26,13 @@ from tests.simulations.test_engine import hospitals
 NAMES = ("a", "b", "c", "d")
 FOUR = clinics.ABOUT | {"sites": list(NAMES)}
 RIDGES, DEPTHS, FOLDS = (1.0, 30.0, 1000.0), (1, 3), 3
+COUNTED = ("linear", "poisson")
 KINDS: Mapping[str, Mapping[str, Any]] = {
     "linear": {"kind": "linear", "ridge": 1.0},
     "logistic": {"kind": "logistic", "ridge": 1.0},
     "one_shot": {"kind": "logistic", "ridge": 1.0, "one_shot": True},
+    "poisson": {"kind": "poisson", "ridge": 1.0},
+    "rbf_svm": {"kind": "rbf_svm", "ridge": 1.0, "features": 20},
     "svm": {"kind": "svm", "ridge": 1.0},
     "random_forest": {"kind": "random_forest", "trees": 10, "depth": 3},
 }
@@ -41,7 +44,7 @@ def study(name: str, epsilon: float = 3.0, **changes: Any) -> Study:
         "privacy": {"epsilon": epsilon, "delta": 1e-5, "noise": "shared"},
         "study": FOUR,
         "rounds": {"quorum": 4, "deadline_seconds": 20},
-        "outcome": clinics.OUTCOMES["number" if name == "linear" else "binary"],
+        "outcome": clinics.OUTCOMES["number" if name in COUNTED else "binary"],
         "model": KINDS[name],
         "selection": {**tried, "folds": FOLDS},
     }
@@ -49,7 +52,7 @@ def study(name: str, epsilon: float = 3.0, **changes: Any) -> Study:
 
 
 def tables(name: str, people: int = 400) -> list[Table]:
-    whole = clinics.table(people, 7, "number" if name == "linear" else "binary")
+    whole = clinics.table(people, 7, "number" if name in COUNTED else "binary")
     return clinics.dealt(whole, np.arange(people) % 4)
 
 
@@ -231,7 +234,7 @@ def test_through_the_doors_of_all_sites_under_masks(name: str, tmp_path: Path) -
         ),
         (
             {"model": KINDS["random_forest"], "selection": {"ridge": [1.0, 2.0]}},
-            "of ridge takes linear or logistic or svm, which",
+            "of ridge takes linear or logistic or poisson or rbf_svm or svm, which",
         ),
         (
             {"selection": {"ridge": [2.0, 3.0]}},

@@ -49,12 +49,13 @@ def _logistic_loss(eta: Array, y: Array) -> tuple[Array, Array, Array]:
     return np.logaddexp(0.0, eta) - y * eta, p - y, p * (1.0 - p)
 
 
-def _poisson_mean(eta: Array) -> Array:
+def expected(eta: Array) -> Array:
+    """Return the count that is expected at *eta*, its logarithm."""
     return np.exp(np.minimum(eta, 100.0))  # e^100 is beyond any count, and finite
 
 
 def _poisson_loss(eta: Array, y: Array) -> tuple[Array, Array, Array]:
-    mean = _poisson_mean(eta)
+    mean = expected(eta)
     return mean - y * eta + gammaln(y + 1.0), mean - y, mean
 
 
@@ -256,4 +257,4 @@ def _fitted(study: Study, state: State) -> tuple[Sheet, ...]:
 
 
 LOGISTIC = model(Family("logistic", expit, _logistic_loss, _logit, "log odds"))
-POISSON = model(Family("poisson", _poisson_mean, _poisson_loss, _log, "log rate"))
+POISSON = model(Family("poisson", expected, _poisson_loss, _log, "log rate"))

@@ -19,8 +19,8 @@ from common.encoding import Encoding, columns
 from common.privacy import mu_of
 from common.release import Array, Field, Release, Summands
 from common.study import Study
-from common.task import Findings, Found, Model, Noisy, Rows, State, Task, added
-from common.tasks import linear_explained, linear_models, noised
+from common.task import Findings, Found, Model, Noisy, Rows, Shapes, State, Task, added
+from common.tasks import linear_explained, linear_models, newton, noised
 
 MOMENTUM = 0.9
 STEPS, FEWEST, MOST = 8, 5, 40
@@ -31,47 +31,86 @@ WEIGHT = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
-    """A loss of eta = intercept + w.x by its slope, which stays within -1 and 1.
+class Begin:
+    """Where steps begin: the first intercept, and how steep and bent the loss may be.
 
-    ``bend`` is the largest second derivative, ``link`` the first intercept by the share
-    of people with the outcome.
+    No slope counts as more than ``unit``; ``bend`` is about the largest second
+    derivative, by which the length of a step is chosen.
+    """
+
+    intercept: float
+    bend: float
+    unit: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A loss of eta = intercept + w.x by its slope(eta, y), and where steps begin.
+
+    ``begin`` reads the study, and the noisy sums of describe.
     """
 
     name: str
     slope: Callable[[Array, Array], Array]
-    bend: float
-    link: Callable[[float], float]
+    begin: Callable[[Study, Summands], Begin]
 
 
-def task(loss: Loss) -> Task:
-    """Return the private task that fits a linear model by *loss*."""
+@dataclass(frozen=True, slots=True)
+class Design:
+    """The columns of which a model is linear: how many, and those of encoded rows.
+
+    No row of ``of`` is longer than the root of ``width``; ``ridge`` is on each weight.
+    """
+
+    width: Callable[[Study], int]
+    of: Callable[[Study, Array], Array]
+    ridge: Callable[[Study], float]
+
+
+LINEAR = Design(
+    width=lambda study: len(columns(study)),
+    of=lambda _study, x: shortened(x),
+    ridge=linear_models.ridge_of,
+)
+
+
+def task(loss: Loss, design: Design = LINEAR) -> Task:
+    """Return the private task that fits by *loss* what is linear in *design*."""
 
     def each(study: Study, state: State, rows: Rows) -> Array:
         """Return the slope of each record's loss, intercept last."""
-        del study
-        weights, x = state.arrays["weights"], shortened(rows.x)
-        slope = loss.slope(eta(weights, x), rows.y).clip(-1.0, 1.0)
+        x, unit = design.of(study, rows.x), state.arrays["unit"]
+        slope = loss.slope(eta(state.arrays["weights"], x), rows.y) / unit
+        slope = slope.clip(-1.0, 1.0)
         return np.column_stack([x * slope[:, None], slope])
+
+    def release(study: Study) -> Release:
+        """Declare the gradient, intercept last."""
+        width = design.width(study) + 1
+        return {"gradient": Field("sum of the slopes, clipped", (width,), "sum")}
 
     return Task(
         name=loss.name,
         rows="train",
         encoded=True,
-        shows=linear_models.shows,
+        shows=lambda study: {**carries(study, design), "unit": (1,)},
         release=release,
-        start=lambda study, found: _start(loss, study, found),
+        start=lambda study, found: _start(loss, design, study, found),
         local=added(each, release),
-        finish=lambda study, state, total: _finish(loss, study, state, total),
+        finish=lambda study, state, total: _finish(design, study, state, total),
         read=read,
-        noisy=Noisy(each=each, clip=_clip, rounds=rounds, weight=WEIGHT),
+        noisy=Noisy(
+            each=each,
+            clip=lambda study: _clip(design, study),
+            rounds=rounds,
+            weight=WEIGHT,
+        ),
     )
 
 
-def release(study: Study) -> Release:
-    """Declare the gradient, intercept last."""
-    width = len(columns(study)) + 1
-    return {"gradient": Field("sum of the slopes, clipped", (width,), "sum")}
+def carries(study: Study, design: Design = LINEAR) -> Shapes:
+    """Show the sites the encoding and the weights, intercept last."""
+    return newton.shown(design.width(study) + 1, study)
 
 
 def rounds(study: Study) -> int:
@@ -96,8 +135,8 @@ def read(study: Study, state: State) -> Findings:
     }
 
 
-def _clip(study: Study) -> float:
-    return math.sqrt(len(columns(study)) + 1)
+def _clip(design: Design, study: Study) -> float:
+    return math.sqrt(design.width(study) + 1)
 
 
 def eta(weights: Array, x: Array) -> Array:
@@ -118,15 +157,20 @@ def shortened(x: Array) -> Array:
     return shorter
 
 
-def _start(loss: Loss, study: Study, found: Found) -> State:
-    """Begin at no effect, with the intercept that fits the noisy share."""
+def _start(loss: Loss, design: Design, study: Study, found: Found) -> State:
+    """Begin at no effect, with the intercept that fits the noisy sums."""
     sums = found["describe"].arrays
-    weights = np.zeros(len(columns(study)) + 1)
-    weights[-1] = loss.link(noised.share(study, sums, len(study.variables), 1))
+    begin, weights = loss.begin(study, sums), np.zeros(design.width(study) + 1)
+    weights[-1] = begin.intercept
     return State(
-        {**Encoding.of(sums).arrays(), "weights": weights},
+        {
+            **Encoding.of(sums).arrays(),
+            "weights": weights,
+            "unit": np.array([begin.unit]),
+        },
         kept={
             "people": np.array([noised.people(study, sums)]),
+            "bend": np.array([begin.bend]),
             "steps": np.zeros(1),
             "last": weights,
             "tail": np.zeros_like(weights),
@@ -134,14 +178,15 @@ def _start(loss: Loss, study: Study, found: Found) -> State:
     )
 
 
-def _finish(loss: Loss, study: Study, state: State, total: Summands) -> State:
+def _finish(design: Design, study: Study, state: State, total: Summands) -> State:
     """Take one step with momentum (Nesterov 1983); end with the mean of the last."""
     kept, shown, last = state.kept, state.arrays["weights"], rounds(study)
     people, number = float(kept["people"][0]), int(kept["steps"][0]) + 1
-    penalty = np.full(len(shown), linear_models.ridge_of(study) / people)
+    penalty = np.full(len(shown), design.ridge(study) / people)
     penalty[-1] = 0.0
-    gradient = total["gradient"] / people + penalty * shown
-    reached = shown - gradient / (loss.bend * _clip(study) ** 2 / 2 + penalty[0])
+    gradient = state.arrays["unit"] * total["gradient"] / people + penalty * shown
+    bend = float(kept["bend"][0]) * _clip(design, study) ** 2 / 2
+    reached = shown - gradient / (bend + penalty[0])
     late = number > last // 2
     tail = kept["tail"] + reached * late
     if number >= last:
@@ -152,16 +197,19 @@ def _finish(loss: Loss, study: Study, state: State, total: Summands) -> State:
     return State({**state.arrays, "weights": ahead}, kept=kept)
 
 
+def _logistic(study: Study, sums: Summands) -> Begin:
+    share = noised.share(study, sums, len(study.variables), 1)
+    return Begin(_logit(share), bend=0.25)
+
+
 def _logit(share: float) -> float:
     inside = min(max(share, 0.05), 0.95)
     return math.log(inside / (1.0 - inside))
 
 
 PRIVATE_LOGISTIC = Model(
-    fit=task(
-        Loss("logistic", slope=lambda eta, y: expit(eta) - y, bend=0.25, link=_logit)
-    ),
-    carries=linear_models.shows,
+    fit=task(Loss("logistic", lambda eta, y: expit(eta) - y, _logistic)),
+    carries=carries,
     predict=lambda _study, arrays, rows: np.asarray(
         expit(eta(arrays["weights"], rows.x)), dtype=np.float64
     ),

@@ -119,7 +119,7 @@ def _penalty(study: Study, _arrays: Arrays) -> Penalty:
     return Penalty(np.diag(each), np.zeros(width))
 
 
-def _read(study: Study, state: State) -> Findings:
+def made(study: Study, state: State) -> Findings:
     """Return by what the model was made: the weights of random features say nothing."""
     del state
     asked = settings(study)
@@ -138,9 +138,9 @@ def _warning(study: Study, _state: State) -> tuple[Sheet, ...]:
     return (Sheet(title, ("setting", "value"), rows, (UNCALIBRATED,)),)
 
 
-def _made(study: Study, state: State) -> tuple[Sheet, ...]:
+def told(study: Study, state: State) -> tuple[Sheet, ...]:
     """Show by what the model was made, and what its score is not."""
-    found = _read(study, state)
+    found = made(study, state)
     rows = cast("tuple[tuple[Cell, ...], ...]", tuple(found.items()))
     title = "How the machine was made"
     return (Sheet(title, ("setting", "value"), rows, (UNCALIBRATED,)),)
@@ -162,8 +162,8 @@ RBF_SVM = Model(
             penalty=_penalty,
             begin=_begin,
         ),
-        _read,
-        _made,
+        made,
+        told,
     ),
     carries=lambda study: newton.shown(_width(study), study),
     predict=_predict,
