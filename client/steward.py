@@ -8,6 +8,7 @@ import click
 from client import approvals, balance, cache, changes, desk, dossier, home, ledger, site
 from client.approvals import HEX, Standing
 from client.desk import Desk
+from common import manifest
 from common import terminal as prompts
 from common.errors import Refusal, UsageError
 from common.study import Study
@@ -71,7 +72,8 @@ def approve(
         )
     home.keep(home.approved(at.home), study)
     _write(at, study, "approved", until=last.isoformat(), typed=typed)
-    words = f"until {last}, this version and no other"
+    seen = "" if study.masked else "; the aggregator sees this site's own sums"
+    words = f"until {last}, this version and no other{seen}"
     _tell(terminal, study, "approved", f"{words}; who waits for it notices in seconds")
 
 
@@ -125,6 +127,9 @@ def _before_yes(at: Desk, study: Study, last: date) -> str:
             f"  contact  {about.contact}",
             f"  until    {last}",
             f"  before   {differs or 'no version of it was approved here'}",
+            f"  privacy  {manifest.privacy(study)}",
+            f"  sums     {manifest.sums(study)}",
+            *(f"  of one   {told}" for told in manifest.apart(study)),
             f"  budget   {cost}",
             f"  by       {at.by}, into the ledger",
         ]

@@ -120,7 +120,8 @@ def check(terminal: Terminal, path: Path) -> None:
         "ok": True,
         "study": checked.study.name,
         "digest": checked.digest(),
-        "privacy": checked.privacy,
+        "privacy": checked.model_dump(mode="json")["privacy"],
+        "masked": checked.masked,
         "leaves": [line.facts() for line in leaves],
     }
     text = f"{path} is valid\n\n{manifest.text(checked, leaves)}"

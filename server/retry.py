@@ -10,6 +10,7 @@ site and without it, the difference is that site's own. Each site would refuse.
 
 import json
 from collections.abc import Collection
+from dataclasses import replace
 
 from common import private_files
 from common.errors import ConsiliumError, QuorumError, UsageError
@@ -44,6 +45,7 @@ def advised(given: Submitted, error: ConsiliumError) -> dict[str, str | int]:
 
     When sites are missing whom the study can do without, that is to try without them.
     """
+    given = replace(given, folder=given.folder.resolve())  # it is read anywhere
     facts = {**error.facts(), "then": given.command("submit")}
     if not (isinstance(error, QuorumError) and error.missing):
         return facts

@@ -167,10 +167,9 @@ class Waiting:
         """Return the error that nobody waits any longer."""
         seconds = self._line.clock() - self._begun
         return QuorumError(
-            f"{', '.join(sorted(missing))} took part when the study opened and is "
-            "missing",
+            f"missing since the study opened: {', '.join(sorted(missing))}",
             missing=missing,
-            likely=f"waited {seconds:.0f} s, since {self._since}: it is down, or "
+            likely=f"waited {seconds:.0f} s, since {self._since}: a site is down, or "
             "refuses now",
             fix="start it, or read its own log; a run has the same sites to its end",
         )

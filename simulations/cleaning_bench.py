@@ -22,6 +22,8 @@ from common.study import Study
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 PART = 500_000
+WIDE, OTHERS = 1_000_000, 75
+"""Records of a wide export, and its columns that no study asks for."""
 LEVELS = {"pain": ["none", "mild", "severe"], "sex": ["f", "m"], "ill": ["no", "yes"]}
 RANGES = {"age": (0.0, 120.0), "chol": (50.0, 700.0)}
 SITE = """\
@@ -49,6 +51,13 @@ def measure() -> list[tuple[int, dict[str, float], dict[str, float]]]:
                 raise IntegrityError("the two tables differ: no figure is printed")
             found.append((size, ours, plain))
     return found
+
+
+def wide() -> tuple[float, dict[str, float]]:
+    """Return the gigabytes of an export of which 7 columns of 83 are used, and ours."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder), WIDE, OTHERS).with_name("export.csv")
+        return path.stat().st_size / 2**30, _apart(Path(folder), "ours")
 
 
 def main() -> None:
@@ -80,8 +89,11 @@ def _apart(place: Path, way: str) -> dict[str, float]:
     return found
 
 
-def write(place: Path, size: int) -> Path:
-    """Write an export of so many people, a part at a time; return its site.toml."""
+def write(place: Path, size: int, others: int = 0) -> Path:
+    """Write an export of so many people, a part at a time; return its site.toml.
+
+    *others* is how many columns it has that the study does not ask for.
+    """
     path, draw = place / "export.csv", np.random.default_rng(size)
     path.unlink(missing_ok=True)
     for first in range(0, size, PART):
@@ -96,10 +108,21 @@ def write(place: Path, size: int) -> Path:
         rows |= {name: draw.choice(levels, count) for name, levels in LEVELS.items()}
         frame = pd.DataFrame(rows)
         frame.loc[draw.random(count) < 0.02, "chol"] = pd.NA  # noqa: PLR2004 - 2 %
-        frame.to_csv(path, mode="a", header=not first, index=False, na_rep="NA")
+        _append(path, frame.to_csv(index=False, na_rep="NA", header=not first), others)
     mapped = "".join(f'[columns.{n}]\ncolumn = "{n}"\n' for n in (*RANGES, *LEVELS))
     (place / "site.toml").write_text(SITE + mapped, encoding="utf-8")
     return place / "site.toml"
+
+
+def _append(path: Path, lines: str, others: int) -> None:
+    """Write *lines* with so many more columns, the header as well."""
+    if others and not path.exists():
+        header, _, lines = lines.partition("\n")
+        more = "".join(f",other_{place}" for place in range(others))
+        path.write_text(f"{header}{more}\n", encoding="utf-8")
+    more = "".join(f",{place * 1.37:.2f}" for place in range(others))
+    with path.open("a", encoding="utf-8") as file:
+        file.write(lines.replace("\n", f"{more}\n"))
 
 
 def _ours(place: Path) -> float:

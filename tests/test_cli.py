@@ -101,6 +101,22 @@ def test_a_new_study_is_valid_and_never_overwritten(
     assert "exists already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("promised", [False, True])
+def test_a_check_as_json_says_what_is_promised_and_masked(
+    *, study: Path, promised: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if promised:
+        lines = study.read_text().splitlines()
+        said = "\n".join(each for each in lines if not each.startswith("privacy ="))
+        kept = '[privacy]\nepsilon = 1.0\ndelta = 1e-5\nnoise = "site"\n'
+        study.write_text(f"{said}\n{kept}")
+    assert consilium("study", "check", str(study), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["privacy"] == "none" or told["privacy"]["epsilon"] == 1.0
+    assert (told["privacy"] == "none") != promised
+    assert isinstance(told["masked"], bool)
+
+
 def test_the_schema_knows_every_key(capsys: pytest.CaptureFixture[str]) -> None:
     assert consilium("study", "schema") == 0
     schema = json.loads(capsys.readouterr().out)

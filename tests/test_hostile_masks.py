@@ -294,6 +294,15 @@ def test_a_setup_that_is_started_again_gets_no_second_seat() -> None:
         held.stage(place, 2)
 
 
+def test_no_more_than_this_round_and_the_one_beside_it_are_held() -> None:
+    held = Seats()
+    for sequence in (1, 2, 3):
+        held.take(seat(circle(sequence=sequence)))
+    assert sorted(held.held) == [("run", 2), ("run", 3)]
+    held.take(seat(replace(circle(), run="another")))
+    assert sorted(held.held) == [("another", 1)], "a run that is over"
+
+
 def test_what_a_sum_was_opened_for_is_in_the_ledger_with_its_turn(
     tmp_path: Path,
 ) -> None:

@@ -26,6 +26,9 @@ TAKEN = {
 }
 """What is taken of samples, and the words that say so at the end of a name."""
 DAY, WHOLE, SOME = "@day", "@whole", 0.01
+BEFORE = (6.0, 12.0, 24.0, 48.0, 72.0, 168.0, 336.0, 720.0)
+"""Hours before the event, of which the fewest that hold NEARLY all are proposed."""
+ALL, LONG_AGO, NEARLY = "@before", 1e5, 0.95
 MOSTLY = 0.7
 """Which share must fit: one lost sensor spoils the least of a whole recording."""
 
@@ -38,10 +41,10 @@ def guesses(place: Place, asked: Sequence[Variable]) -> Guesses:
     wanted = {name: column for name, (column, _) in alikes.items()}
     days = {f"{name}{DAY}": _first_day(each) for name, each in wanted.items()}
     count = Column(column=next(iter(wanted.values())).column, take="count")
-    counts = {WHOLE: count, f"{WHOLE}{DAY}": _first_day(count)}
+    counts = {WHOLE: count, f"{WHOLE}{DAY}": _first_day(count), **_earlier(count)}
     with closing(opening.read(place, wanted | days | counts)) as parts:
         part = next(parts)
-    later = _later(part)
+    later = _before(part) or _later(part)
     for variable in asked:
         if variable.name in alikes:
             column, like = alikes[variable.name]
@@ -88,11 +91,40 @@ def _parted(name: str) -> tuple[str, str]:
     return rest or name, takes[0] if takes else "mean"
 
 
+def _earlier(count: Column) -> dict[str, Column]:
+    """Return what counts the samples in each window before the event, by name."""
+    ladder = {f"{ALL}{hours:g}": hours for hours in BEFORE} | {ALL: LONG_AGO}
+    return {
+        name: count.model_copy(update={"hours": (-hours, 0.0)})
+        for name, hours in ladder.items()
+    }
+
+
+def _before(part: Raw) -> tuple[str, ...]:
+    """Return the window of nearly all samples before the event, to uncomment.
+
+    A model that foretells what follows the event may know nothing of it. The whole
+    time before is proposed where no window of BEFORE is long enough.
+    """
+    whole, every = _samples(part, WHOLE), _samples(part, ALL)
+    if not whole or every < SOME * whole:
+        return ()
+    for hours in BEFORE:
+        if (held := _samples(part, f"{ALL}{hours:g}")) >= NEARLY * every:
+            why = f"{held / every:.0%} of the samples before the event"
+            also = f"; {1 - every / whole:.0%} of all are after it: leave them out?"
+            said = why + (also if every < (1 - SOME) * whole else "")
+            return (f"# hours = [-{hours:g}, 0]   # {said}",)
+    return (f"# hours = [-{LONG_AGO:.0f}, 0]   # all the samples before the event",)
+
+
+def _samples(part: Raw, name: str) -> float:
+    return float(pd.to_numeric(part.cells[name]).sum())
+
+
 def _later(part: Raw) -> tuple[str, ...]:
     """Return a line to uncomment where recordings go on after the first day."""
-    whole, first = (
-        pd.to_numeric(part.cells[name]).sum() for name in (WHOLE, f"{WHOLE}{DAY}")
-    )
+    whole, first = (_samples(part, name) for name in (WHOLE, f"{WHOLE}{DAY}"))
     later = 1 - first / whole if whole else 0.0
     if later < SOME:
         return ()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from common import promise
 from common.errors import StudyError
 from common.release import Array, Field, Release, Summands
-from common.sheet import Cell, Sheet, decimal
+from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, Found, Model, Noisy, Rows, State, Task
 from common.tasks import noised, random_forest, selection, side_by_side
@@ -254,20 +254,10 @@ def _read(study: Study, state: State) -> Findings:
 
 
 def _show(study: Study, state: State) -> tuple[Sheet, ...]:
-    found, key = _read(study, state), asked(study).key
-    lines = found["candidates"] if isinstance(found["candidates"], list) else []
-    rows: list[tuple[Cell, ...]] = [
-        (
-            f"{line[key]:g}",
-            decimal(line["difference"], 5),
-            "chosen" if line[key] == found[key] else "",
-        )
-        for line in lines
-    ]
+    found = _read(study, state)
     note = (
         f"Mean squared error of people by fits without their fold, of {found['folds']} "
         "folds, less the mean of all candidates; with noise of a deviation of "
         f"{found['noise']:.2g}. What [model] says stays where no more is between."
     )
-    title = f"Which {selection.WORDS[key]} predicts best"
-    return (Sheet(title, (key, "difference", ""), tuple(rows), (note,)),)
+    return selection.sheet(study, found, ("difference",), note)

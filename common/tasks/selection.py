@@ -235,24 +235,28 @@ def _read(study: Study, state: State) -> Findings:
 
 
 def _show(study: Study, state: State) -> tuple[Sheet, ...]:
-    found, key = _read(study, state), asked(study).key
-    lines = found["candidates"] if isinstance(found["candidates"], list) else []
-    rows: list[tuple[Cell, ...]] = [
-        (
-            f"{line[key]:g}",
-            decimal(line["error"], 5),
-            decimal(line["standard_error"], 5),
-            "chosen" if line[key] == found[key] else "",
-        )
-        for line in lines
-    ]
+    found = _read(study, state)
     note = (
         f"Mean squared error of people by fits without their fold, of {found['folds']} "
         "folds. The chosen one looks a little better here than it is: the test people "
         "were not asked."
     )
-    head, words = (
-        (key, "error", "standard error", ""),
-        f"Which {WORDS[key]} predicts best",
-    )
-    return (Sheet(words, head, tuple(rows), (note,)),)
+    return sheet(study, found, ("error", "standard_error"), note)
+
+
+def sheet(
+    study: Study, found: Findings, names: tuple[str, ...], note: str
+) -> tuple[Sheet, ...]:
+    """Show what is told under these *names* of each candidate, and which was chosen."""
+    key, lines = asked(study).key, found["candidates"]
+    rows: list[tuple[Cell, ...]] = [
+        (
+            f"{line[key]:g}",
+            *(decimal(line[name], 5) for name in names),
+            "chosen" if line[key] == found[key] else "",
+        )
+        for line in (lines if isinstance(lines, list) else [])
+    ]
+    heads = (key, *(name.replace("_", " ") for name in names), "")
+    title = f"Which {WORDS[key]} predicts best"
+    return (Sheet(title, heads, tuple(rows), (note,)),)

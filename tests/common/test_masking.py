@@ -1,6 +1,7 @@
 """Masks cancel in the sum and nowhere else, and no cheat opens a site's own vector."""
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable
 from itertools import product
@@ -455,6 +456,21 @@ def test_boxes_that_are_not_their_sites_are_refused(
             boxes[A] | change(boxes, other),
             Summand(ASKED, CODING, VECTORS[A]),
         )
+
+
+@pytest.mark.parametrize("size", [0, shamir.BYTES, 2 * shamir.BYTES + 1])
+def test_a_box_with_another_number_of_shares_is_refused(
+    given_out: dict, size: int
+) -> None:
+    """Sealed by the true sender: what it holds is still not two shares."""
+    own, there = given_out[A], given_out[B]
+    purpose = {"for": "shares", "keys": own.seen, "from": B, "to": A}
+    peer = bytes.fromhex(there.keys[A].box)
+    key = masks.agreed(there.secrets.box, peer, purpose)
+    box = masks.boxed(key, bytes(size), purpose, os.urandom)
+    boxes = play.boxes_of(given_out)[A] | {B: box}
+    with pytest.raises(IntegrityError, match=f"{B}: a box does not hold two shares"):
+        masking.mask(own, boxes, Summand(ASKED, CODING, VECTORS[A]))
 
 
 def test_sites_that_were_shown_different_keys_open_no_box_of_each_other(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -126,6 +126,30 @@ def test_what_travels_is_uniform_and_never_the_same_twice(
     expected = len(bytes_) / 256
     assert ((counts - expected) ** 2 / expected).sum() < 340, "chi-square, 255 degrees"
     assert len(bytes_) > 20_000
+
+
+class Repeating(InProcess):
+    """A grid on which the first site answers each *leg* as it did the first time."""
+
+    def __init__(self, paths: Iterable[Path], leg: str) -> None:
+        super().__init__(paths, 92)
+        self.leg, self.first = leg, dict[str, RecordDict]()
+
+    def _answer(self, message: Message) -> str:
+        number, about = super()._answer(message), message.metadata
+        if about.message_type == self.leg and about.dst_node_id == 1:
+            reply = self._replies[number]
+            said = self.first.setdefault(self.leg, reply.content)
+            self._replies[number] = Message(said, reply_to=message)
+        return number
+
+
+@pytest.mark.parametrize("leg", [wire.ROUND, legs.UNMASK])
+def test_the_answer_of_another_round_is_refused(
+    world: tuple[Study, list[Path]], leg: str
+) -> None:
+    with pytest.raises(IntegrityError, match="answered another question"):
+        run(world[0], Repeating(world[1], leg))
 
 
 @pytest.mark.parametrize("leg", [each for each in LEGS if each != legs.CONFIRM])

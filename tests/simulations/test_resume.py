@@ -283,7 +283,9 @@ def test_a_site_that_is_missing_is_waited_for_and_named(
     begun(world, tmp_path)
     with (
         caplog.at_level(logging.INFO, "consilium.server"),
-        pytest.raises(QuorumError, match="south took part when") as caught,
+        pytest.raises(
+            QuorumError, match="missing since the study opened: south"
+        ) as caught,
     ):
         engine.run(world.study, world.paths[:1], tmp_path)
     assert "waiting for south since" in caplog.text
