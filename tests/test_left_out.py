@@ -190,6 +190,19 @@ def test_each_level_of_a_category_has_enough_people() -> None:
     )
 
 
+def test_a_number_that_few_have_besides_the_commonest_is_not_told() -> None:
+    """Both measures are of the same variance: of one person it would be the number."""
+    study = study_of("linear", disclosure={"min_people": 10, "min_sites": 1})
+    tables = tables_of("linear", people=900)
+    states = plain.run(study, tables)
+    rows = tables[1].rows("test")
+    assert told_by(study, states, rows)
+    for few, told in ((9, False), (10, True)):
+        alike = rows.y.copy()
+        alike[few:] = 100.0
+        assert told_by(study, states, replace(rows, y=alike)) is told
+
+
 @pytest.mark.parametrize(
     ("name", "at", "lie"),
     [

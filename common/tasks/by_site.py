@@ -148,12 +148,15 @@ def _few(study: Study, rows: Rows) -> bool:
     """Return whether too few people here have an outcome that somebody here has.
 
     Figures of them alone would tell of single ones, and those of one outcome alone that
-    everybody here has it. The floor is the strictest one of study and site.
+    everybody here has it; of a number, those besides its commonest value. The floor is
+    the strictest one of study and site.
     """
     rules, kind = study.disclosure, study.outcome.kind
     fewest = max(rules.cell, rules.min_people, rows.fewest)
     if kind == "number":
-        return len(np.unique(rows.key)) < fewest
+        values, counts = np.unique(rows.y, return_counts=True)
+        others = rows.y != values[counts.argmax()]
+        return len(np.unique(rows.key[others])) < fewest
     own = follow_up.came(rows.y) if kind == "survival" else rows.y
     people = [len(np.unique(rows.key[own == each])) for each in np.unique(own)]
     return len(people) < 2 or min(people) < fewest  # noqa: PLR2004 - another outcome
