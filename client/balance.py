@@ -141,11 +141,8 @@ def of(local: Site, entries: Sequence[Entry], today: date) -> Balance:
 
 def question(local: Site, study: Study, entries: Sequence[Entry]) -> list[str]:
     """Return in words what *study* would cost here, and whether that is allowed."""
-    try:
-        budget.expect(local, study, NEW, None, desk.now)
-        verdict = "it fits"
-    except ConsiliumError as refused:
-        verdict = f"it would be refused: {refused.what}"
+    refused = refusal(local, study)
+    verdict = f"it would be refused: {refused}" if refused else "it fits"
     if not costs.promise(study):
         return ["no noise: sums leave exact, and no budget is spent on it", verdict]
     under = budget.granted(local, entries)
@@ -158,6 +155,15 @@ def question(local: Site, study: Study, entries: Sequence[Entry]) -> list[str]:
             f"if masking fails, this site's noise alone gives epsilon {weaker:.3g}"
         )
     return words
+
+
+def refusal(local: Site, study: Study) -> str:
+    """Return why the budget here would refuse *study* now; nothing when it fits."""
+    try:
+        budget.expect(local, study, NEW, None, desk.now)
+    except ConsiliumError as refused:
+        return refused.what
+    return ""
 
 
 def show(terminal: Terminal, path: Path, word: str) -> None:

@@ -29,6 +29,8 @@ EFFECT = {
     "revoked": "this site answers no more; only a new approval changes that",
 }
 
+NOTICED = "who waits for it notices in seconds"
+
 
 def show_inbox(terminal: Terminal, path: Path) -> None:
     """List the studies that this site was shown, and how each stands."""
@@ -74,7 +76,9 @@ def approve(
     _write(at, study, "approved", until=last.isoformat(), typed=typed)
     seen = "" if study.masked else "; the aggregator sees this site's own sums"
     words = f"until {last}, this version and no other{seen}"
-    _tell(terminal, study, "approved", f"{words}; who waits for it notices in seconds")
+    refused = balance.refusal(at.site, study)
+    then = f"its rounds are refused as long as {refused}" if refused else ""
+    _tell(terminal, study, "approved", f"{words}; {then or NOTICED}")
 
 
 def decide(

@@ -183,6 +183,27 @@ def test_a_script_names_the_study_and_no_approval_outlives_it(
     assert until in effect
 
 
+def test_who_approves_is_told_of_a_budget_that_refuses_and_of_sums_in_clear(
+    north: Path, say: Say, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = TEMPLATE.format(name="small").replace("hospital-a", "north")
+    lines = [each for each in text.splitlines() if not each.startswith("privacy =")]
+    kept = '\n[privacy]\nepsilon = 1.0\ndelta = 1e-5\nnoise = "site"\n'
+    path = tmp_path / "study.toml"
+    path.write_text("\n".join(lines) + kept)
+    told = facts(say, capsys, "approve", str(path), "--i-am-approving", "small")
+    assert "refused as long as" in told["effect"]
+    assert "privacy budget of north" in told["effect"]
+    grant = north.read_text() + "\n[budget]\nepsilon = 5.0\n"
+    north.write_text(grant)
+    clear = text.replace("[rounds]", "[rounds]\nsecure_aggregation = false", 1)
+    assert clear != text
+    path.write_text(clear)
+    told = facts(say, capsys, "approve", str(path), "--i-am-approving", "small")
+    assert "the aggregator sees this site's own sums" in told["effect"]
+    assert "refused" not in told["effect"]
+
+
 def test_a_study_that_came_as_a_file_is_put_into_the_inbox(
     north: Path, say: Say, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
