@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from common.analyses import Analysis
-from common.models import ModelChoice, RandomForest, Selection
+from common.models import ModelChoice, Selection
 from common.registry import ANALYSES, MODELS
-from common.schema import Category, Declared, Number, Survival
+from common.schema import Category, Declared, Document, Number, Survival
 from common.toml_file import noted
 
 Every = Sequence[Declared | Survival]
@@ -49,7 +49,11 @@ def selected(model: ModelChoice | None, asked: Selection, *, exact: bool) -> Non
     """Raise ValueError, noting the key, for a setting that cannot be selected so."""
     key, values = asked.key, asked.values
     own, kind, what = getattr(model, key, None), model.kind if model else "", ""
-    able = [each for each in SELECTED[key] if exact or MODELS[each].private]
+    able = [
+        name
+        for name, entry in MODELS.items()
+        if key in entry.tried and (exact or entry.private)
+    ]
     if not exact and key not in PAID:
         what = f'of {key} has no private form yet: leave it out, or privacy = "none"'
     elif kind not in able:
@@ -165,10 +169,10 @@ def keeps(model: ModelChoice | None, asked: Analysis, outcome: str) -> None:
     if model and MODELS[model.kind].private is None:
         able = [kind for kind, entry in MODELS.items() if entry.private]
         raise _unable("model.kind", model.kind, able)
-    _learns(model, outcome)
-    for key in ("l1_share", "site_intercepts"):
-        if getattr(model, key, None):
-            raise _unable(f"model.{key}", key, [])
+    if model and outcome == "category":
+        raise _unable("model.kind", f"{model.kind} of a category", [])
+    _exact_alone("model", model)
+    _exact_alone("model.training", getattr(model, "training", None))
     for name in asked.named():
         if ANALYSES[name].private is None:
             able = [each for each, entry in ANALYSES.items() if entry.private]
@@ -182,17 +186,14 @@ def exact(model: ModelChoice | None) -> None:
         raise noted("model.one_shot", told)
 
 
-def _learns(model: ModelChoice | None, outcome: str) -> None:
-    if model and outcome == "category":
-        raise _unable("model.kind", f"{model.kind} of a category", [])
-    training = getattr(model, "training", None)
-    for key, only in EXACT_ALONE.items() if training else ():
-        if getattr(training, key) != only:
-            raise _unable(f"model.training.{key}", key, [])
-    if isinstance(model, RandomForest):
-        for key in GROWN:
-            if getattr(model, key) != RandomForest.model_fields[key].default:
-                raise _unable(f"model.{key}", f"{key} of a forest", [])
+def _exact_alone(where: str, document: Document | None) -> None:
+    """Refuse what *document* says itself that only an exact form reads."""
+    if document is None:
+        return
+    for key in getattr(document, "exact_alone", ()):
+        usual = type(document).model_fields[key].default
+        if (getattr(document, key) or None) != (usual or None):
+            raise _unable(f"{where}.{key}", key, [])
 
 
 def combined(model: ModelChoice | None, *, masked: bool) -> None:
@@ -201,7 +202,7 @@ def combined(model: ModelChoice | None, *, masked: bool) -> None:
     Or that too few sites have.
     """
     training = getattr(model, "training", None)
-    if training is None or training.combine == EXACT_ALONE["combine"]:
+    if training is None or training.combine == "mean":
         return
     if training.sample < 1:
         told = f"{training.combine} needs people of every site in each step, and a"
@@ -226,21 +227,8 @@ def _unable(where: str, kind: str, able: list[str]) -> ValueError:
     return noted(where, f'{kind} has no private form yet: {others} privacy = "none"')
 
 
-GROWN = ("min_leaf", "bins", "columns", "open_nodes", "sample")
-"""Of a forest what is read where it grows by what it sees: trees drawn blindly do not.
-"""
-RIDGED = ("linear", "logistic", "multinomial", "poisson", "rbf_svm", "svm")
-SELECTED: dict[str, tuple[str, ...]] = {
-    "ridge": RIDGED,
-    "depth": ("random_forest",),
-    "columns": ("random_forest",),
-    "features": ("rbf_svm",),
-}
-"""Of which models a setting can be selected."""
 PAID = ("ridge", "depth")
 """What can be selected under a promise: a private forest tries no columns."""
-EXACT_ALONE = {"by": "gradients", "combine": "mean", "votes": False, "patience": 0}
-"""Of how a network learns: the only choice that has a private form."""
 
 RULES = (
     _quantiles,

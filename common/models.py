@@ -3,9 +3,10 @@
 The kind decides which other keys there are, so a study cannot set what its model does
 not read. A new model is a document here, a line in ``common.registry`` and its formula.
 A key that is added later is None by default: then the digests of older studies stay.
+``exact_alone`` names what is read only where nothing is promised.
 """
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -26,6 +27,8 @@ class Logistic(Document):
     Under a promise ``one_shot`` fits it from one release, for few people.
     """
 
+    exact_alone: ClassVar = ("l1_share", "site_intercepts")
+
     kind: Literal["logistic"]
     ridge: Ridge
     l1_share: L1Share | None = None
@@ -45,6 +48,8 @@ class Linear(Document):
 
     Lambda is ``alpha`` of scikit-learn's Ridge over standardised columns.
     """
+
+    exact_alone: ClassVar = ("l1_share", "site_intercepts")
 
     kind: Literal["linear"]
     ridge: Ridge
@@ -90,8 +95,11 @@ class RandomForest(Document):
     """A forest of histogram trees; a leaf holds ``min_leaf`` people of a tree or more.
 
     Each tree sees a ``sample`` of the people. Of each node ``columns`` are tried, and
-    each level splits ``open_nodes`` of a tree at most, on average over the trees.
+    each level splits ``open_nodes`` of a tree at most, on average over the trees. These
+    are for trees that grow by what they see: under a promise chance draws them.
     """
+
+    exact_alone: ClassVar = ("min_leaf", "bins", "columns", "open_nodes", "sample")
 
     kind: Literal["random_forest"]
     trees: int = Field(default=100, ge=1, le=1000)

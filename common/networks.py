@@ -1,6 +1,6 @@
 """What a study says of a network: its layers, and how it learns."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -30,6 +30,8 @@ class Training(Document):
     Where the outcome has a declared ``prevalence``, those with it weigh as much as
     those without it in the loss; no gradient is longer than the clip all the same.
     """
+
+    exact_alone: ClassVar = ("by", "combine", "votes", "patience")
 
     by: Literal["gradients", "weights"] = "gradients"
     steps: int = Field(default=60, ge=1, le=1000)

@@ -16,14 +16,16 @@ Kind = Literal["binary", "category", "number", "survival"]
 class Entry:
     """Where a model is, the kinds of outcome it predicts, and the lowest such value.
 
-    ``private`` is where its form is for studies that promise privacy, and ``one_shot``
-    where the form is that takes one release.
+    ``tried`` names the settings of which one may be selected. ``private`` is where its
+    form is for studies that promise privacy, and ``one_shot`` where the form is that
+    takes one release.
     """
 
     module: str
     attribute: str
     outcomes: tuple[Kind, ...]
     lowest: float = -math.inf
+    tried: tuple[str, ...] = ()
     private: tuple[str, str] | None = None
     one_shot: tuple[str, str] | None = None
 
@@ -43,27 +45,33 @@ MODELS = {
         "common.tasks.least_squares",
         "LINEAR",
         ("number",),
+        tried=("ridge",),
         private=("common.tasks.private_linear", "PRIVATE_LINEAR"),
     ),
     "logistic": Entry(
         "common.tasks.linear_models",
         "LOGISTIC",
         ("binary",),
+        tried=("ridge",),
         private=("common.tasks.noisy_descent", "PRIVATE_LOGISTIC"),
         one_shot=("common.tasks.one_shot", "ONE_SHOT"),
     ),
-    "multinomial": Entry("common.tasks.multinomial", "MULTINOMIAL", ("category",)),
+    "multinomial": Entry(
+        "common.tasks.multinomial", "MULTINOMIAL", ("category",), tried=("ridge",)
+    ),
     "poisson": Entry(
         "common.tasks.linear_models",
         "POISSON",
         ("number",),
         0.0,
+        tried=("ridge",),
         private=("common.tasks.private_poisson", "PRIVATE_POISSON"),
     ),
     "random_forest": Entry(
         "common.tasks.random_forest",
         "RANDOM_FOREST",
         ("binary", "category", "number"),
+        tried=("depth", "columns"),
         private=("common.tasks.private_forest", "PRIVATE_FOREST"),
     ),
     "image_network": Entry(
@@ -82,12 +90,14 @@ MODELS = {
         "common.tasks.svm",
         "RBF_SVM",
         ("binary",),
+        tried=("ridge", "features"),
         private=("common.tasks.private_svm", "PRIVATE_RBF_SVM"),
     ),
     "svm": Entry(
         "common.tasks.svm",
         "SVM",
         ("binary",),
+        tried=("ridge",),
         private=("common.tasks.private_svm", "PRIVATE_SVM"),
     ),
 }

@@ -49,7 +49,7 @@ def test_what_only_an_exact_forest_reads_is_refused(key: str) -> None:
     value = 0.5 if key == "sample" else 3
     model = {"kind": "random_forest", key: value}
     kept = {"epsilon": 1.0, "delta": 1e-5, "noise": "shared"}
-    with pytest.raises(ValidationError, match=f"{key} of a forest has no private form"):
+    with pytest.raises(ValidationError, match=f"{key} has no private form"):
         clinics.study(privacy=kept, study=FOUR, rounds=ROUNDS, model=model)
 
 
