@@ -20,6 +20,8 @@ from common.release import Array
 Sums = dict[str, Array]
 """What is known of a window of each recording so far [recordings], by name."""
 TAKES: Final[tuple[Take, ...]] = ("mean", "min", "max", "last", "slope", "count")
+STILL: Final = 1e-18
+"""A spread of squared hours that is rounding: all samples are of one moment."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -135,7 +137,8 @@ def result(column: Column, known: Sums) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         match column.take:
             case "slope":
-                return np.where(known["hh"] > 0, known["hv"] / known["hh"], np.nan)
+                rises = known["hh"] > STILL
+                return np.where(rises, known["hv"] / known["hh"], np.nan)
             case "last":
                 return known["last"]
             case "count":

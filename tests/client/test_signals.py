@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from client import waveform, windows
@@ -148,6 +148,8 @@ VALUES = some.one_of(some.just(np.nan), some.integers(0, 250).map(float))
 
 
 @given(some.lists(some.tuples(some.integers(0, 3), HOURS, VALUES), max_size=40))
+@example([(0, 319 / 3600, 0.0)] * 3)
+@example([(0, 319 / 3600, float(value)) for value in range(7)])
 @settings(deadline=None)
 def test_windows_are_what_a_loop_over_samples_finds(
     rows: list[tuple[int, float, float]],
@@ -190,7 +192,7 @@ def by_hand(take: str, rows: list[tuple[int, float, float]], whose: int) -> floa
     if take == "slope":
         wide = ((hours - hours.mean()) ** 2).sum()
         rise = ((hours - hours.mean()) * values).sum()
-        return rise / wide if wide > 0 else np.nan
+        return rise / wide if np.ptp(hours) > 0 else np.nan
     return {
         "mean": values.mean(),
         "min": values.min(),
