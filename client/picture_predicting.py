@@ -64,11 +64,6 @@ class Told:
         }
 
 
-def wanted(learned: Learned) -> bool:
-    """Tell whether *learned* looks at pictures."""
-    return learned.study.kind == "image_network"
-
-
 def predict(
     site: Site, learned: Learned, folder: Path, maps: Path | None = None
 ) -> list[Told]:

@@ -42,12 +42,7 @@ from common.terminal import FILE, Terminal
 @terminal.options
 def predict(terminal: Terminal, model: Path, path: Path, **given: object) -> None:
     """Say what MODEL.json expects of each record here; nothing is sent."""
-    from client import (  # noqa: PLC0415 - pandas loads here
-        picture_predicting,
-        predicting,
-        site,
-        treating,
-    )
+    from client import predicting, site, treating  # noqa: PLC0415 - pandas loads here
     from common import model_file  # noqa: PLC0415
 
     local = site.read(path)
@@ -59,7 +54,9 @@ def predict(terminal: Terminal, model: Path, path: Path, **given: object) -> Non
     file, number, out = given["file"], given["number"], Path(str(given["out"]))
     source = Path(str(file)) if file else None
     maps = Path(str(given["maps"])) if given["maps"] else None
-    if source and picture_predicting.wanted(learned):
+    if source and learned.study.kind == "image_network":
+        from client import picture_predicting  # noqa: PLC0415 - pydicom is an extra
+
         if number:
             raise UsageError(
                 "--person looks among the records of site.toml, and not in --data",
