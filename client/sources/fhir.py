@@ -128,15 +128,23 @@ def _raw(name: str, buffer: Buffer) -> Raw:
 
 def _resources(bulk: Bulk, path: Path) -> Iterator[tuple[int, Resource]]:
     """Yield (line, resource); blank lines are none."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield number, _resource(bulk, f"{path.name} line {number}", line)
+    number = 0
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, _resource(bulk, f"{path.name} line {number}", line)
+    except OSError as broken:
+        what = f"{path.name} cannot be read after line {number}"
+        fix = f"export it again ({type(broken).__name__})"
+        raise bulk.place.unreadable(what, "folder", fix) from None
 
 
 def _resource(bulk: Bulk, where: str, line: bytes) -> Resource:
     try:
         found = json.loads(line)
+        if b"\\u" in line:  # half a letter is valid JSON, and no text
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):  # a decoder quotes what it could not read
         found = None
     if not isinstance(found, dict):

@@ -69,8 +69,14 @@ def person(resource: Resource) -> str:
     """Return the id of the patient whom a resource is about, or nothing."""
     if resource.get("resourceType") == "Patient":
         return text(resource.get("id"))
-    reference = _at(resource, "subject.reference")
-    return reference.removeprefix("urn:uuid:").split("/_history")[0].rpartition("/")[2]
+    return _patient(_at(resource, "subject.reference"))
+
+
+def _patient(reference: str) -> str:
+    """Return the id of the patient in a reference; nothing for a group or a device."""
+    whole = reference.removeprefix("urn:uuid:").split("/_history")[0]
+    kind, apart, own = whole.rpartition("/")
+    return own if not apart or kind.rpartition("/")[2] == "Patient" else ""
 
 
 def identifier(patient: Resource, system: str) -> str:
@@ -87,7 +93,7 @@ def replaced_by(patient: Resource) -> str:
     """Return the id of the patient into whom this one was merged, if any."""
     for each in _list(patient.get("link")):
         if isinstance(each, dict) and each.get("type") == "replaced-by":
-            return _at(each, "other.reference").rpartition("/")[2]
+            return _patient(_at(each, "other.reference"))
     return ""
 
 

@@ -18,6 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client import integration, site
+from client.mapping import Fhir
+from client.raw import Place
+from client.sources import fhir, resources
 from common.errors import ConsiliumError, DataError
 from tests import sources
 from tests.sources import Person
@@ -193,6 +196,53 @@ def test_patients_that_are_merged_are_one_and_a_circle_is_refused(
     assert work.keys["person"].nunique() == 3
     link(other, one)
     assert "in a circle" in attempt(path, caplog)
+
+
+@pytest.mark.parametrize("form", ["Patient/{}", "Patient/{}/_history/2", "urn:uuid:{}"])
+def test_a_merge_is_followed_in_whatever_form_it_is_written(
+    tmp_path: Path, form: str
+) -> None:
+    path = sources.fhir(tmp_path, sources.people(4))
+    file = tmp_path / "bulk" / "Patient.000.ndjson"
+    one, other = [json.loads(line) for line in file.read_text().splitlines()]
+    reference = {"reference": form.format(other["id"])}
+    one["link"] = [{"type": "replaced-by", "other": reference}]
+    file.write_text(json.dumps(one) + "\n" + json.dumps(other) + "\n")
+    (who,) = {fhir._people(bulk(path))[each["id"]] for each in (one, other)}
+    assert who == "MRN0001"
+
+
+def bulk(path: Path) -> fhir.Bulk:
+    """Return the resources of the hospital at *path*."""
+    place = Place(site.read(path), "ehr")
+    source = place.site.mapping.named["ehr"]
+    assert isinstance(source, Fhir)
+    return fhir.Bulk(source, place)
+
+
+def test_what_is_said_of_a_group_or_a_device_is_of_no_patient() -> None:
+    def who(reference: str) -> str:
+        return resources.person({"subject": {"reference": reference}})
+
+    theirs = ["Patient/7", "https://h.org/fhir/Patient/7/_history/2", "urn:uuid:7", "7"]
+    assert {who(each) for each in theirs} == {"7"}
+    others = ["Group/7", "Device/7/_history/1", "https://h.org/fhir/Location/7"]
+    assert {who(each) for each in others} == {""}
+
+
+def test_half_a_letter_and_a_file_that_cannot_be_read_are_one_sentence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = sources.fhir(tmp_path, people())
+    file = tmp_path / "bulk" / "Patient.000.ndjson"
+    first, *rest = file.read_text().splitlines()
+    patient = json.loads(first)
+    patient["identifier"][1]["value"] = f"{CANARY}\ud800"
+    file.write_text("\n".join([json.dumps(patient), *rest]))
+    assert "Patient.000.ndjson line 1 is no resource" in attempt(path, caplog)
+    file.unlink()
+    file.mkdir()
+    assert "Patient.000.ndjson cannot be read" in attempt(path, caplog)
 
 
 def test_a_line_that_is_cut_is_named(
