@@ -196,7 +196,9 @@ def _text(dataset: Dataset, keyword: str) -> str:
     if element.value is None or element.VR == "SQ" or element.VM != 1:
         return ""
     text = str(element.value).strip("\0 ")
-    return text.removesuffix("Y").lstrip("0") if element.VR == "AS" else text
+    if element.VR != "AS":
+        return text
+    return text.removesuffix("Y").lstrip("0") or text[:1]
 
 
 def _time(source: Dicom, dataset: Dataset) -> str:

@@ -94,6 +94,14 @@ def test_a_mapped_element_is_a_cell_and_no_other_is(tmp_path: Path) -> None:
         read(site(tmp_path, SOURCE, {"age": {"column": "PatientYears"}}))
 
 
+def test_a_newborn_is_of_age_nought(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    film = made(setting(PatientAge="000Y"))
+    film.save_as(tmp_path / "films" / "a.dcm", enforce_file_format=True)
+    (raw,) = read(site(tmp_path, SOURCE, {"age": {"column": "PatientAge"}}))
+    assert raw.cells["age"].tolist() == ["0"]
+
+
 @pytest.mark.parametrize(
     ("change", "wanted"),
     [
