@@ -38,7 +38,12 @@ def find(place: Place, pattern: str) -> list[Filed]:
     if not names:
         what = f"there is no file {looks}"
         raise place.unreadable(what, "files", "correct `files`")
-    return [*_told(names, pattern, below)]
+    found = [*_told(names, pattern, below)]
+    for each in found:
+        if any("\ud800" <= letter <= "\udfff" for letter in each.person + each.time):
+            problem = "has a name that is not UTF-8: rename it"
+            raise broken(place, pattern, each, problem)
+    return found
 
 
 def shape(pattern: str) -> str:

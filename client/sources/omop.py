@@ -4,9 +4,11 @@ Only the columns below can be asked for. Names, source texts and free notes are 
 of them, so that a mapping cannot ask for them by mistake.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 
 import sqlalchemy
 from sqlalchemy import BindParameter, TextClause
@@ -124,6 +126,13 @@ def query(source: Sql, name: str, wanted: InOmop, place: Place) -> TextClause:
     concepts: BindParameter[list[int]]
     concepts = sqlalchemy.bindparam("concepts", given, expanding=True)
     return sqlalchemy.text(text).bindparams(concepts)
+
+
+def number(value: object) -> str:
+    """Return a person's number: 1001.0 in a column of floats is 1001 elsewhere."""
+    if isinstance(value, float | Decimal) and math.isfinite(value):
+        return cell(int(value) if value == int(value) else value)
+    return cell(value)
 
 
 def cell(value: object) -> str:

@@ -95,6 +95,7 @@ def _raw(
         column: [omop.cell(row[place]) for row in rows]
         for column, place in named.items()
     }
+    cells[PERSON] = [omop.number(row[named[PERSON]]) for row in rows]
     if (unit := unit_of(name)) in cells:
         cells[unit] = [omop.UNITS.get(each, each) for each in cells[unit]]
     numbers = range(first + 1, first + len(rows) + 1)

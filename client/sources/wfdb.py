@@ -3,7 +3,8 @@
 As with signals in a CSV, no sample leaves the reader: a few numbers for each record do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -54,31 +55,39 @@ def names(source: Wfdb, place: Place) -> list[str]:
 
 
 def _header(source: Wfdb, place: Place, file: Filed) -> Header:
-    try:
+    with _explained(source, place, file):
         return waveform.header(file.path.read_text(encoding="ascii"))
+
+
+@contextmanager
+def _explained(source: Wfdb, place: Place, file: Filed) -> Generator[None]:
+    """Turn what a damaged record raises into a DataError that quotes nothing of it."""
+    try:
+        yield
     except (UnicodeError, OSError) as reason:
         problem = f"cannot be read ({type(reason).__name__})"
         raise filed.broken(place, source.files, file, problem) from None
     except Malformed as odd:
         raise filed.broken(place, source.files, file, str(odd)) from None
+    except (ValueError, OverflowError):
+        problem = "says a number that cannot be"
+        raise filed.broken(place, source.files, file, problem) from None
 
 
 def _row(source: Wfdb, wanted: Wanted, place: Place, file: Filed) -> dict[str, str]:
     """Return who, when and what is taken of one record."""
     head = _header(source, place, file)
-    try:
+    with _explained(source, place, file):
         values = _values(file, head)
-    except OSError as reason:
-        problem = f"cannot be read ({type(reason).__name__})"
-        raise filed.broken(place, source.files, file, problem) from None
-    except Malformed as odd:
-        raise filed.broken(place, source.files, file, str(odd)) from None
     row = {PERSON: file.person}
     if "{time}" in source.files:
         row[TIME] = file.time
     else:
         row[TIME] = head.begun.isoformat() if head.begun else ""
     for name, column in wanted.items():
+        if [each.name for each in head.channels].count(column.column or "") > 1:
+            problem = f"has two channels called {column.column!r}"
+            raise filed.broken(place, source.files, file, problem)
         channel = values.get(column.column or "")
         if channel is None:
             problem = f"has no channel {column.column!r}"

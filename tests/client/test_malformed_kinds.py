@@ -3,6 +3,7 @@
 The canary is in each of them; what a reader says never holds it.
 """
 
+import os
 import sqlite3
 from contextlib import closing
 from datetime import UTC, date, datetime
@@ -179,6 +180,39 @@ def test_any_damage_to_a_record_is_windows_or_one_sentence(
         assert not said(local)
         (folder / part).write_bytes(damaged(data, (folder / part).read_bytes()))
         said(local)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a.dat 16 10(99999999999999999999)/mV 12 0 0 66 0 HR",
+        f"a.dat 16 10({'9' * 5000})/mV 12 0 0 66 0 HR",
+        "a.dat 16 10(5)/mV 12 0 0 66 0 HR\na.dat 16 10(5)/mV 12 0 0 66 0 HR",
+    ],
+)
+def test_a_header_of_huge_numbers_or_two_channels_of_a_name_is_one_sentence(
+    tmp_path: Path, line: str
+) -> None:
+    local = site(tmp_path, MONITOR, WINDOWS)
+    (tmp_path / "monitor").mkdir()
+    head = f"a {line.count('a.dat')} 0.25/1 6 10:00:00 01/02/2024\n{line}\n"
+    (tmp_path / "monitor" / "a.hea").write_text(head.replace(" 66 ", " 0 "))
+    (tmp_path / "monitor" / "a.dat").write_bytes(bytes(24))
+    assert said(local)
+
+
+def test_a_name_that_is_not_utf8_is_one_sentence(tmp_path: Path) -> None:
+    local = site(tmp_path, MONITOR, WINDOWS)
+    (tmp_path / "monitor").mkdir()
+    (tmp_path / os.fsdecode(b"monitor/M\xfcller.hea")).write_text("")
+    assert "not UTF-8" in said(local)
+
+
+def test_a_person_in_a_column_of_floats_is_the_same_person(tmp_path: Path) -> None:
+    query = "SELECT 1001.0 AS person, 2.0 AS value UNION SELECT 'nan', 3"
+    (tmp_path / "d.sqlite").touch()
+    (raw,) = read(site(tmp_path, DATABASE, {"x": {"query": query}}))
+    assert sorted(raw.cells[PERSON]) == ["1001", "nan"]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "sql", "fhir"])
