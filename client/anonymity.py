@@ -65,13 +65,13 @@ def groups(study: Study, table: Table) -> Groups:
     people = pd.Series(table.person)
     if not known:
         return Groups((), 0, 0, 0, ())
-    sizes = people.groupby([*known.values()], dropna=False).nunique()
-    small = sizes[sizes < FEW]
+    by = people.groupby([*known.values()], dropna=False)
+    sizes, small = by.nunique(), by.transform("nunique") < FEW
     return Groups(
         by=tuple(known),
         groups=len(sizes),
         smallest=int(sizes.min()) if len(sizes) else 0,
-        people_in_small=int(small.sum()),
+        people_in_small=int(people[small].nunique()),
         levels=_levels(study, table),
     )
 

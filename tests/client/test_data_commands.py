@@ -257,6 +257,15 @@ def test_small_groups_are_counted_by_person(tmp_path: Path) -> None:
     assert few == {("pain", "severe"): 1, ("sex", "female"): 1}
 
 
+def test_a_person_of_two_small_groups_is_one_person(tmp_path: Path) -> None:
+    records = [f"p{i},v,{40 + i % 5},250,mild,m,yes" for i in range(12)]
+    records += ["old,v0,69,250,severe,f,no", "old,v1,71,250,severe,f,no"]
+    path = clinics.folder(tmp_path, records)
+    table = integration.table(site.read(path), clinics.study())
+    found = anonymity.groups(clinics.study(), table)
+    assert (found.groups, found.smallest, found.people_in_small) == (3, 1, 1)
+
+
 def test_who_withdraws_is_left_out_and_the_studies_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
