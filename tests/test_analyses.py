@@ -237,6 +237,29 @@ def test_few_expected_records_are_warned_of() -> None:
     assert note.endswith("pain and sex.")
 
 
+@pytest.mark.parametrize("name", ["chi_square", "compare"])
+def test_a_withheld_count_is_not_told_by_its_test(name: str) -> None:
+    """A 2 x 2 statistic gives its table; Welch's gives size, mean and deviation."""
+    pairs = {"chi_square": [["sex", "ill"]], "compare": [["chol", "sex"]]}
+    whole = clinics.table(200)
+    whole.values[:, 3] = np.arange(200) < 100 if name == "chi_square" else 1.0
+    few = np.flatnonzero(whole.train & ~np.isnan(whole.values[:, 1]))[:3]
+    if name == "chi_square":
+        whole.outcome[:] = np.where(np.arange(200) < 100, 0.0, np.arange(200) % 2)
+        whole.outcome[few] = 1.0
+    else:
+        whole.values[few, 3] = 0.0
+    asked = study(**{name: pairs[name]})
+    strict = asked.disclosure.model_copy(update={"min_cell": 10})
+    asked = asked.model_copy(update={"disclosure": strict})
+    test = found(asked, [whole], name)["tests"][0]
+    assert all(test[key] is None for key in ("p", "statistic", "t", "f") if key in test)
+    if name == "chi_square":
+        assert None in test["table"]["counts"][0]
+    else:
+        assert [group["count"] for group in test["groups"]] == [None, None]
+
+
 def test_more_bins_than_a_tenth_of_the_records_are_not_told() -> None:
     asked = study(chi_square=[["age", "ill"]])
     test = found(asked, [clinics.table(30)], "chi_square")["tests"][0]

@@ -51,7 +51,16 @@ def tested(study: Study, pair: Pair, sums: Summands) -> Findings:
     found: Findings = {"variables": list(pair), "records": records}
     if not all(named.coarse(study, name, records) for name in pair):
         return found | dict.fromkeys(KEYS) | {"withheld": True}
-    return found | _pearson(counts, records)
+    tests = _pearson(counts, records)
+    if tests["degrees"] == 1 and _hidden(study, counts):
+        return found | dict.fromkeys(KEYS)
+    return found | tests
+
+
+def _hidden(study: Study, counts: Array) -> bool:
+    """Return whether a cell is withheld: with one degree the statistic tells it."""
+    told = suppression.table(counts, study.disclosure.cell)
+    return any(cell is None for line in told for cell in line)
 
 
 def release(study: Study) -> Release:

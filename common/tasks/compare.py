@@ -2,7 +2,8 @@
 
 A site adds up each group's records, distances from mid-range and their squares; from
 the sums follow the tests of pooled records (Welch 1947 for two groups, Fisher's F for
-any). A group of fewer records than may be told is left out of what is shown.
+any). A group of fewer records than may be told is left out of what is shown, and so are
+the tests: from them and the mean of everybody its own mean could be computed.
 """
 
 import math
@@ -57,6 +58,8 @@ def tested(study: Study, pair: Pair, sums: Summands) -> Findings:
     if not named.coarse(study, pair[1], count.sum()):
         return found | dict.fromkeys(KEYS) | {"groups": [], "withheld": True}
     groups = _groups(study, pair, count, (mean, square))
+    if any(each["count"] is None for each in groups):
+        return found | dict.fromkeys(KEYS) | {"groups": groups}  # tests tell of each
     seen = count > 0
     return {
         **found,
