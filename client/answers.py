@@ -20,6 +20,8 @@ from common.errors import IntegrityError
 from common.release import Array
 
 ENDING = ".answer"
+BLOCK = 2**20
+"""Bytes that are compared at a time."""
 
 
 def keep(home: Path, turn: Turn, answer: Array) -> None:
@@ -27,11 +29,11 @@ def keep(home: Path, turn: Turn, answer: Array) -> None:
 
     What is stored already is not written again.
     """
-    path, content = _path(home, turn.place.digest), _packed(turn, answer)
-    if path.exists() and path.read_bytes() == content:
+    path, parts = _path(home, turn.place.digest), _packed(turn, answer)
+    if path.exists() and _holds(path, parts):
         return
     private_files.make_folder(path.parent)
-    private_files.write(path, content)
+    private_files.write(path, *parts)
     private_files.sync_folder(home)
 
 
@@ -65,16 +67,33 @@ def _path(home: Path, digest: str) -> Path:
     return home / "answers" / f"{digest}{ENDING}"
 
 
-def _packed(turn: Turn, answer: Array) -> bytes:
-    head = json.dumps(turn.facts()).encode()
-    body = head + b"\n" + np.asarray(answer, "<f8").tobytes()
-    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+def _packed(turn: Turn, answer: Array) -> list[memoryview]:
+    """Return what is stored, in parts: the numbers from where they lie."""
+    head = json.dumps(turn.facts()).encode() + b"\n"
+    numbers = np.ascontiguousarray(answer, "<f8").reshape(-1).view(np.uint8).data
+    seal = hashlib.sha256(head)
+    seal.update(numbers)
+    check = seal.hexdigest().encode() + b"\n"
+    return [memoryview(check), memoryview(head), numbers]
+
+
+def _holds(path: Path, parts: list[memoryview]) -> bool:
+    """Say whether *path* holds these *parts* and nothing else, a block at a time."""
+    with path.open("rb") as stored:
+        blocks = (
+            part[at : at + BLOCK] for part in parts for at in range(0, len(part), BLOCK)
+        )
+        return all(stored.read(len(each)) == each for each in blocks) and (
+            not stored.read(1)
+        )
 
 
 def _unpacked(content: bytes) -> tuple[Turn, Array]:
     """Return what is in *content*; raise ValueError when it is not what was written."""
-    _, head, numbers = content.split(b"\n", 2)
-    turn, answer = turn_of(json.loads(head)), np.frombuffer(numbers, "<f8")
-    if _packed(turn, answer) != content:
+    head = content.index(b"\n") + 1
+    numbers = content.index(b"\n", head) + 1
+    check = hashlib.sha256(memoryview(content)[head:]).hexdigest()
+    if content[: head - 1] != check.encode():
         raise ValueError
-    return turn, answer.astype(np.float64)
+    turn = turn_of(json.loads(content[head:numbers]))
+    return turn, np.frombuffer(content, "<f8", offset=numbers).astype(np.float64)

@@ -59,10 +59,10 @@ def content(path: Path, then: str = "") -> bytes:
         raise UsageError(what, fix="check the path", then=then) from None
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write *path* for its owner only: wholly and durably, or not at all."""
+def write(path: Path, *parts: bytes | memoryview) -> None:
+    """Write *parts* to *path* for its owner only: wholly and durably, or not at all."""
     try:
-        replace(path, content)
+        replace_parts(path, parts)
     except OSError as broken:
         raise MachineError(
             f"{path} cannot be written ({type(broken).__name__})",

@@ -87,6 +87,7 @@ def read(folder: Path) -> Iterator[tuple[Record, str]]:
         if path == paths[-1] and _ends_early(data):
             return
         record, seal, told = _unpack(path, number, data)
+        del data  # a large one is not held while the next is read
         if told != before:
             raise broken(path, number, "does not follow the record before it")
         yield record, seal
@@ -116,18 +117,18 @@ def _unpack(path: Path, number: int, data: bytes) -> tuple[Record, str, str]:
     if len(data) < FRAME.size:
         raise broken(path, number, "is cut off")
     magic, length, digest, check = FRAME.unpack_from(data)
-    body = data[FRAME.size :]
+    body = memoryview(data)[FRAME.size :]
     seal = hashlib.sha256(body)
     sound = magic == MAGIC and check == _check(length, digest) and len(body) == length
     if not sound or seal.digest() != digest:
         raise broken(path, number, "is not what was written")
     (size,) = LENGTH.unpack_from(body)
-    head = json.loads(body[LENGTH.size : LENGTH.size + size])
+    head = json.loads(bytes(body[LENGTH.size : LENGTH.size + size]))
     arrays = _arrays(head["arrays"], body[LENGTH.size + size :])
     return Record(head["facts"], arrays), seal.hexdigest(), head["before"]
 
 
-def _arrays(kinds: list[Any], data: bytes) -> dict[str, Array]:
+def _arrays(kinds: list[Any], data: memoryview) -> dict[str, Array]:
     arrays, start = {}, 0
     for name, kind, shape in kinds:
         dtype, count = np.dtype(kind), int(np.prod(shape))

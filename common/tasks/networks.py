@@ -275,10 +275,15 @@ def _finish(network: Network, study: Study, state: State, total: Summands) -> St
 
 
 def after(state: State) -> State:
-    """Return *state* with what is told of its way, once it has come to its end."""
-    names = ("losses", *stepping.TOLD) if state.done else ()
-    told = {name: state.kept[name] for name in names}
-    return State({**state.arrays, **told}, state.kept, state.done)
+    """Return *state* with what is told of its way, once it has come to its end.
+
+    What only a next step would need is as large as the network, each, and let go then.
+    """
+    if not state.done:
+        return state
+    told = {name: state.kept[name] for name in ("losses", *stepping.TOLD)}
+    kept = {n: each for n, each in state.kept.items() if n not in stepping.KEPT}
+    return State({**state.arrays, **told}, kept, state.done)
 
 
 def read(network: Network, study: Study, state: State) -> Findings:

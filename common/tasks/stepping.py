@@ -48,7 +48,8 @@ def step(
 ) -> State:
     """Return the state a step further down *slope* / *over*; the last is a mean.
 
-    Without a slope the round is taken back: the weights stay where they were.
+    Without a slope the round is taken back: the weights stay where they were. After
+    the last step nothing is remembered of the way.
     """
     number = int(state.arrays["step"][0]) + 1
     reached, kept = state.arrays["parameters"], dict(state.kept)
@@ -59,9 +60,10 @@ def step(
     if number > training.steps - max(training.steps // TAIL, 1):
         kept["tail"] = state.kept["tail"] + reached
     if done:
-        reached = kept["tail"] / max(training.steps // TAIL, 1)
+        reached = kept["tail"]
+        reached /= max(training.steps // TAIL, 1)
     arrays = {**state.arrays, "parameters": reached, "step": np.array([float(number)])}
-    return State(arrays, {name: kept[name] for name in KEPT}, done)
+    return State(arrays, {} if done else {name: kept[name] for name in KEPT}, done)
 
 
 def _moved(
@@ -74,15 +76,17 @@ def _moved(
     shown, number = state.arrays["parameters"], int(state.arrays["step"][0]) + 1
     left = (training.steps - number + 1) / training.steps
     rate = training.rate * min(1.0, 2 * left)
-    kept = {name: np.empty_like(shown) for name in MOMENTS[training.optimizer]}
+    names = MOMENTS[training.optimizer]
+    later = names if number < training.steps else ()
+    kept = {name: np.empty_like(shown) for name in later}
     reached = np.empty_like(shown)
     for start in range(0, len(shown), SOME):
         part = slice(start, start + SOME)
-        before = {name: state.kept[name][part] for name in kept}
+        before = {name: state.kept[name][part] for name in names}
         way, after = _way(training, before, slope[part] / over, number)
         reached[part] = shown[part] - rate * way
-        for name, moment in after.items():
-            kept[name][part] = moment
+        for name in later:
+            kept[name][part] = after[name]
     return reached, kept
 
 

@@ -261,3 +261,23 @@ def test_a_large_state_is_written_and_hashed_from_where_it_lies(tmp_path: Path) 
     read = held(tmp_path).last["fit"].state
     np.testing.assert_array_equal(read.arrays["parameters"], np.arange(2.0**20))
     np.testing.assert_array_equal(read.kept["first"], np.ones((2, 2**19)))
+
+
+def test_a_large_journal_is_read_with_little_more_than_thrice_one_state(
+    tmp_path: Path,
+) -> None:
+    """The file, the state in it, and the one before, whose place it takes."""
+    count = 2**20
+    with journal.held(tmp_path, DIGEST, 1) as book:
+        book.opened(("north",), ())
+        for number in range(1, 4):
+            state = State({"parameters": np.full(count, float(number))})
+            book.add(Entry("fit", number, state, {}), TRAFFIC)
+    tracemalloc.start()
+    try:
+        read = held(tmp_path).last["fit"].state
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(read.arrays["parameters"], np.full(count, 3.0))
+    assert peak < 3.2 * 8 * count
