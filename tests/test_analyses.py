@@ -237,6 +237,33 @@ def test_few_expected_records_are_warned_of() -> None:
     assert note.endswith("pain and sex.")
 
 
+def test_the_correction_of_two_levels_each_is_told() -> None:
+    asked, whole = study(), clinics.table(400)
+    tests = found(asked, [whole], "chi_square")["tests"]
+    assert [test["correction"] for test in tests] == ["yates", None, None]
+    state = plain.run(asked, [whole])["chi_square"]
+    first, *_ = plan.find(asked, "chi_square").show(asked, state)
+    (note,) = first.notes
+    assert note.startswith("Yates")
+    assert note.endswith(" sex and ill.")
+
+
+def test_a_wider_table_has_no_test_where_a_cell_is_withheld() -> None:
+    """30 4, 25 18, 3 40: of all tables of these totals one has this statistic."""
+    asked, counts = study(chi_square=[["pain", "ill"]]), [[30, 4], [25, 18], [3, 40]]
+    strict = asked.disclosure.model_copy(update={"min_cell": 10})
+    asked = asked.model_copy(update={"disclosure": strict})
+    state = State({"pain x ill": np.array(counts, dtype=float)})
+    task = plan.find(asked, "chi_square")
+    (test,) = task.read(asked, state)["tests"]
+    assert test["statistic"] is test["p"] is test["cramers_v"] is None
+    assert test["withheld"] == "cells"
+    assert any(None in line for line in test["table"]["counts"])
+    first, second = task.show(asked, state)
+    assert first.notes[0].startswith("Not told, for with the totals")
+    assert second.notes
+
+
 @pytest.mark.parametrize("name", ["chi_square", "compare"])
 def test_a_withheld_count_is_not_told_by_its_test(name: str) -> None:
     """A 2 x 2 statistic gives its table; Welch's gives size, mean and deviation."""

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from statsmodels.duration.hazard_regression import PHReg
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
@@ -173,6 +175,9 @@ def test_curves_and_log_rank_equal_statsmodels_on_pooled_rows() -> None:
     state = plain.run(study, tables)["survival"]
     found = plan.find(study, "survival").read(study, state)
     rows, time, came = told(tables, "train")
+    known = ~np.isnan(rows.x[:, [2, 3]]).any(axis=1)
+    assert 0 < known.sum() < len(known)
+    time, came, levels = time[known], came[known], rows.x[known]
     whole = SurvfuncRight(time, came)
     points = {each["time"]: each for each in found["everybody"]["curve"]}
     np.testing.assert_allclose(
@@ -184,21 +189,55 @@ def test_curves_and_log_rank_equal_statsmodels_on_pooled_rows() -> None:
     assert points[error[0]]["low"] == pytest.approx(at ** np.exp(-half))
     assert found["everybody"]["median"] == whole.quantile(0.5)
     for index, each in zip((3, 2), found["groups"], strict=True):
-        known = ~np.isnan(rows.x[:, index])
-        test = survdiff(time[known], came[known], rows.x[known, index])
+        test = survdiff(time, came, levels[:, index])
         said = each["log_rank"]
         np.testing.assert_allclose([said["statistic"], said["p"]], test, rtol=1e-8)
     assert found["everybody"]["records"] == len(time)
 
 
-def test_no_step_of_a_curve_stands_for_few() -> None:
+def test_everybody_s_curve_is_told_as_the_law_of_steps_has_it() -> None:
     study = km_study(disclosure={"min_people": 10})
     state = plain.run(study, hospitals(90, sites=3))["survival"]
     found = plan.find(study, "survival").read(study, state)
-    counts = state.arrays["everybody"]
-    kept = survival.told(counts, 10)
+    kept = survival.told(state.arrays["everybody"][None], 10)
     assert 0 < kept.sum() < len(kept)
-    steps = np.add.reduceat(counts[1], np.r_[0, np.flatnonzero(kept)[:-1] + 1])
-    assert all(step == 0 or step >= 10 for step in steps[: int(kept.sum())])
     shown = [each["share"] is not None for each in found["everybody"]["curve"]]
     assert shown == kept.tolist()
+
+
+def departures(counts: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Return how many of a part left from one time told to the next, and watched."""
+    steps, ends = [], [*np.flatnonzero(kept), None]
+    seen, events = np.r_[0, counts[0]], np.r_[counts[1], 0]
+    start = 0
+    for end in ends:
+        stop = None if end is None else end + 1
+        steps += [seen[start:stop].sum(), events[start:stop].sum()]
+        start = stop or 0
+    watched = counts.sum() - np.r_[0, np.cumsum(counts.sum(axis=0))[:-1]][kept]
+    return np.r_[steps, watched]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(0, 60))
+def test_no_step_of_a_curve_stands_for_few(seed: int, levels: int, size: int) -> None:
+    """Of no group, nor of those that are left of everybody less the groups told."""
+    drawn = np.random.default_rng(seed)
+    rate = drawn.gamma(0.5, size / 4, (levels, 2, 8))
+    counts = drawn.poisson(rate).astype(float)
+    study = km_study()
+    few = survival._few(study, counts)
+    parts = np.concatenate([counts[~few], counts[few].sum(axis=0, keepdims=True)])
+    kept = survival.told(parts, 10)
+    for part in parts if kept.any() else ():
+        found = departures(part, kept)
+        assert ((found == 0) | (found >= 10)).all()
+
+
+def test_a_group_s_curve_is_not_what_another_leaves_of_everybody_s() -> None:
+    """Of the second group few are watched from the second interval on."""
+    first = np.array([[20.0, 20, 20, 20, 20, 40], [10, 10, 12, 11, 10, 0]])
+    second = np.array([[1.0, 3, 1, 1, 0, 11], [10, 0, 0, 0, 0, 0]])
+    kept = survival.told(np.array([first, second]), 10)
+    alone = survival.told(first[None], 10)
+    assert alone.all()
+    assert kept.tolist() == [True] + [False] * 5

@@ -24,6 +24,11 @@ RARE = 5.0
 """Below so many expected records in a cell p is approximate (Cochran 1954)."""
 RARELY = "Fewer than 5 records are expected in a cell: p is approximate for {}."
 FINE = "Not told, for cuts part it into more bins than a tenth of the records: {}."
+HIDDEN = (
+    "Not told, for with the totals it would tell a cell that is withheld: {}. "
+    "Fewer levels have more records each."
+)
+YATES = "Yates' correction for two levels each lowers chi-square and raises p: {}."
 
 
 def declare(study: Study, pairs: Sequence[Pair]) -> Release:
@@ -45,21 +50,22 @@ def count(study: Study, pairs: Sequence[Pair], rows: Rows) -> Summands:
 
 
 def tested(study: Study, pair: Pair, sums: Summands) -> Findings:
-    """Return statistic, degrees, p-value and strength; None where unknown."""
+    """Return statistic, degrees, p-value and strength; None where unknown.
+
+    Or what is withheld: all of it for too fine ``cuts``; the test for one of its
+    ``cells``, which with the totals it could tell.
+    """
     counts = sums[name(pair)]
     records = int(counts.sum())
     found: Findings = {"variables": list(pair), "records": records}
     if not all(named.coarse(study, name, records) for name in pair):
-        return found | dict.fromkeys(KEYS) | {"withheld": True}
-    tests = _pearson(counts, records)
-    if tests["degrees"] == 1 and _hidden(study, counts):
-        return found | dict.fromkeys(KEYS)
-    return found | tests
+        return found | dict.fromkeys(KEYS) | {"withheld": "cuts"}
+    if _hidden(suppression.table(counts, study.disclosure.cell)):
+        return found | dict.fromkeys(KEYS) | {"withheld": "cells"}
+    return found | _pearson(counts, records)
 
 
-def _hidden(study: Study, counts: Array) -> bool:
-    """Return whether a cell is withheld: with one degree the statistic tells it."""
-    told = suppression.table(counts, study.disclosure.cell)
+def _hidden(told: list[suppression.Told]) -> bool:
     return any(cell is None for line in told for cell in line)
 
 
@@ -83,7 +89,7 @@ def read(study: Study, state: State) -> Findings:
     """Return each pair's test, and its table without the cells that tell too much."""
     tests = _tests(study, state)
     for found, pair in zip(tests, pairs(study), strict=True):
-        if not found.get("withheld"):
+        if found.get("withheld") != "cuts":
             found["table"] = _told(study, pair, state.arrays[name(pair)])
     return {"tests": tests}
 
@@ -106,7 +112,7 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     shown = [
         _counted(study, state, pair)
         for pair, found in zip(pairs(study), tests, strict=True)
-        if not found.get("withheld")
+        if found.get("withheld") != "cuts"
     ]
     return (first, *shown)
 
@@ -114,7 +120,7 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
 CORRECTED = ("p (Holm)", "q (BH)")
 """What stands beside a p-value, corrected for the number of tests."""
 PS = ("p", "p_holm", "q")
-KEYS = ("statistic", "degrees", "p", "cramers_v", "least_expected")
+KEYS = ("statistic", "degrees", "p", "correction", "cramers_v", "least_expected")
 
 
 def _tests(study: Study, state: State) -> list[Findings]:
@@ -154,8 +160,10 @@ def _notes(tests: list[Findings]) -> tuple[str, ...]:
         for found in tests
         if isinstance(least := found["least_expected"], float) and least < RARE
     ]
-    fine = [found for found in tests if found.get("withheld")]
-    said = ((RARELY, rare), (FINE, fine))
+    fine = [found for found in tests if found.get("withheld") == "cuts"]
+    hidden = [found for found in tests if found.get("withheld") == "cells"]
+    yates = [found for found in tests if found["correction"]]
+    said = ((RARELY, rare), (YATES, yates), (HIDDEN, hidden), (FINE, fine))
     return tuple(text.format(_listed(which)) for text, which in said if which)
 
 
@@ -172,7 +180,6 @@ def _counted(study: Study, state: State, pair: Pair) -> Sheet:
     least = study.disclosure.cell
     rows, columns = (named.declared(study, name).coded for name in pair)
     told = suppression.table(state.arrays[name(pair)], least)
-    hidden = any(cell is None for line in told for cell in line)
     note = f"Withheld: fewer than {least} records, or what would tell such a count."
     return Sheet(
         f"Records by {pair[0]} and {pair[1]}",
@@ -181,7 +188,7 @@ def _counted(study: Study, state: State, pair: Pair) -> Sheet:
             (level, *(WITHHELD if cell is None else cell for cell in line))
             for level, line in zip(rows, told, strict=True)
         ),
-        (note,) if hidden else (),
+        (note,) if _hidden(told) else (),
         part=True,
     )
 
@@ -215,6 +222,7 @@ def _pearson(counts: Array, records: int) -> Findings:
         "statistic": float(found.statistic),
         "degrees": int(found.dof),
         "p": float(found.pvalue),
+        "correction": "yates" if found.dof == 1 else None,
         "cramers_v": math.sqrt(float(plain) / records / smaller),
         "least_expected": float(found.expected_freq.min()),
     }

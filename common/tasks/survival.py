@@ -3,7 +3,8 @@
 A site counts who had the event in each interval of the declared grid, and who was last
 seen in it, by group. From the sums follow the curve (Kaplan & Meier 1958), its interval
 on the log-log scale from Greenwood's variance, and the test that groups have one curve
-(Mantel 1966).
+(Mantel 1966). All curves are of the same people, those whose every group is known, and
+groups are told at the same times: so one curve less another is of nobody else.
 """
 
 import math
@@ -21,6 +22,8 @@ from common.schema import Category, Survival
 from common.sheet import Cell, Sheet
 from common.study import Study
 from common.task import Findings, Rows, State, once
+
+Kept = NDArray[np.bool_]
 
 EVERYBODY = "everybody"
 HALF = 0.5
@@ -46,14 +49,16 @@ def release(study: Study) -> Release:
 
 
 def local(study: Study, state: State, rows: Rows) -> Summands:
-    """Count this site's records; one without a level is only among everybody."""
+    """Count this site's records whose level in every variable asked for is known."""
     del state
     count = len(_outcome(study).grid)
-    summands = {EVERYBODY: _counts(rows.y, count)}
+    known = ~np.isnan(rows.x[:, [index for index, _ in groups(study)]]).any(axis=1)
+    summands = {EVERYBODY: _counts(rows.y[known], count)}
     for index, each in groups(study):
         level = rows.x[:, index]
         found = [
-            _counts(rows.y[level == code], count) for code in range(len(each.levels))
+            _counts(rows.y[known & (level == code)], count)
+            for code in range(len(each.levels))
         ]
         summands[each.name] = np.array(found)
     return summands
@@ -81,7 +86,12 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
         tests.append((name, *each["log_rank"].values()))
     columns = ("who", "records", "events", "median", "by", "share", "from", "to")
     last = "by the last time at which enough people are watched, and its 95 % interval"
-    notes = (f"Times in {outcome.unit}; the share without {outcome.name} {last}.",)
+    by = " and ".join(each["variable"] for each in found["groups"])
+    whose = f" Of people whose {by} {'is' if len(tests) == 1 else 'are'} known."
+    notes = (
+        f"Times in {outcome.unit}; the share without {outcome.name} {last}."
+        + whose * bool(by),
+    )
     sheet = Sheet(f"How long without {outcome.name}", columns, tuple(lines), notes)
     heads, note = ("groups by", "chi-square", "degrees", "p"), ("Log-rank test.",)
     differ = Sheet("Do groups differ over time?", heads, tuple(tests), note)
@@ -132,24 +142,45 @@ def median(outcome: Survival, share: Array) -> float | None:
     return outcome.grid[int(reached[0])] if len(reached) else None
 
 
-def told(counts: Array, least: int) -> NDArray[np.bool_]:
-    """Return after which intervals a curve is told: each step stands for *least*.
+def told(parts: Array, least: int) -> Kept:
+    """Return after which intervals all *parts* [parts, 2, intervals] are told.
 
-    A step is told once as many people had the event since the step before, or nobody
-    had, and as many are still watched when its interval begins.
+    Of each part, as many as *least* are still watched when the interval begins, and as
+    many left since the last time told, by the event and without it; or nobody. So it
+    is with those who are left after the last time told.
     """
-    risk, since, kept = _risk(counts), 0.0, np.zeros(counts.shape[1], dtype=bool)
-    for place, events in enumerate(counts[1]):
-        since += events
-        kept[place] = risk[place] >= least and (since == 0 or since >= least)
-        since = 0.0 if kept[place] else since
+    risk = _risk(parts)
+    enough: Kept = np.all(_enough(risk, least), axis=0)
+    before = np.roll(parts, 1, axis=2)[:, 0]  # the event comes first in an interval
+    before[:, 0] = 0.0
+    left = np.array([before, parts[:, 1]])
+    since, kept = np.zeros(left.shape[:2]), np.zeros(risk.shape[1], dtype=bool)
+    for place in range(len(kept)):
+        since += left[..., place]
+        kept[place] = enough[place] and _enough(since, least).all()
+        since *= not kept[place]
+    return _ended(parts, kept & risk.any(axis=0), least)
+
+
+def _ended(parts: Array, kept: Kept, least: int) -> Kept:
+    """Return *kept* without the last times after which few are left of a part."""
+    for place in np.flatnonzero(kept)[::-1]:
+        rest = parts[..., place:].sum(axis=2) - parts[..., place] * [0.0, 1.0]
+        if _enough(rest, least).all():
+            break
+        kept[place] = False
     return kept
 
 
-def _curve(study: Study, name: str, counts: Array, *, few: bool) -> Findings:
-    """Return one curve; of too *few* people nothing but the name."""
+def _enough(counts: Array, least: int) -> Kept:
+    """Return which *counts* stand for nobody, or for *least* people or more."""
+    enough: Kept = (counts == 0) | (counts >= least)
+    return enough
+
+
+def _curve(study: Study, name: str, counts: Array, kept: Kept) -> Findings:
+    """Return one curve where it is *kept*."""
     outcome, (share, low, high) = _outcome(study), curve(counts)
-    kept = told(counts, study.disclosure.cell) & ~few
     points: list[Findings] = [
         {
             "time": end,
@@ -164,41 +195,51 @@ def _curve(study: Study, name: str, counts: Array, *, few: bool) -> Findings:
     ]
     return {
         "name": name,
-        "records": None if few else int(counts.sum()),
-        "events": None if few else int(counts[1].sum()),
+        "records": int(counts.sum()),
+        "events": int(counts[1].sum()),
         "median": median(outcome, np.where(kept, share, np.nan)),
         "curve": points,
     }
+
+
+def _withheld(study: Study, name: str, counts: Array) -> Findings:
+    """Return of too few people nothing but the name."""
+    nothing = np.zeros(counts.shape[1], dtype=bool)
+    found = _curve(study, name, counts, nothing)
+    return found | {"records": None, "events": None}
 
 
 def _known(value: float, known: bool) -> float | None:  # noqa: FBT001 - a mask's value
     return float(value) if known and math.isfinite(value) else None
 
 
-def _few(study: Study, counts: Array) -> list[bool]:
+def _few(study: Study, counts: Array) -> Kept:
     """Return which groups [groups, 2, intervals] may not be told.
 
-    Those of too few records or events, and what would give them away.
+    Those of too few people with the event or without, and what would give them away.
     """
     hidden = [
-        suppression.told(each, study.disclosure.cell)
-        for each in (counts.sum(axis=(1, 2)), counts[:, 1].sum(axis=1))
+        suppression.told(each, study.disclosure.cell) for each in counts.sum(axis=2).T
     ]
-    return [None in pair for pair in zip(*hidden, strict=True)]
+    return np.array([None in pair for pair in zip(*hidden, strict=True)])
 
 
 def _everybody(study: Study, state: State) -> Findings:
-    counts = state.arrays[EVERYBODY]
-    few = bool(min(counts.sum(), counts[1].sum()) < study.disclosure.cell)
-    return _curve(study, EVERYBODY, counts, few=few)
+    counts, least = state.arrays[EVERYBODY], study.disclosure.cell
+    if not _enough(counts.sum(axis=1), least).all():
+        return _withheld(study, EVERYBODY, counts)
+    return _curve(study, EVERYBODY, counts, told(counts[None], least))
 
 
 def _compared(study: Study, each: Category, state: State) -> Findings:
-    counts = state.arrays[each.name]
-    few = _few(study, counts)
-    named = zip(each.levels, counts, few, strict=True)
-    curves = [_curve(study, level, own, few=hidden) for level, own, hidden in named]
-    test = dict.fromkeys(TEST) if any(few) else _log_rank(counts)
+    counts, few = state.arrays[each.name], _few(study, state.arrays[each.name])
+    rest = counts[few].sum(axis=0, keepdims=True)
+    kept = told(np.concatenate([counts[~few], rest]), study.disclosure.cell)
+    curves = [
+        _withheld(study, level, own) if hidden else _curve(study, level, own, kept)
+        for level, own, hidden in zip(each.levels, counts, few, strict=True)
+    ]
+    test = dict.fromkeys(TEST) if few.any() else _log_rank(counts)
     return {"variable": each.name, "levels": curves, "log_rank": test}
 
 
