@@ -21,6 +21,7 @@ from client import (
     ways,
     withdrawals,
 )
+from client.persons import Persons
 from client.raw import Arrays, Place
 from client.reading import Keys, Read, Task
 from client.records import Records, choose, frame, joins, looks, taken
@@ -35,15 +36,16 @@ from common.schema import Image, Number
 from common.study import Study
 
 
-def table(site: Site, study: Study) -> Table:
+def table(site: Site, study: Study, gone: Persons | None = None) -> Table:
     """Read, join and clean what *study* declares of the records at *site*.
 
+    Who has *gone* is left out: those who withdrew, unless it says who else.
     Raises DataError, without a value in it, for whatever the mapping does not explain.
     """
-    return cleaning.clean(site, study, gather(site, study))
+    return cleaning.clean(site, study, gather(site, study, gone))
 
 
-def gather(site: Site, study: Study) -> Work:
+def gather(site: Site, study: Study, gone: Persons | None = None) -> Work:
     """Return the records at *site* as numbers under the names of *study*, uncleaned."""
     declared = (*pictures(study), *study.measured)
     every = tuple(ways.way(site, study, each) for each in declared)
@@ -61,12 +63,11 @@ def gather(site: Site, study: Study) -> Work:
         report.extend(found.report)
     clean = pd.DataFrame(values, copy=False)
     work = Work(clean, frame(records.keys), arrays, tuple(report))
-    return _willing(site, work)
+    return _willing(work, withdrawals.read(site.home) if gone is None else gone)
 
 
-def _willing(site: Site, work: Work) -> Work:
+def _willing(work: Work, gone: Persons) -> Work:
     """Leave out who withdrew, before anything else is done with the records."""
-    gone = withdrawals.read(site.home)
     there = ~work.keys["person"].isin(gone).to_numpy()
     return work.keep(there, "withdrawn", "", "records of people who withdrew")
 

@@ -1,5 +1,6 @@
 """``consilium client withdraw``: a person leaves; what was made with them is named."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,9 +8,9 @@ import pandas as pd
 
 from client import desk, home, integration, ledger, persons, reading, withdrawals
 from client.approvals import HEX
-from client.chain import Facts, Note
+from client.chain import Note
 from client.desk import Desk
-from common.errors import UsageError
+from common.errors import ConsiliumError, UsageError
 from common.study import Study
 from common.terminal import Terminal
 
@@ -52,18 +53,18 @@ class Used:
 def withdraw(terminal: Terminal, path: Path, number: str) -> None:
     """Leave the person of this *number* out of every table from now on."""
     at = desk.sit(path)
-    secret = persons.key(at.home)
-    asked = persons.numbers(pd.Series([number.strip()], dtype="str"))
-    (who,) = persons.pseudonyms(secret, asked)
-    if who == persons.NOBODY:
-        raise UsageError("which person?", fix="the number as the records have it")
-    used = tuple(_used(at, number.strip()))
-    there = reading.names(at.site, number.strip())
-    new = withdrawals.add(at.home, int(who))
-    if new:
-        facts: Facts = {"by": at.by, "studies": len(used)}
-        ledger.append(at.log, Note("withdrawn", "", "", facts), at.clock)
+    who = _person(at, number.strip())
+    others = withdrawals.read(at.home)
+    new = who not in others
+    if new:  # the ledger first: cut off in between, both are written when asked again
+        ledger.append(at.log, Note("withdrawn", "", "", {"by": at.by}), at.clock)
+        withdrawals.add(at.home, who)
     said = "withdrawn" if new else "withdrawn already"
+    try:
+        used = _used(at, number.strip(), others[others != who])
+        there = reading.names(at.site, number.strip())
+    except ConsiliumError as error:
+        raise _stands(error, said, path) from None
     lines = [f"{said}: no study that opens here from now on reads this person"]
     lines += [] if there else [UNKNOWN]
     lines += ["Studies whose sums held the person:"] if used else []
@@ -73,14 +74,32 @@ def withdraw(terminal: Terminal, path: Path, number: str) -> None:
     terminal.result({**facts_, "studies": found}, "\n".join(lines))
 
 
-def _used(at: Desk, number: str) -> list[Used]:
-    """Return the studies that left sums while the person was among their records."""
+def _person(at: Desk, number: str) -> int:
+    asked = persons.numbers(pd.Series([number], dtype="str"))
+    (who,) = persons.pseudonyms(persons.key(at.home), asked)
+    if who == persons.NOBODY:
+        raise UsageError("which person?", fix="the number as the records have it")
+    return int(who)
+
+
+def _stands(error: ConsiliumError, said: str, path: Path) -> ConsiliumError:
+    """Return *error* of a source as what it is once the withdrawal is written."""
+    what = f"{said}, but which studies held the person cannot be told: {error.what}"
+    then = f"consilium client withdraw --site {shlex.quote(str(path))}"
+    return type(error)(what, **error.hints | {"then": then})
+
+
+def _used(at: Desk, number: str, gone: persons.Persons) -> list[Used]:
+    """Return the studies that left sums while the person was among their records.
+
+    The records are those of everybody but who has *gone* otherwise.
+    """
     (key,) = persons.keys(persons.numbers(pd.Series([number], dtype="str")))
     left = [each.digest for each in at.entries() if each.kind == "released"]
     found = []
     known = [*home.stored(home.approved(at.home)), *home.stored(home.inbox(at.home))]
     for study in {each.digest(): each for each in known}.values():
         count = left.count(study.digest())
-        if count and key in integration.table(at.site, study).key:
+        if count and key in integration.table(at.site, study, gone).key:
             found.append(Used(study, count, study.privacy == "none"))
     return found

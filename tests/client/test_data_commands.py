@@ -11,7 +11,7 @@ from client import anonymity, home, integration, ledger, opened, site, withdrawa
 from client.app import SHELF
 from client.cli import client
 from common.cli import build
-from common.errors import IntegrityError, Refusal
+from common.errors import DataError, IntegrityError, Refusal
 from common.study import Study
 from common.terminal import run
 from simulations import engine
@@ -295,7 +295,33 @@ def test_who_withdraws_is_left_out_and_the_studies_are_named(
     assert all((after[name] == exact[name]).all() for name in after)
     assert any((after[name] != before[name]).any() for name in after)
     assert consilium("client", "withdraw", "p3", "--site", path) == 0
-    assert "withdrawn already" in capsys.readouterr().out
+    again = capsys.readouterr().out
+    assert "withdrawn already" in again
+    assert "small (" in again
+
+
+def test_who_withdraws_is_gone_though_the_records_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, path = clinics.study(), hospital(tmp_path)
+    decide(path, study)
+    engine.run(study, [path])
+    export = path.parent / "export.csv"
+    whole = export.read_bytes()
+    export.write_bytes(whole.replace(b"age", b"years", 1))
+    asked = ("client", "withdraw", "p3", "--site", path)
+    assert consilium(*asked) == DataError.exit_code
+    told = capsys.readouterr().err
+    assert told.startswith("error: withdrawn, but which studies held the person cannot")
+    assert "consilium client withdraw --site" in told
+    assert len(withdrawals.read(path.parent / "state")) == 1
+    assert entries(path)[-1].kind == "withdrawn"
+    export.write_bytes(whole)
+    assert consilium(*asked) == 0
+    again = capsys.readouterr().out
+    assert "withdrawn already" in again
+    assert "small (" in again
+    assert [each.kind for each in entries(path)].count("withdrawn") == 1
 
 
 def test_a_number_that_nobody_has_is_told_and_counts_all_the_same(
