@@ -57,8 +57,7 @@ def selected(model: ModelChoice | None, asked: Selection, *, exact: bool) -> Non
     if not exact and key not in PAID:
         what = f'of {key} has no private form yet: leave it out, or privacy = "none"'
     elif kind not in able:
-        told = f"takes {' or '.join(able)}, which predict a value"
-        what = f"of {key} {told}, not {kind or 'none'}"
+        what = f"of {key} is for {', '.join(able)}, not {kind or 'no model'}"
     elif own not in values or len(set(values)) < len(values):
         said = f"that of [model], {own:g}," if own is not None else "one in [model]"
         what = f"names different values of {key}, and {said} among them"
@@ -156,7 +155,9 @@ def _parted(each: Declared | Survival, where: str) -> None:
     if isinstance(each, Survival):
         raise refused(where, f"takes categories: {each.name} is a time until an event")
     if not each.coded:
-        raise refused(where, f"takes categories: {each.name} is a number without cuts")
+        what = f"takes categories: {each.name} is a number without cuts"
+        fix = f'cuts = [...]   below name = "{each.name}": where its parts begin'
+        raise noted(f"analysis.{where}", f"{where} {what}", fix)
 
 
 def _differ(names: Sequence[str], where: str) -> None:

@@ -5,10 +5,12 @@ import inspect
 import re
 import tomllib
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from common.errors import StudyError
 
@@ -17,6 +19,11 @@ Model = typing.TypeVar("Model", bound=BaseModel)
 _TABLE = re.compile(r"^\s*\[(?P<many>\[)?\s*(?P<name>[^\[\]]+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"""^\s*(?P<key>[A-Za-z0-9_-]+|"[^"]*"|'[^']*')\s*[.=]""")
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+SPELLING = {
+    r"^[a-z][a-z0-9_]*$": "small letters, digits and _, a letter first",
+    r"^[a-z0-9][a-z0-9-]*$": "small letters, digits and -",
+}
+"""How names are spelled, in words."""
 
 
 def read(path: Path, model: type[Model], then: str) -> Model:
@@ -43,13 +50,14 @@ def line_of(text: str, location: Location) -> int:
     return lines.get(keys, 1)
 
 
-def noted(key: str, what: str) -> ValueError:
+def noted(key: str, what: str, fix: str = "") -> ValueError:
     """Return the error *what* about a *key* far from where it is found out.
 
-    A model's own checks raise it; it is told on the line of the key.
+    A model's own checks raise it; it is told on the line of the key, with its *fix*.
     """
     error = ValueError(what)
     error.add_note(key)
+    error.add_note(fix)
     return error
 
 
@@ -119,11 +127,11 @@ def _explain(
     first = (unknown or found)[0]
     named = first["type"] in {"missing", "extra_forbidden"}
     place = _without_tags(first["loc"], tomllib.loads(text), keep_last=named)
-    place = place or _noted(first.get("ctx", {}).get("error"))
+    key, noted_fix = _notes(first.get("ctx", {}).get("error"))
+    place = place or tuple(key.split(".") if key else ())
     where = f"{path} line {line_of(text, place)}"
     written = ".".join(str(part) for part in place) or path.name
-    more = len(found) - 1
-    likely = f"{more} more in the same file, perhaps by the same slip" if more else ""
+    likely = _others(text, first, found)
     if first["type"] == "extra_forbidden":
         known = _keys_beside(model, place)
         near = suggest(str(place[-1]), known)
@@ -140,18 +148,47 @@ def _explain(
         what = f'`{written}`: there is no {key} "{ctx["tag"]}"'
         where = f"{path} line {line_of(text, (*place, key))}"
     else:
-        said = first["msg"].removeprefix("Value error, ")
-        what, fix = f"`{written}`: {said[:1].lower()}{said[1:]}", ""
+        said = SPELLING.get(first.get("ctx", {}).get("pattern", ""), first["msg"])
+        said = said.removeprefix("Value error, ")
+        fix = noted_fix or _fix(str(place[-1]) if place else "", first)
+        what = f"`{written}`: {said[:1].lower()}{said[1:]}"
     return StudyError(what, where=where, likely=likely, fix=fix, then=then)
 
 
-def _noted(error: object) -> Location:
-    """Return the place that a check of the whole file noted on its error, if any."""
+def _notes(error: object) -> tuple[str, str]:
+    """Return the key and the fix that a check of the whole file noted on its error."""
     notes = getattr(error, "__notes__", None)
-    return tuple(notes[0].split(".")) if notes else ()
+    return (notes[0], notes[1]) if notes else ("", "")
 
 
-def _without_tags(location: Location, document: object, *, keep_last: bool) -> Location:
+def _others(text: str, first: ErrorDetails, found: Sequence[ErrorDetails]) -> str:
+    """Say on which lines there is more to mend; one value is wrong in one way."""
+    document = tomllib.loads(text)
+    lines = {line_of(text, _without_tags(each["loc"], document)) for each in found}
+    others = sorted(lines - {line_of(text, _without_tags(first["loc"], document))})
+    told = ", ".join(map(str, others))
+    return f"more to mend on line{'s'[: len(others) - 1]} {told}" if others else ""
+
+
+def _fix(key: str, found: ErrorDetails) -> str:
+    """Return what may stand under *key* instead, where the declared type says it."""
+    ctx, given = found.get("ctx", {}), str(found["input"])
+    if found["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'", ctx["expected"])
+        near = suggest(given, known)
+        return f'did you mean "{near}"?' if near else "known: " + ", ".join(known)
+    if found["type"] == "string_pattern_mismatch":
+        words = re.findall(r"[a-z0-9]+", given.lower())
+        spelled = ("-".join(words), "_".join(words))
+        fits = [each for each in spelled if re.search(ctx["pattern"], each)]
+        return f'{key} = "{fits[0]}"' if fits else ""
+    bound = ctx.get("ge", ctx.get("le"))
+    return f"{key} = {bound}" if bound is not None else ""
+
+
+def _without_tags(
+    location: Location, document: object, *, keep_last: bool = False
+) -> Location:
     """Drop what pydantic adds to a location (tags of unions), keep what is written."""
     place: list[str | int] = []
     for depth, part in enumerate(location):

@@ -159,7 +159,7 @@ def test_where_it_makes_no_difference_the_models_own_ridge_stays() -> None:
     [
         ({"selection": {"ridge": [2.0, 3.0]}}, "and that of .model., 1, among them"),
         ({"selection": {"ridge": [1.0, 1.0]}}, "different values of ridge"),
-        ({"kind": "cox", "outcome": "survival"}, "of ridge takes linear or"),
+        ({"kind": "cox", "outcome": "survival"}, "of ridge is for linear, "),
     ],
 )
 def test_what_cannot_be_selected_is_refused_at_once(

@@ -41,6 +41,12 @@ def test_the_template_is_a_valid_study(path: Path) -> None:
     assert study.read(path).study.name == "heart"
 
 
+def test_a_name_is_spelled_in_words_and_mended(path: Path) -> None:
+    error = refusal(path, 'name = "heart"', 'name = "D_sep"')
+    assert error.what == "`study.name`: small letters, digits and -"
+    assert error.hints["fix"] == 'name = "d-sep"'
+
+
 @pytest.mark.parametrize(
     ("right", "typo", "near"),
     [
