@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from common import private_files
+from common.errors import UsageError
 
 Persons = NDArray[np.int64]
 NOBODY: Final = 0
@@ -63,6 +64,15 @@ def pseudonyms(secret: bytes, of: Numbers) -> Persons:
     found = _heads([hmac.digest(secret, n.encode(), "sha256") for n in of.known])
     nobody = np.array([not number for number in of.known], dtype=np.bool_)
     return np.where(nobody, NOBODY, found.astype(np.int64))[of.codes]
+
+
+def pseudonym(home: Path | None, number: str) -> int:
+    """Return who has this *number* at *home*'s site; raise UsageError for no number."""
+    asked = numbers(pd.Series([number.strip()], dtype="str"))
+    (who,) = pseudonyms(key(home), asked)
+    if who == NOBODY:
+        raise UsageError("which person?", fix="the number as the records have it")
+    return int(who)
 
 
 def draws(seed: int, of: Numbers) -> NDArray[np.float64]:

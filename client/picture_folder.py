@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from client import persons, pictures, radiology, withdrawals
@@ -97,10 +96,7 @@ def _dicom(site: Site, image: Image, file: Path) -> Picture:
 
 def _among(gone: persons.Persons, site: Site, number: str) -> bool:
     """Tell whether somebody of this *number*, if there is one, has gone."""
-    if not number:
-        return False
-    asked = persons.numbers(pd.Series([number], dtype="str"))
-    return bool(np.isin(persons.pseudonyms(persons.key(site.home), asked), gone).any())
+    return bool(number.strip()) and persons.pseudonym(site.home, number) in gone
 
 
 def _of_npz(site: Site, image: Image, file: Path) -> Iterator[Shown]:

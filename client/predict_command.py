@@ -42,7 +42,7 @@ from common.terminal import FILE, Terminal
 @terminal.options
 def predict(terminal: Terminal, model: Path, path: Path, **given: object) -> None:
     """Say what MODEL.json expects of each record here; nothing is sent."""
-    from client import predicting, site, treating  # noqa: PLC0415 - pandas loads here
+    from client import persons, predicting, site, treating  # noqa: PLC0415 - pandas loads here
     from common import model_file  # noqa: PLC0415
 
     local = site.read(path)
@@ -75,7 +75,7 @@ def predict(terminal: Terminal, model: Path, path: Path, **given: object) -> Non
     way: Any = treating if given["treatments"] else predicting
     said = way.predict(local, learned, source)
     if number:
-        one = said.of(predicting.pseudonym(local, str(number)))
+        one = said.of(persons.pseudonym(local.home, str(number)))
         facts = {"ok": True, "records": one.facts()}
         terminal.result(facts, way.text(one))
         return

@@ -12,9 +12,8 @@ from itertools import compress
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from client import credentials, integration, persons
+from client import credentials, integration
 from client.mapping import Column, Csv
 from client.said import REFUSED, Said, text, write
 from client.site import Site
@@ -88,16 +87,6 @@ def read_rows(
     unmeasured = {*absent, *(part.name for part in parts)}
     work = integration.gather(_without(site, unmeasured, file), _wide(study))
     return work, _rows(study, learned, work)
-
-
-def pseudonym(site: Site, number: str) -> int:
-    """Return who has this *number* at the site; raise UsageError for no number."""
-    secret = persons.key(site.home)
-    asked = persons.numbers(pd.Series([number.strip()], dtype="str"))
-    (who,) = persons.pseudonyms(secret, asked)
-    if who == persons.NOBODY:
-        raise UsageError("which person?", fix="the number as the records have it")
-    return int(who)
 
 
 def _wide(study: Study) -> Study:

@@ -38,12 +38,11 @@ def read(home: Path | None) -> Persons:
         ) from None
 
 
-def add(home: Path, person: int) -> bool:
-    """Add a pseudonym, durably; return whether it is new."""
+def add(home: Path, person: int) -> None:
+    """Add a pseudonym, durably; one who withdrew already stays so."""
     before = [int(each) for each in read(home)]
     if person in before:
-        return False
+        return
     content = json.dumps([*before, person]).encode()
     private_files.write(file(home), content)
     private_files.sync_folder(home)
-    return True

@@ -10,7 +10,7 @@ from client import desk, home, integration, ledger, persons, reading, withdrawal
 from client.approvals import HEX
 from client.chain import Note
 from client.desk import Desk
-from common.errors import ConsiliumError, UsageError
+from common.errors import ConsiliumError
 from common.study import Study
 from common.terminal import Terminal
 
@@ -52,17 +52,16 @@ class Used:
 
 def withdraw(terminal: Terminal, path: Path, number: str) -> None:
     """Leave the person of this *number* out of every table from now on."""
-    at = desk.sit(path)
-    who = _person(at, number.strip())
-    others = withdrawals.read(at.home)
-    new = who not in others
+    at, number = desk.sit(path), number.strip()
+    who, gone = persons.pseudonym(at.home, number), withdrawals.read(at.home)
+    new = who not in gone
     if new:  # the ledger first: cut off in between, both are written when asked again
         ledger.append(at.log, Note("withdrawn", "", "", {"by": at.by}), at.clock)
         withdrawals.add(at.home, who)
     said = "withdrawn" if new else "withdrawn already"
     try:
-        used = _used(at, number.strip(), others[others != who])
-        there = reading.names(at.site, number.strip())
+        used = _used(at, number, gone[gone != who])
+        there = reading.names(at.site, number)
     except ConsiliumError as error:
         raise _stands(error, said, path) from None
     lines = [f"{said}: no study that opens here from now on reads this person"]
@@ -72,14 +71,6 @@ def withdraw(terminal: Terminal, path: Path, number: str) -> None:
     facts_ = {"ok": True, "site": at.site.name, "new": new, "known": there}
     found = [each.facts() for each in used]
     terminal.result({**facts_, "studies": found}, "\n".join(lines))
-
-
-def _person(at: Desk, number: str) -> int:
-    asked = persons.numbers(pd.Series([number], dtype="str"))
-    (who,) = persons.pseudonyms(persons.key(at.home), asked)
-    if who == persons.NOBODY:
-        raise UsageError("which person?", fix="the number as the records have it")
-    return int(who)
 
 
 def _stands(error: ConsiliumError, said: str, path: Path) -> ConsiliumError:

@@ -18,9 +18,9 @@ from scipy.special import expit
 from client import (
     heat_maps,
     integration,
+    persons,
     picture_folder,
     picture_predicting,
-    predicting,
     site,
     withdrawals,
 )
@@ -304,7 +304,7 @@ def test_nothing_is_said_of_the_film_of_a_person_who_withdrew(
     told = picture_predicting.predict(local, hospital.learned, folder)
     assert not any(each.refused for each in told)
     assert local.home is not None
-    withdrawals.add(local.home, predicting.pseudonym(local, "p1"))
+    withdrawals.add(local.home, persons.pseudonym(local.home, "p1"))
     told = picture_predicting.predict(local, hospital.learned, folder)
     gone = "is of a person who withdrew"
     assert [each.refused for each in told] == [gone, gone, ""]

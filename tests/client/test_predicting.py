@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from client import integration, predicting, site
+from client import integration, persons, predicting, site
 from common import encoding, model_file
 from common.cli import build
 from common.errors import DataError, IdentityError
@@ -63,12 +63,12 @@ def test_new_people_need_no_outcome_and_reasons_add_up(tmp_path: Path) -> None:
     np.testing.assert_allclose(said.parts.sum(axis=1), odds)
     low, high = said.ends.T
     assert ((low < said.expected) & (said.expected < high)).all()
-    one = said.of(predicting.pseudonym(local, "n2"))
+    one = said.of(persons.pseudonym(local.home, "n2"))
     text = predicting.text(one)
     assert f"{said.expected[1]:.3f}" in text
     assert "no diagnosis" in text
     with pytest.raises(DataError, match="no record is of that person"):
-        said.of(predicting.pseudonym(local, "n3"))
+        said.of(persons.pseudonym(local.home, "n3"))
 
 
 KINDS = {
@@ -136,7 +136,7 @@ def test_of_a_time_it_says_a_hazard_ratio_with_its_interval(tmp_path: Path) -> N
     np.testing.assert_allclose(said.parts.sum(axis=1), np.log(said.expected))
     assert ((said.ends[:, 0] < said.expected) & (said.expected < said.ends[:, 1])).all()
     assert said.expected[0] > 1.0 > said.expected[1], "the older has it sooner"
-    one = predicting.text(said.of(predicting.pseudonym(local, "n1")))
+    one = predicting.text(said.of(persons.pseudonym(local.home, "n1")))
     assert f"hazard ratio of death: {said.expected[0]:.3f}, 95 %" in one
     assert "no chance and no time" in one
 
@@ -151,7 +151,7 @@ def test_nothing_is_said_of_whom_the_model_never_saw(tmp_path: Path) -> None:
     predicting.write(said, tmp_path / "said.csv")
     text = (tmp_path / "said.csv").read_text()
     assert "outside the declared range: chol" in text
-    one = predicting.text(said.of(predicting.pseudonym(local, "n2")))
+    one = predicting.text(said.of(persons.pseudonym(local.home, "n2")))
     assert "outside the declared range: chol" in one
     assert "9000" not in text + one
 

@@ -9,7 +9,7 @@ import pytest
 import statsmodels.api as sm
 from click.testing import CliRunner
 
-from client import predicting, site, treating
+from client import persons, predicting, site, treating
 from client.treating import Imagined
 from common import exporting, model_file
 from common.cli import build
@@ -99,7 +99,7 @@ def test_at_a_hospital_the_treatment_of_a_record_does_not_matter(
     assert [*told[0]["expected"]] == ["female", "male"]
     assert "expected" in told[1], "no treatment is on that record"
     assert told[2] == {"outside": "chol"}
-    one = treating.text(said.of(predicting.pseudonym(site.read(path), "n2")))
+    one = treating.text(said.of(persons.pseudonym(site.read(path).home, "n2")))
     assert "ill, male: " in one
     assert "cannot know" in one
 
