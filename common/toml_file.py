@@ -126,12 +126,14 @@ def _explain(
     unknown = [each for each in found if each["type"] == "extra_forbidden"]
     first = (unknown or found)[0]
     named = first["type"] in {"missing", "extra_forbidden"}
-    place = _without_tags(first["loc"], tomllib.loads(text), keep_last=named)
-    key, noted_fix = _notes(first.get("ctx", {}).get("error"))
-    place = place or tuple(key.split(".") if key else ())
+    document = tomllib.loads(text)
+    place = _without_tags(first["loc"], document, keep_last=named)
+    at, noted_fix = _notes(first.get("ctx", {}).get("error"))
+    place = place or tuple(at.split(".") if at else ())
     where = f"{path} line {line_of(text, place)}"
     written = ".".join(str(part) for part in place) or path.name
-    likely = _others(text, first, found)
+    lines = [line_of(text, _without_tags(each["loc"], document)) for each in found]
+    likely = _others(lines, lines[found.index(first)])
     if first["type"] == "extra_forbidden":
         known = _keys_beside(model, place)
         near = suggest(str(place[-1]), known)
@@ -150,7 +152,7 @@ def _explain(
     else:
         said = SPELLING.get(first.get("ctx", {}).get("pattern", ""), first["msg"])
         said = said.removeprefix("Value error, ")
-        fix = noted_fix or _fix(str(place[-1]) if place else "", first)
+        fix = noted_fix or _fix(place[-1] if place else 0, first)
         what = f"`{written}`: {said[:1].lower()}{said[1:]}"
     return StudyError(what, where=where, likely=likely, fix=fix, then=then)
 
@@ -161,18 +163,21 @@ def _notes(error: object) -> tuple[str, str]:
     return (notes[0], notes[1]) if notes else ("", "")
 
 
-def _others(text: str, first: ErrorDetails, found: Sequence[ErrorDetails]) -> str:
-    """Say on which lines there is more to mend; one value is wrong in one way."""
-    document = tomllib.loads(text)
-    lines = {line_of(text, _without_tags(each["loc"], document)) for each in found}
-    others = sorted(lines - {line_of(text, _without_tags(first["loc"], document))})
+def _others(lines: Sequence[int], first: int) -> str:
+    """Say on which *lines* there is more to mend; one value is wrong in one way."""
+    others = sorted(set(lines) - {first})
+    many = "s" if len(others) > 1 else ""
     told = ", ".join(map(str, others))
-    return f"more to mend on line{'s'[: len(others) - 1]} {told}" if others else ""
+    return f"more to mend on line{many} {told}" if others else ""
 
 
-def _fix(key: str, found: ErrorDetails) -> str:
-    """Return what may stand under *key* instead, where the declared type says it."""
+def _fix(key: str | int, found: ErrorDetails) -> str:
+    """Return what may stand under *key* instead, where the declared type says it.
+
+    The place of an element in a list is no key: of it the value alone is given.
+    """
     ctx, given = found.get("ctx", {}), str(found["input"])
+    begin = f"{key} = " if isinstance(key, str) else ""
     if found["type"] == "literal_error":
         known = re.findall(r"'([^']*)'", ctx["expected"])
         near = suggest(given, known)
@@ -181,9 +186,9 @@ def _fix(key: str, found: ErrorDetails) -> str:
         words = re.findall(r"[a-z0-9]+", given.lower())
         spelled = ("-".join(words), "_".join(words))
         fits = [each for each in spelled if re.search(ctx["pattern"], each)]
-        return f'{key} = "{fits[0]}"' if fits else ""
+        return f'{begin}"{fits[0]}"' if fits else ""
     bound = ctx.get("ge", ctx.get("le"))
-    return f"{key} = {bound}" if bound is not None else ""
+    return f"{begin}{bound}" if bound is not None else ""
 
 
 def _without_tags(

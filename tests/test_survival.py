@@ -203,6 +203,8 @@ def test_everybody_s_curve_is_told_as_the_law_of_steps_has_it() -> None:
     assert 0 < kept.sum() < len(kept)
     shown = [each["share"] is not None for each in found["everybody"]["curve"]]
     assert shown == kept.tolist()
+    found = departures(state.arrays["everybody"], kept)
+    assert ((found == 0) | (found >= 10)).all()
 
 
 def departures(counts: np.ndarray, kept: np.ndarray) -> np.ndarray:

@@ -158,7 +158,8 @@ def told(parts: Array, least: int) -> Kept:
     for place in range(len(kept)):
         since += left[..., place]
         kept[place] = enough[place] and _enough(since, least).all()
-        since *= not kept[place]
+        if kept[place]:
+            since[:] = 0.0
     return _ended(parts, kept & risk.any(axis=0), least)
 
 

@@ -47,6 +47,19 @@ def test_a_name_is_spelled_in_words_and_mended(path: Path) -> None:
     assert error.hints["fix"] == 'name = "d-sep"'
 
 
+def test_an_element_of_a_list_is_mended_by_its_value(path: Path) -> None:
+    asked = '[analysis]\nchi_square = [["Sex", "ill"]]\n\n[rounds]'
+    error = refusal(path, "[rounds]", asked)
+    assert error.hints["fix"] == '"sex"'
+    assert error.hints["where"].endswith(f"line {line(path, 'chi_square =')}")
+
+
+def test_two_slips_are_told_by_their_lines(path: Path) -> None:
+    path.write_text(path.read_text().replace("quorum = 3", "quorum = -1"))
+    error = refusal(path, 'name = "heart"', 'name = "D_sep"')
+    assert error.hints["likely"] == f"more to mend on line {line(path, 'quorum = -1')}"
+
+
 @pytest.mark.parametrize(
     ("right", "typo", "near"),
     [
