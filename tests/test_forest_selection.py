@@ -182,10 +182,10 @@ def test_the_same_over_flower_with_masks(tmp_path: Path) -> None:
         (FOREST, {"depth": [2, 3]}, "that of .model., 4, among them"),
         (FOREST, {"depth": [4, 5]}, "the largest depth in .model., 5, not 4"),
         (FOREST, {"columns": [2, 3]}, "one in .model. among them"),
-        (FOREST, {"features": [2, 3]}, "takes rbf_svm, which predict"),
+        (FOREST, {"features": [2, 3]}, "of features is for rbf_svm, not"),
         (FOREST, {"folds": 3}, "takes one of ridge, depth, columns, features"),
         (MACHINE, {"features": [5, 40], "ridge": [1, 2]}, "takes one of ridge"),
-        (MACHINE, {"depth": [5, 40]}, "of depth takes random_forest"),
+        (MACHINE, {"depth": [5, 40]}, "of depth is for random_forest, not rbf_svm"),
     ],
 )
 def test_what_cannot_be_selected_is_refused_at_once(
