@@ -28,8 +28,8 @@ from client.media import ISO, Media, Take
 from client.picture_source import Images
 from common.privacy import LARGEST
 from common.schema import Document, Finite, Name, Text
+from common.slips import noted
 from common.study import SiteName
-from common.toml_file import noted
 
 Separator = Annotated[str, Field(min_length=1, max_length=1)]
 Decimal = Annotated[str, Field(pattern=r"^[.,]$")]

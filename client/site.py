@@ -9,7 +9,7 @@ from pathlib import Path
 from client import approvals, home, ledger
 from client.chain import Entry
 from client.mapping import Mapping
-from common import toml_file
+from common import toml_file, toml_lines
 from common.errors import Refusal
 from common.study import Study
 
@@ -52,7 +52,7 @@ class Site:
     def where(self, *keys: str) -> str:
         """Return file and line of a key in ``site.toml``."""
         text = self.path.read_text(encoding="utf-8")
-        return f"{self.path} line {toml_file.line_of(text, keys)}"
+        return f"{self.path} line {toml_lines.line_of(text, keys)}"
 
 
 def read(path: Path) -> Site:

@@ -6,7 +6,7 @@ from common.analyses import Analysis
 from common.models import ModelChoice, Selection
 from common.registry import ANALYSES, MODELS
 from common.schema import Category, Declared, Document, Number, Survival
-from common.toml_file import noted
+from common.slips import nearest, noted
 
 Every = Sequence[Declared | Survival]
 
@@ -29,7 +29,8 @@ def subgroups(names: Iterable[str], variables: Every, outcome: str) -> None:
     for name in names:
         if kinds.get(name) != "category":
             told = f"subgroups are declared categories: {name} is none"
-            raise noted("evaluation.subgroups", told)
+            able = [each.name for each in variables if each.kind == "category"]
+            raise noted("evaluation.subgroups", told, nearest(name, able))
 
 
 def explained(model: str, outcome: str, *, exact: bool) -> None:
@@ -77,7 +78,8 @@ def named(everything: Every, names: Iterable[str], where: str) -> Every:
     known = {each.name: each for each in everything}
     for name in names:
         if name not in known:
-            raise refused(where, f"names {name}, which is not declared")
+            told = f"{where} names {name}, which is not declared"
+            raise noted(f"analysis.{where}", told, nearest(name, known))
     return [known[name] for name in names]
 
 

@@ -17,7 +17,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from common.schema import Document, Factor, Name
-from common.toml_file import noted
+from common.slips import nearest, noted
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Step = Literal["people", "duplicates", "lookalikes", "carry", "cohort", "gaps"]
@@ -43,14 +43,11 @@ class Cleaning(Document):
     @model_validator(mode="after")
     def _safe(self) -> Self:
         if len(set(self.steps)) < len(self.steps):
-            msg = "a step is taken once"
-            raise ValueError(msg)
+            raise noted("steps", "a step is taken once")
         if self.steps[:1] != ("people",) or "gaps" not in self.steps:
-            msg = "steps begin with people, and gaps is one of them"
-            raise ValueError(msg)
+            raise noted("steps", "steps begin with people, and gaps is one of them")
         if self.carry and "carry" not in self.steps:
-            msg = "values to carry, and no step carry"
-            raise ValueError(msg)
+            raise noted("steps", 'values to carry, and no step "carry"')
         return self
 
 
@@ -77,7 +74,7 @@ def require_declared(
     for table, named in rules.items():
         if strange := [name for name in named if name not in names]:
             told = f"{strange[0]!r} is not a declared variable"
-            raise noted(f"{table}.{strange[0]}", told)
+            raise noted(f"{table}.{strange[0]}", told, nearest(strange[0], names))
     if names[-1] in cleaning.carry:
-        msg = "an outcome is not carried on: what was is not what happened"
-        raise ValueError(msg)
+        told = "an outcome is not carried on: what was is not what happened"
+        raise noted(f"cleaning.carry.{names[-1]}", told)

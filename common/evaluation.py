@@ -11,8 +11,8 @@ from pydantic import Field
 
 from common.models import ModelChoice
 from common.schema import Document, Name
+from common.slips import noted
 from common.terms import Rounds
-from common.toml_file import noted
 
 
 class Evaluation(Document):

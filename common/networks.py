@@ -1,10 +1,12 @@
 """What a study says of a network: its layers, and how it learns."""
 
+import math
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from common.schema import Document, Factor
+from common.slips import noted
 
 Width = Annotated[int, Field(ge=1, le=4096)]
 Dropout = Annotated[float, Field(ge=0.0, le=0.9)]
@@ -55,13 +57,12 @@ class Training(Document):
     def _one_judge(self) -> Self:
         if self.patience and self.votes:
             msg = "votes and patience both judge by people held out: choose one"
-            raise ValueError(msg)
+            raise noted("patience", msg, "patience = 0")
         if self.patience and self.combine != "mean":
-            msg = 'patience adds up the losses of all sites, with combine = "mean" only'
-            raise ValueError(msg)
+            msg = "patience adds up the losses of all sites"
+            raise noted("combine", msg, 'combine = "mean", or patience = 0')
         if self.every != type(self).model_fields["every"].default and not self.patience:
-            msg = "every is read only with a patience"
-            raise ValueError(msg)
+            raise noted("every", "every is read only with a patience", "patience = 1")
         return self
 
     @model_validator(mode="after")
@@ -71,10 +72,10 @@ class Training(Document):
         said = [name for name in local if getattr(self, name) != usual[name].default]
         if self.by == "gradients" and said:
             msg = f'{", ".join(said)} are read only with by = "weights"'
-            raise ValueError(msg)
+            raise noted(said[0], msg, 'by = "weights"')
         if self.by == "weights" and self.sample < 1:
             msg = 'a sample is drawn only with by = "gradients"'
-            raise ValueError(msg)
+            raise noted("sample", msg, "sample = 1")
         return self
 
 
@@ -100,7 +101,8 @@ class ImageNetwork(Document):
     def _whole_groups(self) -> Self:
         if self.groups and any(each % self.groups for each in self.blocks):
             msg = f"{self.groups} groups do not divide the filters of every block"
-            raise ValueError(msg)
+            whole = math.gcd(self.groups, *self.blocks)
+            raise noted("groups", msg, f"groups = {whole}")
         return self
 
 

@@ -10,7 +10,8 @@ from typing import Final
 
 from common.errors import StudyError
 from common.privacy import mu_of
-from common.study import Privacy, Study
+from common.study import Study
+from common.terms import Privacy
 
 GRID: Final = 32
 """A step of the grid is the deviation's power of two, divided by 2 so many times."""

@@ -13,6 +13,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from common.slips import noted
+
 
 def _one_line(text: str) -> str:
     if not text.isprintable():
@@ -68,13 +70,14 @@ class Number(Document):
         low, high = self.range
         if not low < high:
             msg = f"the range of {self.name} must go from low to high"
-            raise ValueError(msg)
+            turned = f"range = [{high:g}, {low:g}]" if high < low else ""
+            raise noted("range", msg, turned)
         if max(abs(low), abs(high)) > WIDEST * (high - low) or high - low > HIGHEST:
             msg = f"the range of {self.name} is too wide, or too narrow where it lies"
-            raise ValueError(msg)
+            raise noted("range", msg)
         if self.unit in self.units:
             msg = f"{self.name} is declared in {self.unit}: it needs no conversion"
-            raise ValueError(msg)
+            raise noted("units", msg)
         return self
 
     @model_validator(mode="after")
@@ -84,21 +87,19 @@ class Number(Document):
         (low, high), (mean, deviation) = self.range, self.typical
         if not low <= mean <= high or deviation > (high - low) / 2:
             msg = f"typical of {self.name} is a mean and a deviation within its range"
-            raise ValueError(msg)
+            raise noted("typical", msg)
         return self
 
     @model_validator(mode="after")
     def _parted(self) -> Self:
         low, high = self.range
         if self.resolution and not 1 <= (high - low) / self.resolution <= FINEST:
-            msg = (
-                f"the resolution of {self.name} is its range, or finer, not {FINEST:g}"
-            )
-            raise ValueError(f"{msg} times finer")
+            msg = f"the resolution of {self.name} is its range, or finer"
+            raise noted("resolution", f"{msg}, not {FINEST:g} times finer")
         edges = (low, *(self.cuts or ()), high)
         if any(one >= other for one, other in pairwise(edges)):
             msg = f"the cuts of {self.name} ascend, inside of its range"
-            raise ValueError(msg)
+            raise noted("cuts", msg)
         return self
 
     @property
@@ -142,8 +143,7 @@ class Category(Document):
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         if len(set(self.levels)) < len(self.levels):
-            msg = f"the levels of {self.name} must differ"
-            raise ValueError(msg)
+            raise noted("levels", f"the levels of {self.name} must differ")
         return self
 
     @property
@@ -164,7 +164,7 @@ class Binary(Document):
     def _positive_is_a_level(self) -> Self:
         if self.positive not in self.levels or self.levels[0] == self.levels[1]:
             msg = f"positive must be one of the two levels of {self.name}"
-            raise ValueError(msg)
+            raise noted("positive", msg, f'positive = "{self.levels[1]}"')
         return self
 
     @property
@@ -263,10 +263,10 @@ class Survival(Document):
         ends = (self.range[0], *self.grid)
         if self.range[0] < 0.0 or any(b <= a for a, b in pairwise(ends)):
             msg = f"the times of {self.name} start at 0 or later, and its grid goes up"
-            raise ValueError(msg)
+            raise noted("grid", msg)
         if self.grid[-1] > self.range[1]:
             msg = f"the grid of {self.name} ends within its range"
-            raise ValueError(msg)
+            raise noted("grid", msg, f"range = [{self.range[0]:g}, {self.grid[-1]:g}]")
         _ = self.parts  # a range must hold as one of a number
         return self
 

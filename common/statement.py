@@ -16,8 +16,9 @@ from common.privacy import epsilon_of, sigma
 from common.promise import in_total, parts
 from common.schema import Number
 from common.sheet import Sheet
-from common.study import Privacy, Study
+from common.study import Study
 from common.task import Task
+from common.terms import Privacy
 
 Language = Literal["en", "zh"]
 Figures = Mapping[str, object]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import rfc8785
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from common import asked, evaluation, terms, toml_file
 from common.analyses import Analysis
@@ -34,12 +34,11 @@ from common.schema import (
     Variable,
     values,
 )
-from common.terms import Rounds
+from common.slips import nearest, noted
+from common.terms import Kept, Rounds
 
 SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 CHECK = "consilium study check "
-UNTOLD = 1e-5
-"""The largest delta of a study that does not say how many people it expects."""
 
 
 class About(Document):
@@ -68,44 +67,6 @@ class Rule(Document):
             msg = "a cohort rule needs at_least and/or at_most, or else one_of"
             raise ValueError(msg)
         return self
-
-
-class Privacy(Document):
-    """What a person risks by being in the study: nothing has a default that matters.
-
-    Protected are all records of one person at one site: whether they are there at all.
-    With noise ``"site"`` each site's own releases keep (epsilon, delta); with
-    ``"shared"`` only the sum over the honest sites does, ``colluders`` of the quorum
-    being not honest. ``expected_people`` is about how many will train at all sites
-    together, from what is publicly known: it sets how many steps are worth taking.
-    """
-
-    epsilon: float = Field(gt=0.0, le=100.0)
-    delta: float = Field(gt=0.0, le=1e-3)
-    noise: Literal["site", "shared"]
-    colluders: int = Field(default=0, ge=0)
-    expected_people: int | None = Field(default=None, ge=1, le=10**9)
-
-    @model_validator(mode="after")
-    def _rarer_than_a_person(self) -> Self:
-        most = 1 / self.expected_people if self.expected_people else UNTOLD
-        if self.delta > most:
-            known = self.expected_people or "an untold number of"
-            msg = f"a delta of {self.delta:g} gives away one of {known} people"
-            raise ValueError(f"{msg}: {most:.2g} at most")
-        return self
-
-
-def _form(value: object) -> str:
-    """Return how privacy is written: in a word or in a table."""
-    return "word" if isinstance(value, str) else "table"
-
-
-Kept = Annotated[
-    Annotated[Literal["none"], Tag("word")] | Annotated[Privacy, Tag("table")],
-    Discriminator(_form),
-]
-"""A promise of privacy, or the word that there is none."""
 
 
 class Study(Document):
@@ -201,38 +162,38 @@ def read(path: Path) -> Study:
 def _names(study: Study) -> None:
     pictures = (study.image,) if study.image else ()
     names = [each.name for each in (*study.measured, *pictures)]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{', '.join(twice)} is declared twice")
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            where = [i for i, each in enumerate(study.declared) if each.name == name]
+            said = f"variables.{max(where, default=0)}.name"
+            raise noted(said, f"{name} is declared twice")
 
 
 def _cohort(study: Study) -> None:
     kinds = {each.name: each for each in study.variables}
-    for rule in study.cohort:
-        variable = kinds.get(rule.variable)
+    for place, rule in enumerate(study.cohort):
+        variable, where = kinds.get(rule.variable), f"cohort.{place}"
         if variable is None:
-            msg = (
-                f"the cohort names {rule.variable!r}, which is not a declared variable"
-            )
-            raise ValueError(msg)
+            msg = f"{rule.variable} is not a declared variable"
+            raise noted(f"{where}.variable", msg, nearest(rule.variable, kinds))
         if (rule.one_of is not None) != isinstance(variable, Category):
+            msg = f"{rule.variable} is a {variable.kind}"
             rest = "one_of is for categories, bounds are for numbers"
-            msg = f"cohort rule on {rule.variable}: {rest}"
-            raise ValueError(msg)
-        if isinstance(variable, Category) and not set(rule.one_of or ()) <= set(
-            variable.levels
-        ):
-            msg = f"cohort rule on {rule.variable}: one_of names an undeclared level"
-            raise ValueError(msg)
+            raise noted(f"{where}.variable", f"{msg}: {rest}")
+        levels = getattr(variable, "levels", ())
+        for level in rule.one_of or ():
+            if level not in levels:
+                msg = f"{level} is no level of {rule.variable}"
+                raise noted(f"{where}.one_of", msg, nearest(level, levels))
 
 
 def _roster(study: Study) -> None:
     sites = study.study.sites
     if len(set(sites)) < len(sites):
-        raise ValueError("a site is named twice in study.sites")
+        raise noted("study.sites", "a site is named twice")
     if study.rounds.quorum > len(sites):
         msg = f"a quorum of {study.rounds.quorum} of {len(sites)} invited sites"
-        raise ValueError(msg)
+        raise noted("rounds.quorum", msg, f"quorum = {len(sites)}")
     terms.check(study.rounds, len(sites))
 
 
@@ -245,21 +206,24 @@ def _honest(study: Study) -> None:
 
 def _prediction(study: Study) -> None:
     if study.model is None and study.evaluation is not None:
-        msg = "an evaluation needs a [model] to evaluate"
-        raise ValueError(msg)
+        told = "an evaluation needs a [model] to evaluate"
+        raise noted("evaluation", told, "take [evaluation] out, or add a [model]")
     if study.model is None:
         return
     if study.evaluation is None:
-        msg = "a model needs an [evaluation]: say which people test it, e.g. test = 0.3"
-        raise ValueError(msg)
+        told = "a model needs an [evaluation]: which people test it"
+        raise noted("model", told, "add [evaluation] and below it test = 0.3")
     entry = MODELS[study.model.kind]
     if study.outcome.kind not in entry.outcomes:
-        kind, able = study.model.kind, " or ".join(entry.outcomes)
-        msg = f"{kind} needs a {able} outcome, not a {study.outcome.kind} one"
-        raise ValueError(msg)
+        kind, given = study.model.kind, study.outcome.kind
+        told = (
+            f"{kind} needs a {' or '.join(entry.outcomes)} outcome, not a {given} one"
+        )
+        able = [name for name, each in MODELS.items() if given in each.outcomes]
+        raise noted("model.kind", told, f"a {given} outcome takes {', '.join(able)}")
     if isinstance(study.outcome, Number) and study.outcome.range[0] < entry.lowest:
-        msg = f"{study.model.kind} needs an outcome of at least {entry.lowest:g}"
-        raise ValueError(msg)
+        told = f"{study.model.kind} needs an outcome of at least {entry.lowest:g}"
+        raise noted("outcome.range", told)
 
 
 def _asked(study: Study) -> None:
@@ -273,7 +237,8 @@ def _asked(study: Study) -> None:
         exact = study.privacy == "none"
         asked.selected(study.model, study.selection, exact=exact)
         if study.evaluation and study.evaluation.leave_out:
-            raise ValueError("a setting chosen with every site's people: no leave_out")
+            told = "a setting chosen with every site's people: no leave_out"
+            raise noted("evaluation.leave_out", told)
 
 
 def _apart(study: Study) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from common import certificates, enrolment, identity, private_files, signed, toml_file
+from common import certificates, enrolment, identity, private_files, signed, slips
 from common.certificates import fingerprint
 from common.enrolment import Admission, Invite, Member, Request, Roster
 from common.errors import UsageError
@@ -110,7 +110,7 @@ def revoke(
         invited = _without_open(book, site)
         if member is None and invited == book.invited:
             known = [each.site for each in consortium.roster().members]
-            near = toml_file.suggest(site, known) or ", ".join(known) or "nobody"
+            near = slips.suggest(site, known) or ", ".join(known) or "nobody"
             raise UsageError(f"there is no site {site}", fix=f"did you mean {near}?")
         book = book.model_copy(
             update={"invited": invited, "issued": _revoked(book, site, now)}

@@ -179,7 +179,7 @@ def _mark(terminal: Terminal, folder: Path, word: str, mark: "Mark") -> None:
 
 def _known(opened: "Consortium", study: "Study") -> None:
     """Raise StudyError unless every site that the study names is an active member."""
-    from common import toml_file  # noqa: PLC0415
+    from common import slips  # noqa: PLC0415
 
     roster, then = opened.roster(), f"consilium server sites --dir {opened.folder}"
     active = [each.site for each in roster.members if each.state == "active"]
@@ -191,7 +191,7 @@ def _known(opened: "Consortium", study: "Study") -> None:
                 f"consilium server invite {site} --dir {opened.folder}",
                 then=then,
             )
-        near = toml_file.suggest(site, active) or ", ".join(active) or "nobody"
+        near = slips.suggest(site, active) or ", ".join(active) or "nobody"
         raise StudyError(
             f"{site} is no site of this consortium",
             likely="the study spells it differently, or it was not admitted yet",

@@ -13,9 +13,10 @@ from typing import Final
 from client.table import Table
 from common import costs, plan
 from common.errors import ConsiliumError, StudyError
-from common.study import Privacy, Study
+from common.study import Study
 from common.task import Split, State
 from common.terminal import Terminal
+from common.terms import Privacy
 from simulations import attack, canary, drawing, mutants, plain
 
 ERROR: Final = 0.05

@@ -24,6 +24,7 @@ from common.analyses import Analysis, Clusters, TreatmentEffect
 from common.cleaning import Cleaning, Quality
 from common.cli import build
 from common.disclosure import Disclosure
+from common.evaluation import Evaluation
 from common.models import (
     Cox,
     Linear,
@@ -37,14 +38,8 @@ from common.models import (
 from common.networks import ImageNetwork, TabularNetwork, Training
 from common.registry import ANALYSES, MODELS
 from common.schema import Binary, Category, Image, Number, Prose, Survival
-from common.study import (
-    About,
-    Evaluation,
-    Privacy,
-    Rounds,
-    Rule,
-    Study,
-)
+from common.study import About, Rule, Study
+from common.terms import Privacy, Rounds
 from server import screen
 from simulations import engine, hospitals, result
 

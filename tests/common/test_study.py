@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import study, toml_file
+from common import study, toml_lines
 from common.cli import build
 from common.errors import StudyError
 from common.study import Study
@@ -119,6 +119,54 @@ def test_what_makes_no_sense_is_refused(
     assert error.exit_code == 3
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "at", "fix"),
+    [
+        ("quorum = 3", "quorum = 4", "quorum = 4", "quorum = 3"),
+        ("quorum = 3", "quorum = 3\ndropouts = 1", "dropouts", "dropouts = 0"),
+        ("range = [18, 110]", "range = [110, 18]", "[110, 18]", "range = [18, 110]"),
+        (
+            'positive = "present"',
+            'positive = "ill"',
+            "positive",
+            'positive = "present"',
+        ),
+        ('variable = "age"', 'variable = "sax"', '"sax"', 'did you mean "sex"?'),
+        (
+            'variable = "age"\nat_least = 18',
+            'variable = "sex"\none_of = ["men"]',
+            '["men"]',
+            "known: female, male",
+        ),
+        (
+            'kind = "logistic"',
+            'kind = "linear"',
+            'kind = "linear"',
+            "a binary outcome takes logistic, ",
+        ),
+        ('name = "sex"', 'name = "age"', 'kind = "category"', ""),
+        ("[evaluation]\ntest = 0.3", "", "[model]", "add [evaluation]"),
+    ],
+)
+def test_what_one_table_makes_of_another_is_told_on_a_line_with_its_fix(
+    path: Path, old: str, new: str, at: str, fix: str
+) -> None:
+    error = refusal(path, old, new)
+    where = line(path, at) + (at == 'kind = "category"')
+    assert error.hints["where"] == f"{path} line {where}"
+    assert fix in error.hints.get("fix", "")
+
+
+def test_all_that_is_missing_from_a_table_is_told_at_once(path: Path) -> None:
+    text = path.read_text()
+    gone = [each for each in text.splitlines() if each.startswith(("title", "contact"))]
+    error = refusal(path, "\n".join(gone[:1]), "")
+    assert error.what == "`study.title` is missing"
+    error = refusal(path, "\n".join(gone[1:]), "")
+    assert error.what == "`study.title`, `study.contact` are missing"
+    assert error.hints["fix"] == "add `title = …`, `contact = …`"
+
+
 def test_privacy_must_be_written_out(path: Path) -> None:
     error = refusal(path, 'privacy = "none"', "")
     assert "`privacy` is missing" in error.what
@@ -165,15 +213,15 @@ def test_absent_and_unreadable_files_are_explained(tmp_path: Path) -> None:
 def test_every_line_number_is_a_line(rows: list[str]) -> None:
     text = "\n".join(rows)
     for place in (("a",), ("t", "a"), ("u", 0, "a"), ("u", 1), ("b", "c"), ()):
-        assert 1 <= toml_file.line_of(text, place) <= max(1, len(rows))
+        assert 1 <= toml_lines.line_of(text, place) <= max(1, len(rows))
 
 
 def test_lines_of_nested_tables_and_arrays() -> None:
     text = 'a = 1\n[t]\n"b c" = 2\n[[u]]\nx = 1\n[[u]]\nx = 2\n[u.v]\ny = 3\n'
-    assert toml_file.line_of(text, ("t", "b c")) == 3
-    assert toml_file.line_of(text, ("u", 1, "x")) == 7
-    assert toml_file.line_of(text, ("u", 1, "v", "y")) == 9
-    assert toml_file.line_of(text, ("t", "nowhere")) == 2
+    assert toml_lines.line_of(text, ("t", "b c")) == 3
+    assert toml_lines.line_of(text, ("u", 1, "x")) == 7
+    assert toml_lines.line_of(text, ("u", 1, "v", "y")) == 9
+    assert toml_lines.line_of(text, ("t", "nowhere")) == 2
 
 
 def test_the_command_prints_what_would_leave(path: Path) -> None:
@@ -233,12 +281,12 @@ def test_what_the_template_says_of_privacy_is_valid(path: Path) -> None:
     [
         ('kind = "logistic"', 'kind = "cox"', "", 'kind = "cox"'),
         ("delta = 1e-5", "delta = 1e-2", "less than or equal to 0.001", "delta"),
-        ("people = 500", "people = 500000", "gives away one of 500000", "[privacy]"),
+        ("people = 500", "people = 500000", "gives away one of 500000", "delta"),
         ("epsilon = 1.0", "epsilon = 0", "greater than 0", "epsilon = 0"),
         ('noise = "shared"', 'noise = "none"', "'site' or 'shared'", "noise ="),
-        ("colluders = 1", "colluders = 3", "a quorum in which all collude", ""),
+        ("colluders = 1", "colluders = 3", "hold against 2 colluders", "colluders ="),
         ("colluders = 1", "coluders = 1", "unknown key", "coluders"),
-        ("typical = [55, 15]", "typical = [5, 15]", "within its range", ""),
+        ("typical = [55, 15]", "typical = [5, 15]", "within its range", "typical"),
         ("typical = [55, 15]", "typical = [55, 0]", "greater than 0", "typical"),
     ],
 )
