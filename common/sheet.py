@@ -52,6 +52,11 @@ def estimate(value: float | None, interval: tuple[float, float] | None) -> Cell:
     return f"{decimal(value, places)} ({edges})"
 
 
+def near(value: float | None, width: float) -> Cell:
+    """Return a number to two or so digits of a *width*: a deviation, or a step."""
+    return decimal(value, _places(width))
+
+
 def _places(width: float) -> int:
     """Return decimals for two or so digits of what is *width* apart."""
     if not width > 0.0:

@@ -3,9 +3,10 @@
 What a report does not hold is not shown: only a simulation looks into its hospitals.
 """
 
+import math
 from collections import Counter
-from collections.abc import Mapping
-from itertools import zip_longest
+from collections.abc import Mapping, Sequence
+from itertools import compress, zip_longest
 from textwrap import wrap
 
 import click
@@ -13,8 +14,8 @@ from pydantic import JsonValue
 
 from common.registry import ANALYSES
 from server import tables
-from server.facts import Coefficient, Report, Score, Totals
-from server.rounding import duration, figure
+from server.facts import Coefficient, Report, Score, Sheet, Totals
+from server.rounding import duration, figure, signed
 
 POOLED = (
     "* pooled needs all records in one place: only a simulation can; [95 % interval]"
@@ -93,7 +94,7 @@ def _totals(made: Report) -> list[str]:
     known = {
         "AUC": _score(whole, "auc") if whole.auc_interval else "",
         "accuracy": _score(whole, "accuracy") if whole.accuracy_interval else "",
-        **{name: f"{each:.3f}" for name, each in numbers.items() if each is not None},
+        **{name: figure(each) for name, each in numbers.items() if each is not None},
         "note": whole.note or "",
     }
     head = f"the joint model, tested on {whole.records:,} records; [95 % interval]"
@@ -103,22 +104,31 @@ def _totals(made: Report) -> list[str]:
 def _coefficients(made: Report) -> list[str]:
     if not made.coefficients:
         return []
-    head = f"{'coefficient, per SD':<30}{'value':>8}{'std err':>9}{'95 % interval':>18}"
-    rows = [_coefficient(line) for line in made.coefficients]
-    compared = any(line.pooled is not None for line in made.coefficients)
-    return [f"{head}{'pooled':>9}" if compared else head, *rows, ""]
+    places = _decimals(made.coefficients)
+    rows = [_coefficient(line, places) for line in made.coefficients]
+    columns = ("coefficient, per SD", "value", "std err", "95 % interval", "pooled")
+    said = [any(column) for column in zip(*rows, strict=True)]
+    head, *rest = (tuple(compress(row, said)) for row in (columns, *rows))
+    sheet = Sheet(title="", columns=head, rows=tuple(rest))
+    return tables.lines(sheet, WIDTH)[1:]
 
 
-def _coefficient(line: Coefficient) -> str:
-    start = f"  {line.name:<28}{line.coefficient:>8.3f}"
-    if line.per_unit is None:
-        return f"{start}   never varies"
-    error, interval = "", ""
+def _decimals(every: Sequence[Coefficient]) -> int:
+    """Return with how many decimals all are told: three digits of the least error."""
+    errors = [each.standard_error for each in every if each.standard_error]
+    largest = max(abs(each.coefficient) for each in every)
+    least = min(errors, default=largest / 10) or 1.0
+    return min(max(2 - math.floor(math.log10(least)), 0), 9)
+
+
+def _coefficient(line: Coefficient, places: int) -> tuple[str, ...]:
+    told = "never varies" if line.per_unit is None else ""
+    error = interval = ""
     if line.standard_error is not None and line.interval is not None:
-        error = f"{line.standard_error:.3f}"
-        interval = f"{line.interval[0]:.3f} to {line.interval[1]:.3f}"
-    pooled = "" if line.pooled is None else f"{line.pooled:>9.3f}"
-    return f"{start}{error:>9}{interval:>18}{pooled}"
+        error = signed(line.standard_error, places)
+        interval = " to ".join(signed(edge, places) for edge in line.interval)
+    pooled = "" if line.pooled is None else signed(line.pooled, places)
+    return line.name, signed(line.coefficient, places), error, interval or told, pooled
 
 
 def _variables(made: Report) -> list[str]:
@@ -141,10 +151,11 @@ def _variable(line: Mapping[str, JsonValue]) -> str:
 
 
 def _sheets(made: Report) -> list[str]:
-    """Return the tables of the analyses; those of a model are on the page."""
-    steps = {*ANALYSES}
-    asked = [each for each in made.sheets if each.task in steps]
-    return [line for each in asked for line in tables.lines(each, WIDTH)]
+    """Return the tables of the analyses, and what else is on the page by its title."""
+    asked = [each for each in made.sheets if each.task in ANALYSES]
+    rest = [each.title for each in made.sheets if each not in asked and not each.part]
+    also = [*wrap(f"On the page: {'; '.join(rest)}.", WIDTH), ""] if rest else []
+    return [*(line for each in asked for line in tables.lines(each, WIDTH)), *also]
 
 
 def _told(count: JsonValue) -> str:

@@ -14,7 +14,7 @@ from common.analyses import Clusters
 from common.encoding import Encoding, columns, shapes
 from common.errors import StudyError
 from common.release import Array, Field, Release, Summands
-from common.sheet import WITHHELD, Cell, Sheet
+from common.sheet import WITHHELD, Cell, Sheet, near
 from common.study import Study
 from common.task import Findings, Found, Rows, Shapes, State, Task
 
@@ -119,9 +119,11 @@ def read(study: Study, state: State) -> Findings:
 def show(study: Study, state: State) -> tuple[Sheet, ...]:
     """Return one column for each group, the largest first."""
     told, every = _told(study, state), columns(study)
+    scale = Encoding.of(state.arrays).scale
     rows: list[tuple[Cell, ...]] = [("records", *(size for size, _ in told))]
     for place, column in enumerate(every):
-        rows.append((column.name, *(means[place] for _, means in told)))
+        width = scale[place] / 10 if column.kind == "value" else 1.0
+        rows.append((column.name, *(near(means[place], width) for _, means in told)))
     shown = tuple(
         tuple(WITHHELD if cell is None else cell for cell in row) for row in rows
     )

@@ -14,7 +14,7 @@ from scipy import stats
 
 from common import suppression
 from common.release import Array, Field, Release, Summands
-from common.sheet import WITHHELD, Cell, Sheet, decimal, estimate, probability
+from common.sheet import WITHHELD, Cell, Sheet, decimal, estimate, near, probability
 from common.study import Study
 from common.task import Findings, Rows, State, once
 from common.tasks import chi_square, named
@@ -203,7 +203,7 @@ def _listed(study: Study, test: Findings) -> Sheet:
             str(each["level"]),
             WITHHELD if each["count"] is None else each["count"],
             estimate(each["mean"], _ends(each["interval"])),
-            each["std"],
+            None if each["std"] is None else near(each["std"], each["std"]),
         )
         for each in groups
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from common.release import Field, Release, Summands
 from common.schema import Number
-from common.sheet import Sheet
+from common.sheet import Sheet, near
 from common.study import Study
 from common.task import Findings, Found, Rows, Shapes, State, Task
 from common.tasks.describe import numbers
@@ -105,7 +105,12 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     shares = [f"{100 * share:g} %" for share in _shares(study)]
     columns = ("number", "unit", "step", f"{th} least", *shares, f"{th} greatest")
     rows = tuple(
-        (each.name, each.unit, each.step, *_told(study, state, place))
+        (
+            each.name,
+            each.unit,
+            f"{each.step:g}",
+            *(near(value, each.step) for value in _told(study, state, place)),
+        )
         for place, (_, each) in enumerate(numbers(study))
     )
     note = (
