@@ -57,7 +57,11 @@ MODELS = {
         one_shot=("common.tasks.one_shot", "ONE_SHOT"),
     ),
     "multinomial": Entry(
-        "common.tasks.multinomial", "MULTINOMIAL", ("category",), tried=("ridge",)
+        "common.tasks.multinomial",
+        "MULTINOMIAL",
+        ("category",),
+        tried=("ridge",),
+        private=("common.tasks.private_multinomial", "PRIVATE_MULTINOMIAL"),
     ),
     "poisson": Entry(
         "common.tasks.linear_models",
