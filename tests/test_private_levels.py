@@ -24,7 +24,7 @@ from tests.test_private_forest import FILE
 
 FOUR = clinics.ABOUT | {"sites": ["a", "b", "c", "d"]}
 ROUNDS = {"quorum": 4, "deadline_seconds": 2}
-KINDS = ("multinomial",)
+KINDS = ("multinomial", "random_forest")
 
 
 def promised(kind: str, epsilon: float = 1.0, **changes: object) -> Study:
@@ -85,7 +85,12 @@ def right(name: str, kind: str, epsilon: float, seeds: int = 4) -> float:
 
 @pytest.mark.parametrize(
     ("name", "kind", "epsilon", "least"),
-    [("wine", "multinomial", 1.0, 0.8), ("digits", "multinomial", 3.0, 0.87)],
+    [
+        ("wine", "multinomial", 1.0, 0.8),
+        ("digits", "multinomial", 3.0, 0.87),
+        ("wine", "random_forest", 1.0, 0.75),
+        ("digits", "random_forest", 3.0, 0.84),
+    ],
 )
 def test_levels_are_told_apart_as_well_as_the_noise_allows(
     name: str, kind: str, epsilon: float, least: float
