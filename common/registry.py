@@ -40,7 +40,12 @@ class Asked:
 
 
 MODELS = {
-    "cox": Entry("common.tasks.cox", "COX", ("survival",)),
+    "cox": Entry(
+        "common.tasks.cox",
+        "COX",
+        ("survival",),
+        private=("common.tasks.private_cox", "PRIVATE_COX"),
+    ),
     "linear": Entry(
         "common.tasks.least_squares",
         "LINEAR",

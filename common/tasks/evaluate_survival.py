@@ -100,7 +100,12 @@ def read(state: State) -> Findings:
 
 def show(state: State) -> tuple[Sheet, ...]:
     """Show the c-index and what it rests on."""
-    found = read(state)
+    note = "Pairs are of people of one hospital; 0.5 is chance, 1 is every pair right."
+    return sheet(read(state), note)
+
+
+def sheet(found: Findings, note: str) -> tuple[Sheet, ...]:
+    """Show what was *found*, with a *note* on whose pairs these are."""
     keys = ("records", "positives", "pairs", "c_index")
     words = ("test records", "with the event", "pairs compared", "c-index")
     pairs = zip(words, keys, strict=True)
@@ -108,6 +113,5 @@ def show(state: State) -> tuple[Sheet, ...]:
     interval = found["c_index_interval"]
     low, high = interval if isinstance(interval, list) else (None, None)
     ends = (("its 95 % interval, from", low), ("to", high))
-    note = "Pairs are of people of one hospital; 0.5 is chance, 1 is every pair right."
     lines = cast("tuple[tuple[Cell, ...], ...]", (*rows, *ends))
     return (Sheet("Who has the event first", ("measure", "value"), lines, (note,)),)

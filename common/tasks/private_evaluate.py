@@ -14,7 +14,7 @@ from common.release import Array, Field, Release
 from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, Noisy, Rows, State, Task, added, kept, model_of
-from common.tasks import noised, private_levels, private_residuals
+from common.tasks import noised, private_levels, private_residuals, private_survival
 from common.tasks.evaluate import shows, start
 
 LOG_ODDS = 3.0
@@ -31,6 +31,8 @@ def release(study: Study) -> Release:
         return private_residuals.release(study)
     if study.outcome.kind == "category":
         return private_levels.release(study)
+    if study.outcome.kind == "survival":
+        return private_survival.release(study)
     count = (bins(study),)
     return {
         "negatives": Field("test records without the outcome, by score", count, "sum"),
@@ -53,6 +55,8 @@ def each(study: Study, state: State, rows: Rows) -> Array:
         return private_residuals.each(study, score, rows)
     if study.outcome.kind == "category":
         return private_levels.each(study, score, rows)
+    if study.outcome.kind == "survival":
+        return private_survival.each(study, state, score, rows)
     inner = expit(np.linspace(-LOG_ODDS, LOG_ODDS, count - 1))
     inner[count // 2 - 1] = 0.5
     place = np.searchsorted(inner, score, side="right")[:, None] == range(count)
@@ -67,6 +71,8 @@ def read(study: Study, state: State) -> Findings:
         return private_residuals.read(study, state)
     if study.outcome.kind == "category":
         return private_levels.read(study, state)
+    if study.outcome.kind == "survival":
+        return private_survival.read(study, state)
     negatives, positives = state.arrays["negatives"], state.arrays["positives"]
     noise, brier = _deviation(study), float(state.arrays["brier"][0]) / BRIER
     without, having = float(negatives.sum()), float(positives.sum())
@@ -90,6 +96,8 @@ def _clip(study: Study) -> float:
         return private_residuals.CLIP
     if study.outcome.kind == "category":
         return private_levels.CLIP
+    if study.outcome.kind == "survival":
+        return private_survival.CLIP
     return math.hypot(1.0, BRIER)
 
 
@@ -130,9 +138,12 @@ def _area(negatives: Array, positives: Array, noise: float) -> Findings:
 
 
 def show(study: Study, state: State) -> tuple[Sheet, ...]:
-    """Show each level of a category by itself."""
-    category = study.outcome.kind == "category"
-    return private_levels.show(study, state) if category else ()
+    """Show each level of a category, or who has the event first."""
+    if study.outcome.kind == "category":
+        return private_levels.show(study, state)
+    if study.outcome.kind == "survival":
+        return private_survival.show(study, state)
+    return ()
 
 
 PRIVATE_EVALUATE = Task(
