@@ -20,6 +20,7 @@ from common.errors import StudyError
 from common.privacy import epsilon_of
 from common.release import length
 from common.study import Study
+from common.task import Model
 from common.tasks import private_svm
 from simulations import compare, plain, wide
 from tests import clinics
@@ -317,6 +318,11 @@ def test_a_model_added_without_a_private_form_is_refused_at_once(
     monkeypatch.setitem(registry.MODELS, "cox", added)
     with pytest.raises(ValueError, match="cox has no private form yet: choose linear"):
         private(model={"kind": "cox", "ridge": 1.0}, outcome=clinics.DEATH)
+
+
+def test_every_model_has_a_private_form() -> None:
+    for kind in registry.MODELS:
+        assert isinstance(registry.load_private(kind), Model)
 
 
 def test_a_promise_is_asked_of_a_study_that_makes_one() -> None:
