@@ -226,21 +226,15 @@ def _told(study: Study, found: dict[str, Any]) -> tuple[Sheet, ...]:
         (f"{line['chance']:.0%}", line["model"], line["everyone"])
         for line in found["net_benefit"]
     )
-    note = "Per record, in true positives; more is better (Vickers & Elkin 2006)."
-    return (
-        Sheet(
-            "What the model says at one half",
-            ("measure", "value", "from", "to"),
-            rows,
-            (cells.note(study),) if hidden else (),
-        ),
-        Sheet(
-            "Net benefit, if one acts from a chance on",
-            ("chance", "by the model", "for everyone"),
-            benefit,
-            (note,),
-        ),
-    )
+    notes = (cells.note(study),) if hidden else ()
+    title, heads = "What the model says at one half", ("measure", "value", "from", "to")
+    sheets = [Sheet(title, heads, rows, notes)]
+    if benefit:
+        note = "Per record, in true positives; more is better (Vickers & Elkin 2006)."
+        title = "Net benefit, if one acts from a chance on"
+        acted = ("chance", "by the model", "for everyone")
+        sheets.append(Sheet(title, acted, benefit, (note,)))
+    return tuple(sheets)
 
 
 EVALUATE = Task(

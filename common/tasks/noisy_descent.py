@@ -83,7 +83,9 @@ def task(loss: Loss, design: Design = LINEAR) -> Task:
         return Course(weights, np.array([bend]), first.unit)
 
     def ridge(study: Study) -> Array:
-        return np.r_[np.full(design.width(study), design.ridge(study)), 0.0]
+        each: Array = np.full(design.width(study) + 1, design.ridge(study))
+        each[-1] = 0.0
+        return each
 
     return descent.task(
         Descent(

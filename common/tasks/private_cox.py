@@ -25,6 +25,7 @@ from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, Model, Rows, State
 from common.tasks import cox, descent, linear_models, noised
+from common.tasks.coefficients import Errors
 from common.tasks.descent import Course, Descent
 from common.tasks.describe import level_counts
 from common.tasks.newton import Arrays
@@ -114,8 +115,9 @@ def _hazards(study: Study, sums: Summands) -> tuple[Array, Array]:
 
 
 def _ridge(study: Study) -> Array:
-    own = np.full(len(columns(study)), linear_models.ridge_of(study))
-    return np.r_[own, np.zeros(intervals(study))]
+    each: Array = np.zeros(_width(study))
+    each[: len(columns(study))] = linear_models.ridge_of(study)
+    return each
 
 
 STEPS = descent.task(
@@ -146,7 +148,7 @@ def _read(study: Study, state: State) -> Findings:
 
     And the chance of the event in each interval for somebody of average values.
     """
-    errors = linear_models.Errors.unknown(len(columns(study)))
+    errors = Errors.unknown(len(columns(study)))
     hazard = -np.expm1(-np.exp(np.minimum(state.arrays["baseline"], LARGEST)))
     return {
         "coefficients": linear_models.lines(study, state.arrays, errors, ()),

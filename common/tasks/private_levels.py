@@ -59,7 +59,7 @@ def read(study: Study, state: State) -> Findings:
         "brier": min(max(brier, 0.0), 2.0),
         **accuracy(right, wrong, noise),
         "auc": None,
-        "levels": [_level(name, *both, noise) for name, *both in pairs],
+        "levels": [_level(name, noise, *both) for name, *both in pairs],
     }
 
 
@@ -93,7 +93,7 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     return (Sheet("Each level by itself", heads, rows, (note,)),)
 
 
-def _level(name: str, right: float, wrong: float, noise: float) -> Findings:
+def _level(name: str, noise: float, right: float, wrong: float) -> Findings:
     found = accuracy(np.array([right]), np.array([wrong]), noise)
     return {
         "name": name,

@@ -53,8 +53,8 @@ def read(study: Study, arrays: Mapping[str, Array]) -> Findings:
     for place in np.flatnonzero(_told(study, arrays)):
         said = float(arrays["group_said"][place])
         listed[place] |= _rounded(study, scores.group(low[place], high[place], said))
-    for place, side in _hidden(study, arrays):
-        listed[place] |= dict.fromkeys((*TOGETHER, SIDES[side]))
+    for group, side in _hidden(study, arrays):
+        listed[group] |= dict.fromkeys((*TOGETHER, SIDES[side]))
     gaps = [_gaps(study, listed, index) for index in sorted({g[0] for g in every})]
     return {"subgroups": listed, "fairness": gaps}
 
