@@ -167,13 +167,11 @@ def _differ(names: Sequence[str], where: str) -> None:
         raise refused(where, f"names {names[0]} twice")
 
 
-def keeps(model: ModelChoice | None, asked: Analysis, outcome: str) -> None:
+def keeps(model: ModelChoice | None, asked: Analysis) -> None:
     """Raise ValueError, noting the key, for what has no form that promises privacy."""
     if model and MODELS[model.kind].private is None:
         able = [kind for kind, entry in MODELS.items() if entry.private]
         raise _unable("model.kind", model.kind, able)
-    if model and outcome == "category":
-        raise _unable("model.kind", f"{model.kind} of a category", [])
     _exact_alone("model", model)
     _exact_alone("model.training", getattr(model, "training", None))
     for name in asked.named():

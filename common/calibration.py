@@ -19,15 +19,17 @@ STEEPEST = 10.0
 TURNS, CLOSE, TINY = 50, 1e-9, 1e-6
 
 
-def fitted(sums: Mapping[str, Array]) -> dict[str, float] | None:
+def fitted(
+    sums: Mapping[str, Array], fewest: float = FEWEST
+) -> dict[str, float] | None:
     """Return intercept and slope in log-odds, from sums over bins of the score.
 
     ``negatives`` and ``positives`` [bins] count test records, ``said`` [bins] is the
-    sum of their scores. None where too few have, or lack, the outcome, or where no line
-    fits: scores that separate all records have none.
+    sum of their scores. None where fewer than *fewest* have, or lack, the outcome, or
+    where no line fits: scores that separate all records have none.
     """
     having, lacking = sums["positives"], sums["negatives"]
-    if min(having.sum(), lacking.sum()) < FEWEST:
+    if min(having.sum(), lacking.sum()) < max(fewest, FEWEST):
         return None
     some = having + lacking > 0
     records, having = (having + lacking)[some], having[some]

@@ -64,7 +64,7 @@ def of(study: Study, states: Mapping[str, State], about: Payload) -> Learned:
     arrays = states[model_of(study).fit.name].arrays
     tested = states["evaluate"].arrays if "evaluate" in states else {}
     exact = study.outcome.kind == "binary" and "said" in tested
-    line = calibration.fitted(tested) if exact else None
+    line = calibration.fitted(tested, study.disclosure.cell) if exact else None
     known = about if line is None else {**about, "calibration": line}
     return Learned(study, {name: arrays[name] for name in sorted(arrays)}, known)
 

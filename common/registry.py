@@ -40,7 +40,12 @@ class Asked:
 
 
 MODELS = {
-    "cox": Entry("common.tasks.cox", "COX", ("survival",)),
+    "cox": Entry(
+        "common.tasks.cox",
+        "COX",
+        ("survival",),
+        private=("common.tasks.private_cox", "PRIVATE_COX"),
+    ),
     "linear": Entry(
         "common.tasks.least_squares",
         "LINEAR",
@@ -57,7 +62,11 @@ MODELS = {
         one_shot=("common.tasks.one_shot", "ONE_SHOT"),
     ),
     "multinomial": Entry(
-        "common.tasks.multinomial", "MULTINOMIAL", ("category",), tried=("ridge",)
+        "common.tasks.multinomial",
+        "MULTINOMIAL",
+        ("category",),
+        tried=("ridge",),
+        private=("common.tasks.private_multinomial", "PRIVATE_MULTINOMIAL"),
     ),
     "poisson": Entry(
         "common.tasks.linear_models",

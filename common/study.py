@@ -252,7 +252,7 @@ def _apart(study: Study) -> None:
 def _keeps(study: Study) -> None:
     """Refuse a promise that no form of a task keeps, before anybody is asked."""
     if study.privacy != "none":
-        asked.keeps(study.model, study.analysis, study.outcome.kind)
+        asked.keeps(study.model, study.analysis)
     else:
         asked.exact(study.model)
     asked.combined(study.model, masked=study.masked)

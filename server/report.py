@@ -94,6 +94,10 @@ def headline(report: Report) -> str:
     reached = _estimate(report.together, measure)
     if reached is None:
         records = f"{report.describe.records:,} records"
+        if report.together and report.together.records:
+            tested = f"tested a model on {report.together.records:,} records"
+            few = "too few of them, or of one outcome, to tell how good it is"
+            return f"Together, {hospitals} {tested}: {few}."
         return f"Together, {hospitals} counted {records}; no model was tested."
     joint = f"{MEASURES[measure]} of {decimal(*reached)}"
     return f"Together, {hospitals} reach {joint}{_alone(report, measure)}."

@@ -15,7 +15,6 @@ import pandas as pd
 
 from client import review, site
 from client.table import Table
-from common.errors import StudyError
 from common.schema import Binary, Category, Number, Survival
 from common.study import Study
 from common.task import Split
@@ -23,6 +22,9 @@ from common.task import Split
 OTHERS, HEAVY = 20, 60
 """How many other people there are on each side, and records of a canary with many."""
 LOW, HIGH = 0.0, 1.0
+
+TIME = "_time"
+"""How the name of the column ends that says how long somebody was watched."""
 
 Record = dict[str, str]
 Declared = Number | Category | Binary
@@ -83,10 +85,10 @@ def _opened(study: Study, more: list[Record]) -> Table:
 def _mapping(study: Study) -> str:
     head = f'site = "{study.study.sites[0]}"\n[data]\nfile = "export.csv"\n'
     keys = 'person = "person"\nevent_time = "visit"\nsplit = "split"\n'
-    columns = (
-        f'[columns."{each.name}"]\ncolumn = "{each.name}"\n'
-        for each in study.everything
-    )
+    names = [each.name for each in study.everything]
+    if isinstance(study.outcome, Survival):
+        names.append(f"{study.outcome.name}{TIME}")
+    columns = (f'[columns."{each}"]\ncolumn = "{each}"\n' for each in names)
     return head + keys + "".join(columns)
 
 
@@ -103,10 +105,20 @@ def _key(person: str, visit: int, split: Split) -> Record:
 
 
 def _record(study: Study, place: Place, outcome: float) -> Record:
-    if isinstance(study.outcome, Survival):
-        raise StudyError(f"{study.outcome.name} has no private form to audit yet")
     inside = {each.name: _cell(each, place(each)) for each in study.variables}
-    return inside | {study.outcome.name: _cell(study.outcome, outcome)}
+    return inside | _fate(study, outcome)
+
+
+def _fate(study: Study, place: float) -> Record:
+    """Return the outcome at *place*; of an event, at LOW it is the first thing seen.
+
+    At HIGH nothing came while somebody was watched to the end: the longest slope.
+    """
+    outcome = study.outcome
+    if not isinstance(outcome, Survival):
+        return {outcome.name: _cell(outcome, place)}
+    came, time = ("no", outcome.grid[-1]) if place else ("yes", outcome.grid[0])
+    return {outcome.name: came, f"{outcome.name}{TIME}": repr(float(time))}
 
 
 def _cell(variable: Declared, place: float) -> str:

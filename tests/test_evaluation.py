@@ -51,7 +51,7 @@ def test_shares_and_errors_equal_scikit_learn() -> None:
 
 
 def test_each_group_is_told_by_itself() -> None:
-    found, rows, score = evaluated(STUDY, clinics.table(1500))
+    found, rows, score = evaluated(STUDY, clinics.table(6000))
     female = rows.x[:, 3] == 0
     group = found["subgroups"][3]
     assert group["name"] == "sex = female"

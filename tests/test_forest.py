@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import r2_score, roc_auc_score
@@ -225,10 +224,3 @@ def test_a_record_falls_to_the_right_from_the_threshold_on() -> None:
     feature, threshold = np.array([0.0, -1.0, 1.0]), np.array([0.5, 0.0, 2.0])
     x = np.array([[0.4, 9.0], [0.5, 1.9], [0.6, 2.0]])
     assert trees.fall(feature, threshold, x).tolist() == [1, 5, 6]
-
-
-def test_a_forest_of_a_category_makes_no_promise() -> None:
-    stage = {"kind": "category", "name": "stage", "levels": ["a", "b", "c"]}
-    kept = {"epsilon": 4.0, "delta": 1e-5, "noise": "site"}
-    with pytest.raises(ValidationError, match="of a category has no private form"):
-        clinics.study(outcome=stage, model={"kind": NAME}, privacy=kept)

@@ -18,6 +18,7 @@ from common import costs, encoding, exporting, model_file, plan, statement
 from common.encoding import Encoding
 from common.privacy import epsilon_of
 from common.release import check
+from common.schema import Category
 from common.study import Study
 from common.task import Rows, State, model_of
 from common.tasks import private_forest
@@ -34,7 +35,8 @@ FILE: dict[str, object] = {
     "limits": [],
     "measures": {},
 }
-OUTCOMES = {"binary": clinics.BINARY, "number": NUMBER}
+LEVELS = Category.model_validate(clinics.STAGE)
+OUTCOMES = {"binary": clinics.BINARY, "category": clinics.STAGE, "number": NUMBER}
 
 
 def forest(epsilon: float = 1.0, **changes: object) -> Study:
@@ -76,7 +78,11 @@ def real(outcome: str, epsilon: float) -> tuple[Study, list[Table]]:
     return study, wide.dealt(x, y.astype(float), train, 4)
 
 
-STUDIES = {"binary": forest(), "number": real("number", 1.0)[0]}
+STUDIES = {
+    "binary": forest(),
+    "category": forest().model_copy(update={"outcome": LEVELS}),
+    "number": real("number", 1.0)[0],
+}
 
 
 def worth(outcome: str, epsilon: float, seed: int) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,11 +15,12 @@ from sklearn.datasets import load_breast_cancer
 from client import training
 from client.table import Table
 from client.training import Design
-from common import costs, plan, promise
+from common import costs, plan, promise, registry
 from common.errors import StudyError
 from common.privacy import epsilon_of
 from common.release import length
 from common.study import Study
+from common.task import Model
 from common.tasks import private_svm
 from simulations import compare, plain, wide
 from tests import clinics
@@ -309,9 +311,18 @@ def test_a_study_without_a_model_spends_all_on_describing() -> None:
     assert epsilon_of(events, 1e-5) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_a_model_without_a_private_form_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="cox has no private form yet"):
+def test_a_model_added_without_a_private_form_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    added = replace(registry.MODELS["cox"], private=None)
+    monkeypatch.setitem(registry.MODELS, "cox", added)
+    with pytest.raises(ValueError, match="cox has no private form yet: choose linear"):
         private(model={"kind": "cox", "ridge": 1.0}, outcome=clinics.DEATH)
+
+
+def test_every_model_has_a_private_form() -> None:
+    for kind in registry.MODELS:
+        assert isinstance(registry.load_private(kind), Model)
 
 
 def test_a_promise_is_asked_of_a_study_that_makes_one() -> None:

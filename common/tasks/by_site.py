@@ -134,7 +134,7 @@ def _figures(study: Study, score: Array, rows: Rows) -> Array:
     if not rows.tells or _few(study, rows):
         return known
     counts = evaluate.counted(study, score, rows)
-    found = evaluate.read(study, State(counts, done=True))
+    found = evaluate.read(_strict(study, rows), State(counts, done=True))
     for place, name in enumerate(_measures(study)):
         if name == RECORDS:
             known[place] = _band(len(rows.y))
@@ -144,6 +144,18 @@ def _figures(study: Study, score: Array, rows: Rows) -> Array:
     return known
 
 
+def _fewest(study: Study, rows: Rows) -> int:
+    """Return the strictest floor of study and site."""
+    rules = study.disclosure
+    return max(rules.cell, rules.min_people, rows.fewest)
+
+
+def _strict(study: Study, rows: Rows) -> Study:
+    """Return *study* with that floor for the cells behind a figure."""
+    rules = study.disclosure.model_copy(update={"min_cell": _fewest(study, rows)})
+    return study.model_copy(update={"disclosure": rules})
+
+
 def _few(study: Study, rows: Rows) -> bool:
     """Return whether too few people here have an outcome that somebody here has.
 
@@ -151,8 +163,7 @@ def _few(study: Study, rows: Rows) -> bool:
     everybody here has it; of a number, those besides its commonest value. The floor is
     the strictest one of study and site.
     """
-    rules, kind = study.disclosure, study.outcome.kind
-    fewest = max(rules.cell, rules.min_people, rows.fewest)
+    kind, fewest = study.outcome.kind, _fewest(study, rows)
     if kind == "number":
         values, counts = np.unique(rows.y, return_counts=True)
         others = rows.y != values[counts.argmax()]

@@ -7,7 +7,6 @@ error.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +17,7 @@ from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, Found, Rows, Shapes, State, Task, kept, model_of
 from common.tasks import (
+    cells,
     evaluate_levels,
     evaluate_number,
     evaluate_survival,
@@ -104,7 +104,7 @@ def read(study: Study, state: State) -> Findings:
     if study.outcome.kind == "category":
         return evaluate_levels.read(study, state)
     if study.outcome.kind == "survival":
-        return evaluate_survival.read(state)
+        return evaluate_survival.read(study, state)
     if study.outcome.kind == "binary":
         return {**_binary(study, state.arrays), **subgroups.read(study, state.arrays)}
     return evaluate_number.read(study, state.arrays)
@@ -115,73 +115,100 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     if study.outcome.kind == "category":
         return evaluate_levels.show(study, state)
     if study.outcome.kind == "survival":
-        return evaluate_survival.show(state)
+        return evaluate_survival.show(study, state)
     if study.outcome.kind != "binary":
         return ()
     found = cast("dict[str, Any]", read(study, state))
-    return (*_told(found), *subgroups.show(found))
+    return (*_told(study, found), *subgroups.show(found))
 
 
 def _binary(study: Study, arrays: Mapping[str, Array]) -> Findings:
+    """Return what may be told of the sums: no class and no cell of too few records."""
     negatives, positives = arrays["negatives"], arrays["positives"]
     without, having = float(negatives.sum()), float(positives.sum())
     records, half = without + having, len(negatives) // 2
-    at, said = scores.table(negatives, positives, half), arrays["said"]
-    known = scores.area(negatives, positives)
-    auc, bound = known or (None, None)
-    brier, squares = (float(each) for each in arrays["brier"])
-    expected = float(said.sum())
-    return {
+    fewest = cells.least(study)
+    if cells.small(without, fewest) or cells.small(having, fewest):
+        return {**dict.fromkeys(TOLD), "records": int(records), "net_benefit": []}
+    at = cells.told(scores.table(negatives, positives, half), fewest)
+    auc, bound = cells.area(negatives, positives, fewest) or (None, None)
+    found = {
         "records": int(records),
         "positives": int(having),
-        "brier": brier / records if records else None,
-        "brier_interval": intervals.mean(brier, squares, records),
+        **_errors(arrays, records, having),
         "auc": auc,
         "auc_error_bound": bound,
         "auc_interval": None if auc is None else intervals.auc(auc, having, without),
-        "accuracy_interval": intervals.share(at.hits + at.rejections, records),
-        **scores.rates(at),
-        "confusion": asdict(at),
-        **_sure(at),
+        **scores.rates(at.about),
+        **{f"{name}_interval": at.interval(of) for name, of in cells.SHARES.items()},
+        "confusion": at.counts(),
+        "net_benefit": _benefits(study, at, negatives, positives),
+    }
+    return found if at.known else cells.blurred(found, BLURRED, DIGITS)
+
+
+TOLD = (
+    *("records", "positives", "brier", "brier_interval", "auc", "auc_error_bound"),
+    *("auc_interval", *cells.SHARES, *(f"{name}_interval" for name in cells.SHARES)),
+    *("f1", "confusion", "expected", "expected_interval", "calibration_error"),
+    "net_benefit",
+)
+"""All that is told of a binary outcome; nothing but the records of too small a class.
+"""
+BLURRED, DIGITS = ("brier", "brier_interval", "calibration_error"), 2
+"""What would tell nearly how many were wrong, were all chances 0 or 1; and to how many
+digits it is told where that is withheld."""
+
+
+def _errors(arrays: Mapping[str, Array], records: float, having: float) -> Findings:
+    """Return how far chances are off: one by one, in sum and on average by bin."""
+    brier, squares = (float(each) for each in arrays["brier"])
+    said, positives = arrays["said"], arrays["positives"]
+    expected = float(said.sum())
+    return {
+        "brier": brier / records if records else None,
+        "brier_interval": intervals.mean(brier, squares, records),
         "expected": expected / having if having else None,
         "expected_interval": intervals.ratio(expected, having, records),
         "calibration_error": scores.expected_error(
-            said, positives, negatives + positives
+            said, positives, arrays["negatives"] + positives
         ),
-        "net_benefit": _benefits(study, negatives, positives),
     }
 
 
-def _sure(at: scores.Table) -> Findings:
-    """Return the intervals of the shares of right answers."""
-    having, without = at.hits + at.misses, at.rejections + at.alarms
-    return {
-        "sensitivity_interval": intervals.share(at.hits, having),
-        "specificity_interval": intervals.share(at.rejections, without),
-        "ppv_interval": intervals.share(at.hits, at.hits + at.alarms),
-        "npv_interval": intervals.share(at.rejections, at.rejections + at.misses),
-    }
+def _benefits(
+    study: Study, half: cells.Told, negatives: Array, positives: Array
+) -> list[Findings]:
+    """Return the net benefit at some chances: of the model, and of a yes to all.
 
-
-def _benefits(study: Study, negatives: Array, positives: Array) -> list[Findings]:
-    """Return the net benefit at some chances: of the model, and of a yes to all."""
-    inner = scores.edges(asked(study).bins)
-    found: list[Findings] = []
-    for chance in scores.THRESHOLDS:
-        first = int(np.searchsorted(inner, chance, side="left")) + 1
-        at = scores.table(negatives, positives, first)
-        everyone = scores.table(negatives, positives, 0)
-        found.append(
-            {
-                "chance": chance,
-                "model": scores.net_benefit(at, float(inner[first - 1])),
-                "everyone": scores.net_benefit(everyone, chance),
-            }
-        )
+    At one half it is that of the table as it is told. Where a cell between two of the
+    chances is small, the others are rounded to so many records as a cell has at least.
+    """
+    inner, fewest = scores.edges(asked(study).bins), cells.least(study)
+    first = [
+        int(np.searchsorted(inner, chance, side="left")) + 1
+        for chance in scores.THRESHOLDS
+    ]
+    between = [
+        float(each.sum())
+        for side in (negatives, positives)
+        for each in np.split(side, first)
+    ]
+    rough = any(cells.small(each, fewest) for each in between)
+    grain = fewest / max(sum(between), 1.0) if rough else 0.0
+    everyone, found = scores.table(negatives, positives, 0), list[Findings]()
+    for chance, place in zip(scores.THRESHOLDS, first, strict=True):
+        middle = place == len(negatives) // 2
+        at = half.about if middle else scores.table(negatives, positives, place)
+        exact = scores.net_benefit(at, float(inner[place - 1]))
+        worth = exact if middle else cells.rounded(exact, grain)
+        yes = scores.net_benefit(everyone, chance)
+        found.append({"chance": chance, "model": worth, "everyone": yes})
     return found
 
 
-def _told(found: dict[str, Any]) -> tuple[Sheet, ...]:
+def _told(study: Study, found: dict[str, Any]) -> tuple[Sheet, ...]:
+    hidden = None in (found["confusion"] or {"": None}).values()
     named = {
         "sensitivity": "of those with the outcome, found",
         "specificity": "of those without it, let go",
@@ -199,18 +226,15 @@ def _told(found: dict[str, Any]) -> tuple[Sheet, ...]:
         (f"{line['chance']:.0%}", line["model"], line["everyone"])
         for line in found["net_benefit"]
     )
-    note = "Per record, in true positives; more is better (Vickers & Elkin 2006)."
-    return (
-        Sheet(
-            "What the model says at one half", ("measure", "value", "from", "to"), rows
-        ),
-        Sheet(
-            "Net benefit, if one acts from a chance on",
-            ("chance", "by the model", "for everyone"),
-            benefit,
-            (note,),
-        ),
-    )
+    notes = (cells.note(study),) if hidden else ()
+    title, heads = "What the model says at one half", ("measure", "value", "from", "to")
+    sheets = [Sheet(title, heads, rows, notes)]
+    if benefit:
+        note = "Per record, in true positives; more is better (Vickers & Elkin 2006)."
+        title = "Net benefit, if one acts from a chance on"
+        acted = ("chance", "by the model", "for everyone")
+        sheets.append(Sheet(title, acted, benefit, (note,)))
+    return tuple(sheets)
 
 
 EVALUATE = Task(

@@ -14,6 +14,8 @@ from common.release import Array, Field, Release, Summands
 from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, State
+from common.tasks import cells, cells_of_levels
+from common.tasks.cells_of_levels import Line
 from common.tasks.subgroups import asked
 
 SMALLEST = 1e-15
@@ -72,20 +74,29 @@ def counted(study: Study, chance: Array, outcome: Array) -> Summands:
 
 def read(study: Study, state: State) -> Findings:
     """Return accuracy, the mean area over the levels, and each level by itself."""
-    arrays, names = state.arrays, levels(study)
+    arrays, names, fewest = state.arrays, levels(study), cells.least(study)
     confusion = arrays["confusion"]
-    records, right = float(confusion.sum()), float(np.trace(confusion))
-    each = [_level(arrays, place, name) for place, name in enumerate(names)]
+    records = float(confusion.sum())
+    every = cells_of_levels.lines(confusion, fewest)
+    each = [_level(arrays, every, at, fewest) for at in range(len(names))]
+    named = [{"name": name, **one} for name, one in zip(names, each, strict=True)]
     known = [cast("float", one["auc"]) for one in each if one["auc"] is not None]
-    return {
+    found = {
         "records": int(records),
-        "accuracy": right / records if records else None,
-        "accuracy_interval": intervals.share(right, records),
+        **cells_of_levels.accuracy(every),
         "auc": float(np.mean(known)) if known else None,
         **_means(arrays, records),
-        "levels": each,
-        "confusion": confusion.astype(int).tolist(),
+        "levels": named,
+        "confusion": [list(line.cells) for line in every],
     }
+    if all(line.known for line in every):
+        return found
+    return cells.blurred(found, BLURRED, DIGITS)
+
+
+BLURRED = ("brier", "brier_interval", "log_loss", "log_loss_interval")
+DIGITS = 2
+"""To so many digits, where who is wrong is withheld."""
 
 
 def _means(arrays: Summands, records: float) -> Findings:
@@ -107,30 +118,32 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     )
     keys = ("auc", "sensitivity", "ppv", "f1")
     each = tuple((one["name"], *(one[key] for key in keys)) for one in found["levels"])
-    note = "A row is what is so, a column the likeliest by the model."
+    notes = ["A row is what is so, a column the likeliest by the model."]
+    if any(None in row for row in found["confusion"]):
+        notes.append(cells.note(study))
     area = "AUC: this level against all others."
     return (
-        Sheet("Who is said to be what", ("is", *names), table, (note,)),
+        Sheet("Who is said to be what", ("is", *names), table, tuple(notes)),
         Sheet("Each level by itself", ("level", *keys), each, (area,)),
     )
 
 
-def _level(arrays: Summands, place: int, name: str) -> Findings:
-    confusion = arrays["confusion"]
-    hits = float(confusion[place, place])
-    missed = float(confusion[place].sum()) - hits
-    wrong = float(confusion[:, place].sum()) - hits
-    others = float(confusion.sum()) - hits - missed - wrong
-    at = scores.Table(hits, missed, wrong, others)
-    area = scores.area(arrays["without"][place], arrays["having"][place])
-    having = hits + at.misses
+def _level(arrays: Summands, every: list[Line], place: int, fewest: int) -> Findings:
+    """Return what may be told of the level at *place*."""
+    line, at = every[place], cells_of_levels.table(every, place)
+    area = None
+    others = sum(each.records for each in every) - line.records
+    if line.told and not cells.small(others, fewest):
+        pair = arrays["without"][place], arrays["having"][place]
+        area = cells.area(*pair, fewest)
     return {
-        "name": name,
-        "records": int(having),
+        "records": int(line.records) if line.told else None,
         "auc": area[0] if area else None,
         "auc_error_bound": area[1] if area else None,
-        "auc_interval": intervals.auc(area[0], having, at.records - having)
-        if area
-        else None,
-        **scores.rates(at),
+        "auc_interval": intervals.auc(area[0], line.records, others) if area else None,
+        **(scores.rates(at) if at else dict.fromkeys(RATES)),
+        **cells_of_levels.sensitivity(line),
     }
+
+
+RATES = ("accuracy", "specificity", "ppv", "npv", "f1")

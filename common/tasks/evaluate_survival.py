@@ -17,6 +17,7 @@ from common.release import Array, Field, Release, Summands
 from common.sheet import Cell, Sheet
 from common.study import Study
 from common.task import Findings, Rows, State
+from common.tasks import cells
 
 
 def release(study: Study) -> Release:
@@ -77,30 +78,46 @@ def _below(others: Array, own: Array) -> Array:
     return middle
 
 
-def read(state: State) -> Findings:
-    """Return the c-index with a 95 % interval."""
-    arrays = state.arrays
+def read(study: Study, state: State) -> Findings:
+    """Return the c-index with a 95 % interval.
+
+    Where too few had the event, or too few had it not, only how many were tested; it is
+    rounded so that it tells of no fewer pairs than a cell has records at least.
+    """
+    arrays, fewest = state.arrays, cells.least(study)
     pairs, right = float(arrays["pairs"][0]), float(arrays["right"][0])
+    records, events = float(arrays["records"][0]), float(arrays["events"][0])
     found: Findings = {
-        "records": int(arrays["records"][0]),
-        "positives": int(arrays["events"][0]),
-        "pairs": int(pairs),
+        "records": int(records),
+        "positives": None,
+        "pairs": None,
         "c_index": None,
         "c_index_interval": None,
     }
+    if cells.small(events, fewest) or cells.small(records - events, fewest):
+        return found
+    told = int(pairs) if fewest <= 1 else int(float(f"{pairs:.2g}"))
+    found |= {"positives": int(events), "pairs": told}
     if pairs:
-        index = right / pairs
+        exact = right / pairs
+        grain = fewest / pairs if fewest > 1 else 0.0
+        index = min(cells.rounded(exact, grain) or 0.0, 1.0)
         both, mixed, hits = (float(each) for each in arrays["squares"])
-        moved = hits - 2 * index * mixed + index * index * both
+        moved = hits - 2 * exact * mixed + exact * exact * both
         half = Z * math.sqrt(max(moved, 0.0)) / pairs
         found["c_index"] = index
         found["c_index_interval"] = [max(0.0, index - half), min(1.0, index + half)]
     return found
 
 
-def show(state: State) -> tuple[Sheet, ...]:
+def show(study: Study, state: State) -> tuple[Sheet, ...]:
     """Show the c-index and what it rests on."""
-    found = read(state)
+    note = "Pairs are of people of one hospital; 0.5 is chance, 1 is every pair right."
+    return sheet(read(study, state), note)
+
+
+def sheet(found: Findings, note: str) -> tuple[Sheet, ...]:
+    """Show what was *found*, with a *note* on whose pairs these are."""
     keys = ("records", "positives", "pairs", "c_index")
     words = ("test records", "with the event", "pairs compared", "c-index")
     pairs = zip(words, keys, strict=True)
@@ -108,6 +125,5 @@ def show(state: State) -> tuple[Sheet, ...]:
     interval = found["c_index_interval"]
     low, high = interval if isinstance(interval, list) else (None, None)
     ends = (("its 95 % interval, from", low), ("to", high))
-    note = "Pairs are of people of one hospital; 0.5 is chance, 1 is every pair right."
     lines = cast("tuple[tuple[Cell, ...], ...]", (*rows, *ends))
     return (Sheet("Who has the event first", ("measure", "value"), lines, (note,)),)

@@ -1,10 +1,8 @@
-"""A linear model by noisy gradient descent: full batches, clipped features, momentum.
+"""A linear model by noisy gradient descent: clipped features, a slope of 1 at most.
 
 With the features of a person shortened to sqrt(d) and a loss whose slope is 1 at most,
 nobody moves the summed gradient by more than sqrt(d + 1): no gradient needs clipping,
-and the problem stays convex. How many steps, how long and how far is fixed before: by
-the study, and by a count of people that has noise itself. The model is the mean of the
-last half of the steps (Polyak & Juditsky 1992), which averages the noise away.
+and the problem stays convex.
 """
 
 import math
@@ -14,20 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from common import promise
-from common.encoding import Encoding, columns
-from common.privacy import mu_of
-from common.release import Array, Field, Release, Summands
+from common.encoding import columns
+from common.release import Array, Summands
 from common.study import Study
-from common.task import Findings, Found, Model, Noisy, Rows, Shapes, State, Task, added
-from common.tasks import linear_explained, linear_models, newton, noised
-
-MOMENTUM = 0.9
-STEPS, FEWEST, MOST = 8, 5, 40
-"""Steps when nothing is known of how many people there are; else between these."""
-
-WEIGHT = 0.9
-"""Share of mu^2 beside describe's."""
+from common.task import Findings, Model, Rows, Shapes, State, Task
+from common.tasks import descent, linear_explained, linear_models, newton, noised
+from common.tasks.descent import Course, Descent
+from common.tasks.newton import Arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,34 +68,35 @@ LINEAR = Design(
 def task(loss: Loss, design: Design = LINEAR) -> Task:
     """Return the private task that fits by *loss* what is linear in *design*."""
 
-    def each(study: Study, state: State, rows: Rows) -> Array:
+    def each(study: Study, arrays: Arrays, rows: Rows) -> Array:
         """Return the slope of each record's loss, intercept last."""
-        x, unit = design.of(study, rows.x), state.arrays["unit"]
-        slope = loss.slope(eta(state.arrays["weights"], x), rows.y) / unit
+        x = design.of(study, rows.x)
+        slope = loss.slope(eta(arrays["weights"], x), rows.y) / arrays["unit"]
         slope = slope.clip(-1.0, 1.0)
         return np.column_stack([x * slope[:, None], slope])
 
-    def release(study: Study) -> Release:
-        """Declare the gradient, intercept last."""
-        width = design.width(study) + 1
-        return {"gradient": Field("sum of the slopes, clipped", (width,), "sum")}
+    def begin(study: Study, sums: Summands) -> Course:
+        """Begin at no effect, with the intercept that fits the noisy sums."""
+        first, weights = loss.begin(study, sums), np.zeros(design.width(study) + 1)
+        weights[-1] = first.intercept
+        bend = first.bend * (design.width(study) + 1) / 2
+        return Course(weights, np.array([bend]), first.unit)
 
-    return Task(
-        name=loss.name,
-        rows="train",
-        encoded=True,
-        shows=lambda study: {**carries(study, design), "unit": (1,)},
-        release=release,
-        start=lambda study, found: _start(loss, design, study, found),
-        local=added(each, release),
-        finish=lambda study, state, total: _finish(design, study, state, total),
-        read=read,
-        noisy=Noisy(
+    def ridge(study: Study) -> Array:
+        each: Array = np.full(design.width(study) + 1, design.ridge(study))
+        each[-1] = 0.0
+        return each
+
+    return descent.task(
+        Descent(
+            name=loss.name,
+            width=lambda study: design.width(study) + 1,
             each=each,
-            clip=lambda study: _clip(design, study),
-            rounds=rounds,
-            weight=WEIGHT,
+            clip=lambda study: math.sqrt(design.width(study) + 1),
+            ridge=ridge,
+            begin=begin,
         ),
+        read,
     )
 
 
@@ -113,30 +105,12 @@ def carries(study: Study, design: Design = LINEAR) -> Shapes:
     return newton.shown(design.width(study) + 1, study)
 
 
-def rounds(study: Study) -> int:
-    """Return how many steps are taken: from the study alone, whatever the data say.
-
-    Few people or much noise allow few steps: mu * people / (6 * sqrt(d)) of them, for
-    each of them has more noise the more there are.
-    """
-    kept, steps = promise.of(study), STEPS
-    if kept.expected_people:
-        noise = promise.in_total(study, 1.0 / mu_of(kept.epsilon, kept.delta))
-        told = kept.expected_people / (6 * noise * math.sqrt(len(columns(study))))
-        steps = min(max(round(told), FEWEST), MOST)
-    return min(steps, study.rounds.maximum)
-
-
 def read(study: Study, state: State) -> Findings:
     """Return the coefficients; of how far the noise moved them nothing is known."""
     return {
         "coefficients": linear_models.listed(study, state, None),
         "ridge": linear_models.ridge_of(study),
     }
-
-
-def _clip(design: Design, study: Study) -> float:
-    return math.sqrt(design.width(study) + 1)
 
 
 def eta(weights: Array, x: Array) -> Array:
@@ -155,46 +129,6 @@ def shortened(x: Array) -> Array:
     most = math.sqrt(x.shape[1])
     shorter: Array = x * (most / np.maximum(length, most))[:, None]
     return shorter
-
-
-def _start(loss: Loss, design: Design, study: Study, found: Found) -> State:
-    """Begin at no effect, with the intercept that fits the noisy sums."""
-    sums = found["describe"].arrays
-    begin, weights = loss.begin(study, sums), np.zeros(design.width(study) + 1)
-    weights[-1] = begin.intercept
-    return State(
-        {
-            **Encoding.of(sums).arrays(),
-            "weights": weights,
-            "unit": np.array([begin.unit]),
-        },
-        kept={
-            "people": np.array([noised.people(study, sums)]),
-            "bend": np.array([begin.bend]),
-            "steps": np.zeros(1),
-            "last": weights,
-            "tail": np.zeros_like(weights),
-        },
-    )
-
-
-def _finish(design: Design, study: Study, state: State, total: Summands) -> State:
-    """Take one step with momentum (Nesterov 1983); end with the mean of the last."""
-    kept, shown, last = state.kept, state.arrays["weights"], rounds(study)
-    people, number = float(kept["people"][0]), int(kept["steps"][0]) + 1
-    penalty = np.full(len(shown), design.ridge(study) / people)
-    penalty[-1] = 0.0
-    gradient = state.arrays["unit"] * total["gradient"] / people + penalty * shown
-    bend = float(kept["bend"][0]) * _clip(design, study) ** 2 / 2
-    reached = shown - gradient / (bend + penalty[0])
-    late = number > last // 2
-    tail = kept["tail"] + reached * late
-    if number >= last:
-        mean = tail / (last - last // 2)
-        return State({**state.arrays, "weights": mean}, done=True)
-    ahead = reached + MOMENTUM * (reached - kept["last"])
-    kept = {**kept, "steps": np.array([float(number)]), "last": reached, "tail": tail}
-    return State({**state.arrays, "weights": ahead}, kept=kept)
 
 
 def _logistic(study: Study, sums: Summands) -> Begin:

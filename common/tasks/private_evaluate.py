@@ -11,9 +11,10 @@ from scipy.special import expit
 
 from common import intervals, promise
 from common.release import Array, Field, Release
+from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, Noisy, Rows, State, Task, added, kept, model_of
-from common.tasks import noised, private_residuals
+from common.tasks import noised, private_levels, private_residuals, private_survival
 from common.tasks.evaluate import shows, start
 
 LOG_ODDS = 3.0
@@ -28,6 +29,10 @@ def release(study: Study) -> Release:
     """Declare score histograms by class and the squared error, all with noise."""
     if study.outcome.kind == "number":
         return private_residuals.release(study)
+    if study.outcome.kind == "category":
+        return private_levels.release(study)
+    if study.outcome.kind == "survival":
+        return private_survival.release(study)
     count = (bins(study),)
     return {
         "negatives": Field("test records without the outcome, by score", count, "sum"),
@@ -48,6 +53,10 @@ def each(study: Study, state: State, rows: Rows) -> Array:
     score = model_of(study).predict(study, state.arrays, rows)
     if study.outcome.kind == "number":
         return private_residuals.each(study, score, rows)
+    if study.outcome.kind == "category":
+        return private_levels.each(study, score, rows)
+    if study.outcome.kind == "survival":
+        return private_survival.each(study, state, score, rows)
     inner = expit(np.linspace(-LOG_ODDS, LOG_ODDS, count - 1))
     inner[count // 2 - 1] = 0.5
     place = np.searchsorted(inner, score, side="right")[:, None] == range(count)
@@ -60,6 +69,10 @@ def read(study: Study, state: State) -> Findings:
     """Return the same as without a promise, with intervals that hold the noise too."""
     if study.outcome.kind == "number":
         return private_residuals.read(study, state)
+    if study.outcome.kind == "category":
+        return private_levels.read(study, state)
+    if study.outcome.kind == "survival":
+        return private_survival.read(study, state)
     negatives, positives = state.arrays["negatives"], state.arrays["positives"]
     noise, brier = _deviation(study), float(state.arrays["brier"][0]) / BRIER
     without, having = float(negatives.sum()), float(positives.sum())
@@ -81,6 +94,10 @@ def read(study: Study, state: State) -> Findings:
 def _clip(study: Study) -> float:
     if study.outcome.kind == "number":
         return private_residuals.CLIP
+    if study.outcome.kind == "category":
+        return private_levels.CLIP
+    if study.outcome.kind == "survival":
+        return private_survival.CLIP
     return math.hypot(1.0, BRIER)
 
 
@@ -91,16 +108,9 @@ def _deviation(study: Study) -> float:
 def _accuracy(negatives: Array, positives: Array, noise: float) -> Findings:
     """Return the share of records on the right side of one half."""
     half = len(negatives) // 2
-    right = float(negatives[:half].sum() + positives[half:].sum())
-    wrong = float(negatives[half:].sum() + positives[:half].sum())
-    records = right + wrong
-    if records <= intervals.Z * noise * math.sqrt(2 * len(negatives)):
-        return {"accuracy": None, "accuracy_interval": None}
-    share = min(max(right / records, 0.0), 1.0)
-    moved = noise * math.sqrt(len(negatives)) * math.hypot(right, wrong) / records**2
-    chance = intervals.share(share * records, records)
-    interval = intervals.widened(share, chance, intervals.Z * moved)
-    return {"accuracy": share, "accuracy_interval": interval}
+    right = np.r_[negatives[:half], positives[half:]]
+    wrong = np.r_[negatives[half:], positives[:half]]
+    return private_levels.accuracy(right, wrong, noise)
 
 
 def _area(negatives: Array, positives: Array, noise: float) -> Findings:
@@ -127,6 +137,15 @@ def _area(negatives: Array, positives: Array, noise: float) -> Findings:
     }
 
 
+def show(study: Study, state: State) -> tuple[Sheet, ...]:
+    """Show each level of a category, or who has the event first."""
+    if study.outcome.kind == "category":
+        return private_levels.show(study, state)
+    if study.outcome.kind == "survival":
+        return private_survival.show(study, state)
+    return ()
+
+
 PRIVATE_EVALUATE = Task(
     name="evaluate",
     rows="test",
@@ -137,5 +156,6 @@ PRIVATE_EVALUATE = Task(
     local=added(each, release),
     finish=kept,
     read=read,
+    show=show,
     noisy=Noisy(each=each, clip=_clip, rounds=lambda _study: 1, weight=1.0),
 )

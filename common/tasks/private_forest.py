@@ -10,7 +10,7 @@ that share the people out among them were worse at every epsilon.
 import math
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import softmax
 
 from common import promise, trees
 from common.encoding import Column, Encoding, bounds, columns, shapes
@@ -30,9 +30,9 @@ CLEAR = 6.0
 """So many deviations of the noise, or more, are what a leaf's people count for."""
 REACH = 1.0
 """A number is cut within so many deviations of its mean: there the people are."""
-STRETCH = {"binary": 6.0, "number": 2.0}
+STRETCH = {"binary": 6.0, "category": 1.5, "number": 2.0}
 """By how much a leaf overstates itself: most of a mean over random trees knows little.
-Of a binary outcome it is the log odds that are stretched, about those of everybody."""
+Of classes it is the log odds that are stretched, about those of everybody."""
 RAREST = 0.01
 
 
@@ -57,7 +57,7 @@ def carries(study: Study) -> Shapes:
         **shapes(study),
         "feature": (count, inner),
         "threshold": (count, inner),
-        "leaf": (count, 2 * inner + 1, 2),
+        "leaf": (count, 2 * inner + 1, _numbers(study)),
     }
 
 
@@ -87,7 +87,8 @@ def _measured(study: Study, column: Column) -> bool:
 def release(study: Study) -> Release:
     """Declare what each leaf of each tree holds, weighed."""
     held = "outcome and its size" if _number(study) else "class"
-    size = (asked(study).trees, trees.inner(depth(study)) + 1, 2)
+    leaves = trees.inner(depth(study)) + 1
+    size = (asked(study).trees, leaves, _numbers(study))
     return {"leaves": Field(f"records by tree, leaf and {held}, weighed", size, "sum")}
 
 
@@ -111,7 +112,7 @@ def weight(study: Study) -> float:
 
 
 def _parts(study: Study, outcome: Array) -> Array:
-    """Return each record's two numbers of a leaf: its class, or its size and outcome.
+    """Return each record's numbers of a leaf: its class, or its size and outcome.
 
     A number is measured from mid-range in half ranges.
     """
@@ -119,22 +120,28 @@ def _parts(study: Study, outcome: Array) -> Array:
         middle, half = describe.middle(study.outcome), describe.half(study.outcome)
         away = ((outcome - middle) / half).clip(-1.0, 1.0)
         return np.column_stack([np.ones(len(away)), away])
-    classes: Array = (outcome[:, None] == (0.0, 1.0)).astype(np.float64)
+    classes: Array = (outcome[:, None] == range(_numbers(study))).astype(np.float64)
     return classes
+
+
+def _numbers(study: Study) -> int:
+    """Return how many numbers a leaf holds: of each class, or of size and outcome."""
+    outcome = study.outcome
+    return 2 if isinstance(outcome, Number) else len(outcome.coded)
 
 
 def finish(study: Study, state: State, total: Summands) -> State:
     """Let each node say what its people were like, as far as it is not the noise."""
     noise = float(state.arrays["noise"][0]) / weight(study)
     held, spread = _nodes(total["leaves"] / weight(study), noise)
-    says = _mean(study, held, spread) if _number(study) else _odds(held, spread)
+    says = (_mean if _number(study) else _odds)(study, held, spread)
     feature, threshold = drawn(study, Encoding.of(state.arrays))
     grown = {"feature": feature, "threshold": threshold, "leaf": says}
     return State({**state.arrays, **grown}, done=True)
 
 
 def _nodes(leaves: Array, noise: float) -> tuple[Array, Array]:
-    """Return what each node holds [trees, nodes, 2], and the deviation of its noise."""
+    """Return what each node holds [trees, nodes, numbers], and how far noise goes."""
     levels, spread = [leaves], [np.full(leaves.shape[1], noise)]
     while levels[0].shape[1] > 1:
         levels.insert(0, levels[0][:, ::2] + levels[0][:, 1::2])
@@ -142,16 +149,16 @@ def _nodes(leaves: Array, noise: float) -> tuple[Array, Array]:
     return np.concatenate(levels, axis=1), np.concatenate(spread)
 
 
-def _odds(held: Array, spread: Array) -> Array:
-    """Return the shares of both classes at each node, leaning on those of everybody."""
+def _odds(study: Study, held: Array, spread: Array) -> Array:
+    """Return the shares of the classes at each node, leaning on those of everybody."""
     sizes = held[:, 0].mean(axis=0).clip(1.0)
-    usual = float(np.clip(sizes[1] / sizes.sum(), RAREST, 1.0 - RAREST))
+    usual = (sizes / sizes.sum()).clip(RAREST, 1.0 - RAREST)
     known = held.clip(0.0)
-    share = (known[..., 1] + spread * usual) / (known.sum(axis=-1) + spread)
+    whole = known.sum(axis=-1, keepdims=True) + spread[:, None]
+    share = (known + spread[:, None] * usual) / whole
     share = share.clip(RAREST, 1.0 - RAREST)
-    far = STRETCH["binary"] * (logit(share) - logit(usual))
-    positive = expit(logit(usual) + far)
-    return np.stack([1.0 - positive, positive], axis=-1)
+    far = STRETCH[study.outcome.kind] * (np.log(share) - np.log(usual))
+    return np.asarray(softmax(np.log(usual) + far, axis=-1))
 
 
 def _mean(study: Study, held: Array, spread: Array) -> Array:

@@ -206,7 +206,12 @@ def _compared(trials: Trials, said: selection.Said) -> Task:
 
 
 def _most(study: Study) -> float:
-    """Return the largest squared error that counts: the whole range of a number."""
+    """Return the largest squared error that counts: the whole range of a number.
+
+    Of a category it is 2: all of the chance on a level that did not come.
+    """
+    if study.outcome.kind == "category":
+        return 2.0
     low, high = getattr(study.outcome, "range", (0.0, 1.0))
     return float(high - low) ** 2
 

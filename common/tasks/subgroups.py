@@ -4,13 +4,13 @@ Groups are the levels of declared categories. They are told apart in the sums th
 evaluation takes anyway; a group of too few people is not told (Hardt et al. 2016).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common import scores
+from common import intervals, scores
 from common.errors import StudyError
 from common.evaluation import Evaluation
 from common.release import Array
@@ -18,6 +18,7 @@ from common.schema import Category
 from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings
+from common.tasks import cells
 
 SHOWN = ("records", "auc", "sensitivity", "specificity", "ppv", "said_yes", "expected")
 """What a table shows of a group; its findings hold more."""
@@ -51,7 +52,9 @@ def read(study: Study, arrays: Mapping[str, Array]) -> Findings:
     ]
     for place in np.flatnonzero(_told(study, arrays)):
         said = float(arrays["group_said"][place])
-        listed[place] |= scores.group(low[place], high[place], said)
+        listed[place] |= _rounded(study, scores.group(low[place], high[place], said))
+    for group, side in _hidden(study, arrays):
+        listed[group] |= dict.fromkeys((*TOGETHER, SIDES[side]))
     gaps = [_gaps(study, listed, index) for index in sorted({g[0] for g in every})]
     return {"subgroups": listed, "fairness": gaps}
 
@@ -76,6 +79,57 @@ def _told(study: Study, arrays: Mapping[str, Array]) -> NDArray[np.bool_]:
                 break
             told[place] = False
     return told
+
+
+def _rounded(study: Study, found: Findings) -> Findings:
+    """Return a group's measures, its area so that no few pairs can be counted."""
+    records, having = (float(str(found[name])) for name in ("records", "positives"))
+    fewest, pairs = cells.least(study), having * (records - having)
+    auc = found["auc"]
+    if not isinstance(auc, float) or not pairs or fewest <= 1:
+        return found
+    told = cells.rounded(auc, fewest / pairs) or 0.0
+    told = min(told, 1.0)
+    interval = intervals.auc(told, having, records - having)
+    return {**found, "auc": told, "auc_interval": interval and [*interval]}
+
+
+SIDES = {"negatives": "specificity", "positives": "sensitivity"}
+"""The share that is of those without the outcome, and of those with it."""
+TOGETHER = ("accuracy", "ppv", "npv", "f1", "said_yes")
+"""The shares that are of both."""
+
+
+def _hidden(study: Study, arrays: Mapping[str, Array]) -> Iterator[tuple[int, str]]:
+    """Yield the places of groups of which a small cell would be told, and the side.
+
+    What is left of everybody is a group as well, which nobody tells of. The cells that
+    are not told add up to none that is small: otherwise the smallest other goes too.
+    """
+    told, fewest = _told(study, arrays), cells.least(study)
+    of = np.array([index for index, _, _ in groups(study)])
+    half = arrays["negatives"].shape[0] // 2
+    for side in SIDES:
+        halves = [_halves(each, half) for each in arrays[f"group_{side}"]]
+        every, own = _halves(arrays[side], half), np.array(halves)
+        for index in set(of.tolist()):
+            places = np.flatnonzero((of == index) & told)
+            ordered = places[own[places].sum(axis=1).argsort(kind="stable")].tolist()
+            few = [p for p in ordered if _few(own[p], fewest)]
+            rest = every - own[[p for p in ordered if p not in few]].sum(axis=0)
+            while _few(rest, fewest) and len(few) < len(ordered):
+                more = next(p for p in ordered if p not in few)
+                few, rest = [*few, more], rest + own[more]
+            yield from ((place, side) for place in few)
+
+
+def _halves(bins: Array, half: int) -> Array:
+    """Return how many were said not to have the outcome, and how many to have it."""
+    return np.array([bins[:half].sum(), bins[half:].sum()])
+
+
+def _few(pair: Array, fewest: int) -> bool:
+    return any(cells.small(float(each), fewest) for each in pair)
 
 
 def _gaps(study: Study, listed: list[Findings], index: int) -> Findings:

@@ -276,10 +276,13 @@ def test_what_the_template_says_of_privacy_is_valid(path: Path) -> None:
     assert kept.noise == "site"
 
 
+CORRELATED = '[analysis]\ncorrelation = ["age", "cholesterol"]\n\n[rounds]'
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says", "at"),
     [
-        ('kind = "logistic"', 'kind = "cox"', "", 'kind = "cox"'),
+        ("[rounds]", CORRELATED, "correlation has no private form yet", "correlation"),
         ("delta = 1e-5", "delta = 1e-2", "less than or equal to 0.001", "delta"),
         ("people = 500", "people = 500000", "gives away one of 500000", "delta"),
         ("epsilon = 1.0", "epsilon = 0", "greater than 0", "epsilon = 0"),
@@ -293,12 +296,6 @@ def test_what_the_template_says_of_privacy_is_valid(path: Path) -> None:
 def test_a_promise_that_cannot_be_kept_is_refused_by_line(
     promising: Path, old: str, new: str, says: str, at: str
 ) -> None:
-    if "cox" in new:
-        text = promising.read_text()
-        outcome = text[text.index("[outcome]") : text.index("[model]")]
-        time = '[outcome]\nkind = "survival"\nname = "t"\nunit = "d"\nrange = [0, 9]\n'
-        promising.write_text(text.replace(outcome, f"{time}grid = [3, 6]\n"))
-        says = "cox has no private form yet"
     error = refusal(promising, old, new)
     assert says in error.what
     if at:

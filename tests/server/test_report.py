@@ -223,6 +223,7 @@ ALL: dict[str, dict[str, Any]] = {
     "no benchmark": {"benchmark": None, "note": None, "limits": []},
     "nothing cleaned": {"sites": [site(*SITES[0]) | {"cleaning": []}]},
     "tested on nobody": {"together": {"records": 0, "positives": 0}},
+    "tested on few": {"together": {"records": 14}},
     "another model": {"task": "svm", "ridge": 0.0},
     "network": NETWORK,
     "network, described": {**DESCRIBED, **UNSEEN},
@@ -369,7 +370,10 @@ def test_headline_of_other_studies() -> None:
     """A study without a model, with a number, or with one lonely score has its own."""
     said = {
         name: report.headline(Report.model_validate(facts(**ALL[name])))
-        for name in ("described", "number", "only totals", "tested on nobody")
+        for name in (
+            *("described", "number", "only totals", "tested on nobody"),
+            "tested on few",
+        )
     }
     assert said == {
         "described": "Together, the four hospitals counted 486 records; "
@@ -378,6 +382,8 @@ def test_headline_of_other_studies() -> None:
         "only totals": "Together, the four hospitals reach an AUC of 0.88.",
         "tested on nobody": "Together, the four hospitals counted 486 records; "
         "no model was tested.",
+        "tested on few": "Together, the four hospitals tested a model on 14 records: "
+        "too few of them, or of one outcome, to tell how good it is.",
     }
     sites = without("alone")
     sites[0]["alone"], sites[1]["alone"] = score(104, 0.82), {"note": "one class only"}
