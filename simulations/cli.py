@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # help answers without loading it
     from simulations.engine import Engine
 
 
-ENGINES = ("in-process", "processes")
+ENGINES = ("in-process", "processes", "ray")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,16 @@ class Chosen:
 
     def engine(self) -> "Engine":
         """Return the engine; raise UsageError for what it cannot do."""
-        from simulations import engine, processes  # noqa: PLC0415 - Flower loads here
+        from simulations import (  # noqa: PLC0415 - Flower loads here
+            actors,
+            engine,
+            processes,
+        )
 
         if self.name == "processes":
             return processes.engine(kill_one=self.kill_one)
+        if self.name == "ray":
+            return actors.on_ray(kill_one=self.kill_one)
         if self.kill_one:
             raise UsageError(
                 "in one process there is no process of a hospital to kill",
@@ -48,7 +54,10 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
     run.__doc__, run.__name__ = command.__doc__, command.__name__
     run.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     kill = "Kill one hospital's process in the middle, and let it come back."
-    where = "All in one process, or an aggregator and hospitals over mutual TLS."
+    where = (
+        "All in one process; an aggregator and hospitals over mutual TLS; or hospitals "
+        "on Ray, on one machine or on several."
+    )
     click.option("--kill-one", is_flag=True, help=kill)(run)
     return click.option(
         "--engine",

@@ -8,7 +8,7 @@ gives the same bytes every time.
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from flwr.supercore.task_identity import TaskIdentity
 import client.app
 import client.site
 import server.app
+from client.site import Site
 from common import identity
 from common.errors import ConsiliumError
 from common.identity import SigningKey
@@ -131,10 +132,14 @@ class InProcess(Grid):
         """The run this grid works for."""
         return self._run
 
-    def _answer(self, message: Message) -> str:
+    def _numbered(self, message: Message) -> str:
         self._sent += 1
         number = str(self._sent)
         message.metadata.__dict__["_message_id"] = number
+        return number
+
+    def _answer(self, message: Message) -> str:
+        number = self._numbered(message)
         context = self._contexts[message.metadata.dst_node_id]
         if reply := self._answers(message, context):
             self._replies[number] = reply
@@ -159,6 +164,14 @@ def on(grid: InProcess, study: Study, journal: Path | None = None) -> Outcome:
     become(run_id)
     server.app.app(grid, context)
     return server.app.outcome_of(context)
+
+
+def approving(local: Site, study: Study) -> Site:
+    """Return *local*; where it has no steward, it approves *study*."""
+    if local.mapping.approved is not None or local.home is not None:
+        return local
+    mapping = local.mapping.model_copy(update={"approved": (study.digest(),)})
+    return replace(local, mapping=mapping)
 
 
 def _pinned(paths: Iterable[str]) -> Pinned:

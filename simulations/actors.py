@@ -1,0 +1,188 @@
+"""Hospitals on Ray, Flower's own engine: a process each, on one machine or on several.
+
+Flower's pool gives a message to whichever actor is idle. Our hospitals hold an open
+study between messages, so each has an actor to itself (docs/adr/0019); ServerApp and
+ClientApp are those of a deployment, and Ray carries the messages between them.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flwr.app import Context, Error, Message
+
+import client.app
+from client import site
+from client.opened import open_study
+from common import wire
+from common.errors import MachineError
+from common.study import Study
+from simulations import cluster, engine
+from simulations.engine import Engine, InProcess, Ran
+
+LOG = logging.getLogger("consilium.simulations")
+BEFORE_KILL = 3
+"""Rounds that a hospital has answered before it is killed."""
+START_SECONDS = 300.0
+"""How long the processes of all hospitals may take to start."""
+GONE = 5
+"""Flower's code for a node that cannot be reached."""
+
+
+class Hospital:
+    """One hospital's ClientApp, alone in a process: what it holds is lost with it."""
+
+    def __init__(self, context: Context, study: str) -> None:
+        """Be the site of *context*, in a simulation of *study*."""
+        engine.become(context.run_id)
+        self._context, self._study = context, Study.model_validate_json(study)
+
+    def ready(self) -> None:
+        """Say that this process has started."""
+
+    def answer(self, message: Message) -> Message:
+        """Answer *message* as the ClientApp does.
+
+        Where nobody can approve, the simulation does. Raises what a person at that
+        hospital would be told when its records cannot be opened.
+        """
+        if message.metadata.message_type == wire.OPEN:
+            self._approve()
+        return client.app.app(message, self._context)
+
+    def _approve(self) -> None:
+        path, digest = str(self._context.node_config["site"]), self._study.digest()
+        local = site.read(Path(path))
+        given = engine.approving(local, self._study)
+        if given is not local and client.app.SHELF.get(path, digest) is None:
+            today = datetime.now(UTC).date()
+            client.app.SHELF.hold(open_study(given, self._study, today))
+
+
+class OnRay(InProcess):
+    """A Grid whose nodes are actors of Ray, one for each hospital."""
+
+    def __init__(
+        self,
+        ray: Any,  # noqa: ANN401 - an extra without types
+        sites: Iterable[Path],
+        study: Study,
+        *,
+        kill_one: bool = False,
+    ) -> None:
+        """Start an actor for each of *sites*; with *kill_one* the first is killed once.
+
+        An actor that dies is started again, on another machine if need be, and knows
+        as little as a hospital after a power cut. Raises MachineError when one does
+        not start.
+        """
+        super().__init__(sites, next(engine.RUN))
+        self._ray = ray
+        begin = ray.remote(max_restarts=-1, scheduling_strategy="SPREAD")(Hospital)
+        said = study.canonical().decode()
+        self._hospitals = {
+            node: begin.remote(context, said)
+            for node, context in self._contexts.items()
+        }
+        self._asked: dict[str, tuple[Message, Any]] = {}
+        self._victims = {min(self._hospitals)} if kill_one else set[int]()
+        self._rounds, self._opened = Counter[int](), Counter[int]()
+        self._await_all()
+
+    @property
+    def rejoined(self) -> tuple[str, ...]:
+        """The hospitals that have opened the study again."""
+        again = [node for node, times in self._opened.items() if times > 1]
+        return tuple(sorted(self._name(node) for node in again))
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Hand over the answers to *message_ids* that have come."""
+        calls = self._calls(message_ids)
+        return [self._reply(calls[call]) for call in self._done(calls, seconds=0)]
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """Push, then pull what has been answered after *timeout* seconds, or all."""
+        calls = self._calls(self.push_messages(messages))
+        return [self._reply(calls[call]) for call in self._done(calls, timeout)]
+
+    def kill(self, node: int) -> None:
+        """Kill a hospital's process, as a power cut would; Ray starts another."""
+        LOG.warning("killing %s, as a power cut would", self._name(node))
+        self._ray.kill(self._hospitals[node], no_restart=False)
+
+    def _answer(self, message: Message) -> str:
+        number, node = self._numbered(message), message.metadata.dst_node_id
+        call = self._hospitals[node].answer.remote(message)
+        self._asked[number] = message, call
+        self._rounds[node] += message.metadata.message_type == wire.ROUND
+        if node in self._victims and self._rounds[node] > BEFORE_KILL:
+            self._victims.remove(node)
+            self.kill(node)
+        return number
+
+    def _calls(self, numbers: Iterable[str]) -> dict[Any, str]:
+        return {self._asked[each][1]: each for each in numbers if each in self._asked}
+
+    def _done(self, calls: Collection[Any], seconds: float | None) -> list[Any]:
+        """Return the *calls* that are over within so many *seconds*."""
+        if not calls:
+            return []
+        waited = self._ray.wait([*calls], num_returns=len(calls), timeout=seconds)
+        return [*waited[0]]
+
+    def _reply(self, number: str) -> Message:
+        """Return what was answered, or that the hospital could not be reached."""
+        message, call = self._asked.pop(number)
+        errors = self._ray.exceptions
+        try:
+            reply: Message = self._ray.get(call)
+        except errors.RayTaskError as failed:
+            raise failed.cause from None
+        except errors.RayError:  # its process died, or its machine
+            return Message(Error(GONE, "Node Unavailable"), reply_to=message)
+        opening = message.metadata.message_type == wire.OPEN and reply.has_content()
+        self._opened[message.metadata.dst_node_id] += opening
+        return reply
+
+    def _await_all(self) -> None:
+        calls = [each.ready.remote() for each in self._hospitals.values()]
+        done = self._done(calls, START_SECONDS)
+        if len(done) < len(calls):
+            raise MachineError(
+                f"Ray has started {len(done)} of {len(calls)} hospitals, and no more "
+                f"in {START_SECONDS:g} s",
+                likely="too little memory or too few processors",
+                fix="fewer hospitals, or RAY_ADDRESS of a cluster with more machines",
+            )
+        try:
+            self._ray.get(done)
+        except self._ray.exceptions.RayError as reason:
+            raise MachineError(
+                f"a hospital's process did not start: {type(reason).__name__}",
+                likely="a machine of the cluster has another version of consilium",
+                fix="pip install 'consilium[ray]'        # the same on every machine",
+            ) from reason
+
+    def _name(self, node: int) -> str:
+        return site.read(Path(str(self._contexts[node].node_config["site"]))).name
+
+
+def on_ray(*, kill_one: bool) -> Engine:
+    """Return the engine that runs a study with an actor of Ray for each hospital.
+
+    With *kill_one* a hospital is killed after a few rounds, and comes back. Raises
+    MachineError where Ray is not installed.
+    """
+    cluster.load()
+
+    def whole(study: Study, sites: Sequence[Path]) -> Ran:
+        with cluster.running() as ray:
+            grid = OnRay(ray, sites, study, kill_one=kill_one)
+            return Ran(engine.on(grid, study), "ray", rejoined=grid.rejoined)
+
+    return whole
