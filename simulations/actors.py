@@ -5,6 +5,7 @@ study between messages, so each has an actor to itself (docs/adr/0019); ServerAp
 ClientApp are those of a deployment, and Ray carries the messages between them.
 """
 
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -12,7 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from flwr.app import Context, Error, Message
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
 
 import client.app
 from client import site
@@ -21,7 +24,7 @@ from common import wire
 from common.errors import MachineError
 from common.study import Study
 from simulations import cluster, engine
-from simulations.engine import Engine, InProcess, Ran
+from simulations.engine import Engine, Ran
 
 LOG = logging.getLogger("consilium.simulations")
 BEFORE_KILL = 3
@@ -62,7 +65,7 @@ class Hospital:
             client.app.SHELF.hold(open_study(given, self._study, today))
 
 
-class OnRay(InProcess):
+class OnRay(Grid):
     """A Grid whose nodes are actors of Ray, one for each hospital."""
 
     def __init__(
@@ -79,8 +82,9 @@ class OnRay(InProcess):
         as little as a hospital after a power cut. Raises MachineError when one does
         not start.
         """
-        super().__init__(sites, next(engine.RUN))
-        self._ray = ray
+        run_id = next(engine.RUN)
+        self.keys, self._contexts = engine.numbered(sites, run_id)
+        self._ray, self._run = ray, Run.create_empty(run_id)
         begin = ray.remote(max_restarts=-1, scheduling_strategy="SPREAD")(Hospital)
         said = study.canonical().decode()
         self._hospitals = {
@@ -88,15 +92,23 @@ class OnRay(InProcess):
             for node, context in self._contexts.items()
         }
         self._asked: dict[str, tuple[Message, Any]] = {}
+        self._sent = itertools.count(1)
         self._victims = {min(self._hospitals)} if kill_one else set[int]()
-        self._rounds, self._opened = Counter[int](), Counter[int]()
+        self._rounds, self._died, self._back = Counter[int](), set[int](), set[int]()
         self._await_all()
 
     @property
     def rejoined(self) -> tuple[str, ...]:
-        """The hospitals that have opened the study again."""
-        again = [node for node, times in self._opened.items() if times > 1]
-        return tuple(sorted(self._name(node) for node in again))
+        """The hospitals whose process died, and that opened the study again."""
+        return tuple(sorted(self._name(node) for node in self._back))
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the number of every site: who is killed comes back under the same."""
+        return list(self._contexts)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Call each message's hospital; return the names of the messages."""
+        return [self._call(message) for message in messages]
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Hand over the answers to *message_ids* that have come."""
@@ -110,13 +122,35 @@ class OnRay(InProcess):
         calls = self._calls(self.push_messages(messages))
         return [self._reply(calls[call]) for call in self._done(calls, timeout)]
 
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        """Build a message; Flower's interface asks for it."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def set_run(self, run: Run) -> None:
+        """Set what :attr:`run` returns; Flower's interface asks for it."""
+        self._run = run
+
+    @property
+    def run(self) -> Run:
+        """The run this grid works for."""
+        return self._run
+
     def kill(self, node: int) -> None:
         """Kill a hospital's process, as a power cut would; Ray starts another."""
         LOG.warning("killing %s, as a power cut would", self._name(node))
+        self._died.add(node)
         self._ray.kill(self._hospitals[node], no_restart=False)
 
-    def _answer(self, message: Message) -> str:
-        number, node = self._numbered(message), message.metadata.dst_node_id
+    def _call(self, message: Message) -> str:
+        number = engine.named(message, next(self._sent))
+        node = message.metadata.dst_node_id
         call = self._hospitals[node].answer.remote(message)
         self._asked[number] = message, call
         self._rounds[node] += message.metadata.message_type == wire.ROUND
@@ -138,15 +172,16 @@ class OnRay(InProcess):
     def _reply(self, number: str) -> Message:
         """Return what was answered, or that the hospital could not be reached."""
         message, call = self._asked.pop(number)
-        errors = self._ray.exceptions
+        node, errors = message.metadata.dst_node_id, self._ray.exceptions
         try:
             reply: Message = self._ray.get(call)
         except errors.RayTaskError as failed:
             raise failed.cause from None
         except errors.RayError:  # its process died, or its machine
+            self._died.add(node)
             return Message(Error(GONE, "Node Unavailable"), reply_to=message)
-        opening = message.metadata.message_type == wire.OPEN and reply.has_content()
-        self._opened[message.metadata.dst_node_id] += opening
+        if message.metadata.message_type == wire.OPEN and reply.has_content():
+            self._back |= self._died & {node}
         return reply
 
     def _await_all(self) -> None:
@@ -183,6 +218,8 @@ def on_ray(*, kill_one: bool) -> Engine:
     def whole(study: Study, sites: Sequence[Path]) -> Ran:
         with cluster.running() as ray:
             grid = OnRay(ray, sites, study, kill_one=kill_one)
-            return Ran(engine.on(grid, study), "ray", rejoined=grid.rejoined)
+            return Ran(
+                engine.conduct(grid, grid.keys, study), "ray", rejoined=grid.rejoined
+            )
 
     return whole
