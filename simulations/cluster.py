@@ -7,6 +7,7 @@ files in a folder of this user's alone. It calls nobody.
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ ALONE = {
 """Ray takes loopback as its address where it must not make a cluster, whatever the
 system; and whoever else is on this machine has no token to run code by."""
 TOKEN = "RAY_AUTH_TOKEN"  # noqa: S105 - the name of one
+CONNECT_SECONDS = 10.0
+"""How long a cluster may take to answer a call."""
 SHORT = 24
 """Longest path of a temporary folder in which the names of Ray's sockets still fit."""
 
@@ -65,13 +68,17 @@ def running() -> Iterator[Any]:
 @contextmanager
 def _joined(ray: Any, address: str) -> Iterator[None]:  # noqa: ANN401
     """Be connected to a cluster; what was started there for this run ends with it."""
-    try:
+    host, _, port = address.rpartition(":")
+    try:  # Ray itself would try for minutes
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS):
+            pass
         ray.init(address=address, log_to_driver=False, configure_logging=False)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as reason:
         raise NetworkError(
             f"no Ray answers at {address}, where {ADDRESS} points",
             likely=_first_line(reason),
-            fix=f"unset {ADDRESS}        # one of its own, on this machine",
+            fix=f"{ADDRESS}=HOST:PORT of `ray start --head`; without it, Ray runs on "
+            "this machine alone",
         ) from reason
     try:
         yield

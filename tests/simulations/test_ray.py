@@ -1,9 +1,8 @@
-"""Hospitals as actors of Ray: the same bits, private to this user, and back after death.
+"""Hospitals as actors of Ray: the same bits, private, and back after a death.
 
 What needs Ray is skipped where it is not installed; `make test-all` installs it.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -14,12 +13,11 @@ import pytest
 from flwr.app import Message
 
 from common import wire
-from common.errors import MachineError, NetworkError, QuorumError
+from common.errors import MachineError, QuorumError
 from common.study import Study
 from simulations import actors, cluster, engine
 from simulations.actors import OnRay
-from tests import clinics, outcomes
-from tests.rays import ray  # noqa: F401 - a fixture
+from tests import clinics, outcomes, rays
 
 NAMES = ("east", "north", "south", "west")
 
@@ -30,6 +28,9 @@ def study_of(**rounds: Any) -> Study:
     made = clinics.study(study=about, rounds=terms)
     assert made.masked
     return made
+
+
+ray = rays.ray
 
 
 @pytest.fixture(scope="module")
