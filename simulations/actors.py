@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Context, Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
@@ -31,8 +31,6 @@ BEFORE_KILL = 3
 """Rounds that a hospital has answered before it is killed."""
 START_SECONDS = 300.0
 """How long the processes of all hospitals may take to start."""
-GONE = 5
-"""Flower's code for a node that cannot be reached."""
 
 
 class Hospital:
@@ -78,28 +76,30 @@ class OnRay(Grid):
     ) -> None:
         """Start an actor for each of *sites*; with *kill_one* the first is killed once.
 
-        An actor that dies is started again, on another machine if need be, and knows
-        as little as a hospital after a power cut. Raises MachineError when one does
-        not start.
+        An actor that dies is started again, on another machine if need be, and is
+        asked anew what it had not answered; it knows as little as a hospital after a
+        power cut. Raises MachineError when one does not start.
         """
         run_id = next(engine.RUN)
         self.keys, self._contexts = engine.numbered(sites, run_id)
         self._ray, self._run = ray, Run.create_empty(run_id)
-        begin = ray.remote(max_restarts=-1, scheduling_strategy="SPREAD")(Hospital)
+        lives = {"max_restarts": -1, "max_task_retries": -1}
+        begin = ray.remote(**lives, scheduling_strategy="SPREAD")(Hospital)
         said = study.canonical().decode()
         self._hospitals = {
             node: begin.remote(context, said)
             for node, context in self._contexts.items()
         }
-        self._asked: dict[str, tuple[Message, Any]] = {}
+        self._asked: dict[str, tuple[int, Any]] = {}
         self._sent = itertools.count(1)
         self._victims = {min(self._hospitals)} if kill_one else set[int]()
-        self._rounds, self._died, self._back = Counter[int](), set[int](), set[int]()
+        self._rounds, self._again = Counter[int](), set[str]()
+        self._back = set[int]()
         self._await_all()
 
     @property
     def rejoined(self) -> tuple[str, ...]:
-        """The hospitals whose process died, and that opened the study again."""
+        """The hospitals that opened the study again after a round had begun."""
         return tuple(sorted(self._name(node) for node in self._back))
 
     def get_node_ids(self) -> Iterable[int]:
@@ -112,15 +112,13 @@ class OnRay(Grid):
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Hand over the answers to *message_ids* that have come."""
-        calls = self._calls(message_ids)
-        return [self._reply(calls[call]) for call in self._done(calls, seconds=0)]
+        return self._replies(message_ids, 0)
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
         """Push, then pull what has been answered after *timeout* seconds, or all."""
-        calls = self._calls(self.push_messages(messages))
-        return [self._reply(calls[call]) for call in self._done(calls, timeout)]
+        return self._replies(self.push_messages(messages), timeout)
 
     def create_message(
         self,
@@ -145,43 +143,44 @@ class OnRay(Grid):
     def kill(self, node: int) -> None:
         """Kill a hospital's process, as a power cut would; Ray starts another."""
         LOG.warning("killing %s, as a power cut would", self._name(node))
-        self._died.add(node)
         self._ray.kill(self._hospitals[node], no_restart=False)
 
     def _call(self, message: Message) -> str:
         number = engine.named(message, next(self._sent))
-        node = message.metadata.dst_node_id
-        call = self._hospitals[node].answer.remote(message)
-        self._asked[number] = message, call
-        self._rounds[node] += message.metadata.message_type == wire.ROUND
+        node, kind = message.metadata.dst_node_id, message.metadata.message_type
+        self._asked[number] = node, self._hospitals[node].answer.remote(message)
+        self._rounds[node] += kind == wire.ROUND
+        if kind == wire.OPEN and self._rounds[node]:
+            self._again.add(number)
         if node in self._victims and self._rounds[node] > BEFORE_KILL:
             self._victims.remove(node)
             self.kill(node)
         return number
 
-    def _calls(self, numbers: Iterable[str]) -> dict[Any, str]:
-        return {self._asked[each][1]: each for each in numbers if each in self._asked}
+    def _replies(self, numbers: Iterable[str], seconds: float | None) -> list[Message]:
+        """Return what has come, or comes within so many *seconds*, to the *numbers*."""
+        calls = {self._asked[n][1]: n for n in numbers if n in self._asked}
+        replies = (self._reply(calls[each]) for each in self._done(calls, seconds))
+        return [each for each in replies if each is not None]
 
     def _done(self, calls: Collection[Any], seconds: float | None) -> list[Any]:
-        """Return the *calls* that are over within so many *seconds*."""
         if not calls:
             return []
         waited = self._ray.wait([*calls], num_returns=len(calls), timeout=seconds)
         return [*waited[0]]
 
-    def _reply(self, number: str) -> Message:
-        """Return what was answered, or that the hospital could not be reached."""
-        message, call = self._asked.pop(number)
-        node, errors = message.metadata.dst_node_id, self._ray.exceptions
+    def _reply(self, number: str) -> Message | None:
+        """Return what was said; a hospital that is gone for good says nothing."""
+        (node, call), errors = self._asked.pop(number), self._ray.exceptions
         try:
             reply: Message = self._ray.get(call)
         except errors.RayTaskError as failed:
             raise failed.cause from None
-        except errors.RayError:  # its process died, or its machine
-            self._died.add(node)
-            return Message(Error(GONE, "Node Unavailable"), reply_to=message)
-        if message.metadata.message_type == wire.OPEN and reply.has_content():
-            self._back |= self._died & {node}
+        except errors.RayError as reason:
+            LOG.warning("%s is lost: %s", self._name(node), type(reason).__name__)
+            return None
+        if number in self._again and reply.has_content():
+            self._back.add(node)
         return reply
 
     def _await_all(self) -> None:
@@ -207,19 +206,18 @@ class OnRay(Grid):
         return site.read(Path(str(self._contexts[node].node_config["site"]))).name
 
 
-def on_ray(*, kill_one: bool) -> Engine:
+def on_ray(journal: Path | None = None, *, kill_one: bool = False) -> Engine:
     """Return the engine that runs a study with an actor of Ray for each hospital.
 
-    With *kill_one* a hospital is killed after a few rounds, and comes back. Raises
-    MachineError where Ray is not installed.
+    With a *journal*, a run in it goes on. With *kill_one* a hospital is killed after a
+    few rounds, and comes back. Raises MachineError where Ray is not installed.
     """
     cluster.load()
 
     def whole(study: Study, sites: Sequence[Path]) -> Ran:
         with cluster.running() as ray:
             grid = OnRay(ray, sites, study, kill_one=kill_one)
-            return Ran(
-                engine.conduct(grid, grid.keys, study), "ray", rejoined=grid.rejoined
-            )
+            outcome = engine.conduct(grid, grid.keys, study, journal)
+        return Ran(outcome, "ray", rejoined=grid.rejoined)
 
     return whole

@@ -60,7 +60,7 @@ def load() -> Any:  # noqa: ANN401 - an extra without types
 @contextmanager
 def running() -> Iterator[Any]:
     """Yield ray, connected: to the cluster at RAY_ADDRESS, or to one of this run."""
-    ray, address = load(), os.environ.get(ADDRESS)
+    ray, address = load(), os.environ.get(ADDRESS, "")
     with _joined(ray, address) if address else _alone(ray):
         yield ray
 
