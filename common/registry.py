@@ -110,8 +110,16 @@ ANALYSES = {
         "CHI_SQUARE",
         private=("common.tasks.private_chi_square", "PRIVATE_CHI_SQUARE"),
     ),
-    "correlation": Asked("common.tasks.correlation", "CORRELATION"),
-    "compare": Asked("common.tasks.compare", "COMPARE"),
+    "correlation": Asked(
+        "common.tasks.correlation",
+        "CORRELATION",
+        private=("common.tasks.private_correlation", "PRIVATE_CORRELATION"),
+    ),
+    "compare": Asked(
+        "common.tasks.compare",
+        "COMPARE",
+        private=("common.tasks.private_compare", "PRIVATE_COMPARE"),
+    ),
     "association": Asked("common.tasks.association", "ASSOCIATION"),
     "pca": Asked("common.tasks.pca", "PCA"),
     "clusters": Asked("common.tasks.clusters", "CLUSTERS"),
