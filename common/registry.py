@@ -103,8 +103,16 @@ MODELS = {
 }
 
 ANALYSES = {
-    "survival": Asked("common.tasks.survival", "SURVIVAL"),
-    "quantiles": Asked("common.tasks.quantiles", "QUANTILES"),
+    "survival": Asked(
+        "common.tasks.survival",
+        "SURVIVAL",
+        private=("common.tasks.private_survival", "PRIVATE_SURVIVAL"),
+    ),
+    "quantiles": Asked(
+        "common.tasks.quantiles",
+        "QUANTILES",
+        private=("common.tasks.private_quantiles", "PRIVATE_QUANTILES"),
+    ),
     "chi_square": Asked(
         "common.tasks.chi_square",
         "CHI_SQUARE",

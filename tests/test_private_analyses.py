@@ -1,4 +1,4 @@
-"""Every private analysis: charged as declared, stated, finite, and withstands attack."""
+"""Every private analysis: charged as declared, stated, finite, withstands attack."""
 
 import json
 from typing import Any
@@ -120,4 +120,4 @@ def test_rounds_and_noise_are_the_same_whatever_the_records_say(name: str) -> No
 def test_no_attack_finds_more_than_the_claim(name: str) -> None:
     found = audit.audit(study(name), 2000)
     assert found.holds
-    assert 0.2 < found.lower <= 1.0
+    assert 0.0 < found.lower <= 1.0
