@@ -15,7 +15,6 @@ import pandas as pd
 
 from client import review, site
 from client.table import Table
-from common.errors import StudyError
 from common.schema import Binary, Category, Number, Survival
 from common.study import Study
 from common.task import Split
@@ -83,10 +82,8 @@ def _opened(study: Study, more: list[Record]) -> Table:
 def _mapping(study: Study) -> str:
     head = f'site = "{study.study.sites[0]}"\n[data]\nfile = "export.csv"\n'
     keys = 'person = "person"\nevent_time = "visit"\nsplit = "split"\n'
-    columns = (
-        f'[columns."{each.name}"]\ncolumn = "{each.name}"\n'
-        for each in study.everything
-    )
+    names = _record(study, lambda _: LOW, LOW)
+    columns = (f'[columns."{name}"]\ncolumn = "{name}"\n' for name in names)
     return head + keys + "".join(columns)
 
 
@@ -103,10 +100,17 @@ def _key(person: str, visit: int, split: Split) -> Record:
 
 
 def _record(study: Study, place: Place, outcome: float) -> Record:
-    if isinstance(study.outcome, Survival):
-        raise StudyError(f"{study.outcome.name} has no private form to audit yet")
     inside = {each.name: _cell(each, place(each)) for each in study.variables}
-    return inside | {study.outcome.name: _cell(study.outcome, outcome)}
+    return inside | _outcome(study, outcome)
+
+
+def _outcome(study: Study, place: float) -> Record:
+    """Return the outcome; of a time the event at the end, or none from the start."""
+    asked = study.outcome
+    if not isinstance(asked, Survival):
+        return {asked.name: _cell(asked, place)}
+    time = asked.grid[-1] if place > LOW else asked.range[0]
+    return {f"{asked.name}_time": repr(time), asked.name: "yes" if place else "no"}
 
 
 def _cell(variable: Declared, place: float) -> str:

@@ -13,6 +13,7 @@ from common.release import Array
 from common.task import Findings
 from common.tasks import survival
 from common.tasks.nearest import nearest
+from common.tasks.one_release import CLEAR
 
 TABLES: Final = 1999
 """Tables that are drawn where groups have one curve, by a public seed."""
@@ -51,7 +52,7 @@ def _excess(tables: Array, noise: float) -> Array:
     everyone, died = risk.sum(axis=1), events.sum(axis=1)
     groups, count = tables.shape[1], tables.shape[3]
     after = np.arange(count, 0, -1)
-    use = everyone > np.maximum(3.0 * noise * np.sqrt(2.0 * after * groups), 1.0)
+    use = everyone > np.maximum(CLEAR * noise * np.sqrt(2.0 * after * groups), 1.0)
     share = np.where(use[:, None], risk / np.where(use, everyone, 1.0)[:, None], 0.0)
     above = np.where(use[:, None], events, 0.0) - share * died[:, None]
     excess: Array = above.sum(axis=2)[:, :-1]

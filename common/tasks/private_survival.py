@@ -42,7 +42,7 @@ class Curve:
 
 def block(study: Study, name: str) -> Block:
     """Return the block of a variable's levels; of everybody as if of one level."""
-    every = dict((each.name, (at, each)) for at, each in survival.groups(study))
+    every = {each.name: (at, each) for at, each in survival.groups(study)}
     shape = (2, len(survival.outcome_of(study).grid))
     what = "records last seen, and with the event, by interval"
     levels = len(every[name][1].levels) if name in every else 1
@@ -107,8 +107,8 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     first, *rest = survival.sheets(study, found, test)
     note = (
         f"Counts have noise of deviation {found['deviation']:.1f} an interval, which "
-        "the 95 % intervals hold beside chance. A curve is made to fall, and ends where "
-        f"{CLEAR:g} deviations of the noise may be all who are watched."
+        "the 95 % intervals hold beside chance. A curve is made to fall, and ends "
+        f"where {CLEAR:g} deviations of the noise may be all who are watched."
     )
     last = Sheet(first.title, first.columns, first.rows, (*first.notes, note))
     return (last, *rest)
@@ -162,7 +162,9 @@ def _told(study: Study, name: str, counts: Array, noise: float) -> Findings:
         {
             "time": end,
             "at_risk": round(float(found.risk[at])) if known else None,
-            **dict(zip(("share", "low", "high"), values if known else NOTHING, strict=True)),
+            **dict(
+                zip(("share", "low", "high"), values if known else NOTHING, strict=True)
+            ),
         }
         for at, end in enumerate(outcome.grid)
         for known in [bool(found.kept[at]) and enough]
@@ -182,7 +184,7 @@ NOTHING: Final = (None, None, None)
 
 
 def _compared(study: Study, each: Category, counts: Array, noise: float) -> Findings:
-    """Return the curves of a variable's levels, and the test of those that are clear."""
+    """Return the curves of a variable's levels, and the test of the clear ones."""
     every = zip(each.levels, counts, strict=True)
     present = np.array([group for group in counts if clear(group, noise)])
     return {

@@ -246,14 +246,14 @@ def _compared(study: Study, each: Category, state: State) -> Findings:
         _withheld(study, level, own) if hidden else _curve(study, level, own, kept)
         for level, own, hidden in zip(each.levels, counts, few, strict=True)
     ]
-    test = dict.fromkeys(TEST) if few.any() else _log_rank(counts)
+    test = dict.fromkeys(TEST) if few.any() else log_rank(counts)
     return {"variable": each.name, "levels": curves, "log_rank": test}
 
 
 TEST = ("statistic", "degrees", "p")
 
 
-def _log_rank(counts: Array) -> dict[str, float | int | None]:
+def log_rank(counts: Array) -> dict[str, float | int | None]:
     """Return the test that all groups [groups, 2, intervals] have the same curve."""
     present = counts[counts.sum(axis=(1, 2)) > 0]
     risk, events = risk_of(present), present[:, 1]
