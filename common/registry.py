@@ -129,7 +129,9 @@ ANALYSES = {
         private=("common.tasks.private_compare", "PRIVATE_COMPARE"),
     ),
     "association": Asked("common.tasks.association", "ASSOCIATION"),
-    "pca": Asked("common.tasks.pca", "PCA"),
+    "pca": Asked(
+        "common.tasks.pca", "PCA", private=("common.tasks.private_pca", "PRIVATE_PCA")
+    ),
     "clusters": Asked("common.tasks.clusters", "CLUSTERS"),
     "treatment_effect": Asked("common.tasks.treatment_effect", "TREATMENT_EFFECT"),
 }
