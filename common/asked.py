@@ -176,6 +176,7 @@ def keeps(model: ModelChoice | None, asked: Analysis, outcome: str) -> None:
         raise _unable("model.kind", f"{model.kind} of a category", [])
     _exact_alone("model", model)
     _exact_alone("model.training", getattr(model, "training", None))
+    _exact_alone("analysis.clusters", asked.clusters)
     for name in asked.named():
         if ANALYSES[name].private is None:
             able = [each for each, entry in ANALYSES.items() if entry.private]

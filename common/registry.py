@@ -128,11 +128,19 @@ ANALYSES = {
         "COMPARE",
         private=("common.tasks.private_compare", "PRIVATE_COMPARE"),
     ),
-    "association": Asked("common.tasks.association", "ASSOCIATION"),
+    "association": Asked(
+        "common.tasks.association",
+        "ASSOCIATION",
+        private=("common.tasks.private_association", "PRIVATE_ASSOCIATION"),
+    ),
     "pca": Asked(
         "common.tasks.pca", "PCA", private=("common.tasks.private_pca", "PRIVATE_PCA")
     ),
-    "clusters": Asked("common.tasks.clusters", "CLUSTERS"),
+    "clusters": Asked(
+        "common.tasks.clusters",
+        "CLUSTERS",
+        private=("common.tasks.private_clusters", "PRIVATE_CLUSTERS"),
+    ),
     "treatment_effect": Asked("common.tasks.treatment_effect", "TREATMENT_EFFECT"),
 }
 
