@@ -35,7 +35,8 @@ def block(study: Study, pair: Pair) -> Block:
         del state
         one, other = (named.codes(study, rows, name) for name in pair)
         cell = (one * wide + other)[:, None] == np.arange(high * wide)
-        return cell.astype(np.float64)
+        found: Array = cell.astype(np.float64)
+        return found
 
     return Block(chi_square.name(pair), field, row)
 

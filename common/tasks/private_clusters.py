@@ -8,9 +8,11 @@ group is no larger than the noise begins anew beside the largest.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.encoding import Encoding, columns, shapes
 from common.intervals import Z
@@ -155,24 +157,23 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
         (column.name, *(_cell(size, means[at], wide[at]) for size, means, wide in told))
         for at, column in enumerate(columns(study))
     ]
-    explained = found["explained"]
-    notes = [
-        (
-            f"Means in each column's unit, shares of levels, each \N{PLUS-MINUS SIGN} the "
-            f"noise of 19 times in 20; of a count that is {found['records_margin']:.0f}. "
-            f"By {found['rounds']} noisy steps: other seeds may end elsewhere. Who is far "
-            "from the mean of all counts as nearer."
-        ),
-        f"Between groups: about {100 * explained:.0f} % of the variance."
-        if isinstance(explained, float)
-        else "",
-        f"Withheld: a group of no more than {CLEAR:g} deviations of the noise."
-        if any(size is None for size, _, _ in told)
-        else "",
-    ]
     heads = ("column", *(f"group {place + 1}" for place in range(len(told))))
-    said = tuple(note for note in notes if note)
+    said = tuple(_notes(found, withheld=any(size is None for size, _, _ in told)))
     return (Sheet("Groups of people who are alike", heads, tuple(rows), said),)
+
+
+def _notes(found: Findings, *, withheld: bool) -> Iterator[str]:
+    """Yield what a reader should know of the noise, and of what is not there."""
+    yield (
+        "Means in each column's unit, shares of levels, each \N{PLUS-MINUS SIGN} the "
+        "noise of 19 times in 20; of a count that is "
+        f"{found['records_margin']:.0f}. By {found['rounds']} noisy steps: other seeds "
+        "may end elsewhere. Who is far from the mean of all counts as nearer."
+    )
+    if isinstance(explained := found["explained"], float):
+        yield f"Between groups: about {100 * explained:.0f} % of the variance."
+    if withheld:
+        yield f"Withheld: a group of no more than {CLEAR:g} deviations of the noise."
 
 
 def _shape(study: Study) -> tuple[int, int]:
@@ -206,7 +207,7 @@ def _cell(size: int | None, mean: float, margin: float) -> Cell:
     return f"{near(mean, width)} \N{PLUS-MINUS SIGN} {near(margin, width)}"
 
 
-def _explained(sums: Summands, clear: Array, centres: Array) -> float:
+def _explained(sums: Summands, clear: NDArray[np.bool_], centres: Array) -> float:
     """Return about the share of the variance between groups; NaN where none is known.
 
     The squared length of a mean has the noise's own in it, which is not taken out.

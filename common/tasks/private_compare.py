@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from common.release import Array, Field
@@ -25,6 +26,9 @@ from common.tasks.one_release import CLEAR, Block, Told
 SHARES: Final = {"records": 0.2, "total": 0.5, "square": 0.3}
 """How a row's squared length is shared out: most tells of means."""
 WEIGHTS: Final = one_release.weights(SHARES, dict.fromkeys(SHARES, 1.0))
+
+
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,8 @@ class Groups:
     mean: Array
     variance: Array
     moved: Array
-    clear: Array
-    spread: Array
+    clear: Flags
+    spread: Flags
 
 
 def block(study: Study, pair: Pair) -> Block:
@@ -58,7 +62,8 @@ def block(study: Study, pair: Pair) -> Block:
         parts = {"records": ~np.isnan(far), "total": known, "square": known**2}
         each = np.column_stack([parts[name] * WEIGHTS[name] for name in SHARES])
         cells = (belongs & ~np.isnan(far)[:, None])[:, :, None] * each[:, None, :]
-        return cells.reshape(len(far), levels * len(SHARES))
+        whole: Array = cells.reshape(len(far), levels * len(SHARES))
+        return whole
 
     title = f"{number} by {group}"
     meaning = f"records, sums and squares of {title}, weighed"

@@ -125,7 +125,7 @@ def _blocks(study: Study) -> Sequence[Block]:
 
 def _row(z: Array) -> Array:
     """Return each record's row, 0 for a record with a gap."""
-    known = ~np.isnan(z).any(axis=1)
+    known = np.atleast_1d(~np.isnan(z).any(axis=1))
     near = shortened(np.where(known[:, None], z, 0.0) / math.sqrt(REACH))
     x, y = near.T
     products = np.column_stack([x * x, y * y, DOUBLE * x * y])

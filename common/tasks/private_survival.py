@@ -25,6 +25,7 @@ from common.study import Study
 from common.task import Findings, Rows, State
 from common.tasks import log_rank, one_release, survival
 from common.tasks.one_release import CLEAR, Block, Told
+from common.tasks.survival import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Curve:
     share: Array
     ends: tuple[tuple[float, float], ...]
     risk: Array
-    kept: Array
+    kept: Kept
 
 
 def block(study: Study, name: str) -> Block:
@@ -54,8 +55,9 @@ def block(study: Study, name: str) -> Block:
         y = np.where(known, rows.y, 0.0)
         side = follow_up.came(y) * shape[1] + follow_up.interval(y)
         cell = level * 2 * shape[1] + side
-        found: Array = cell[:, None] == np.arange(levels * 2 * shape[1])
-        return (found & known[:, None]).astype(np.float64)
+        placed = cell[:, None] == np.arange(levels * 2 * shape[1])
+        found: Array = (placed & known[:, None]).astype(np.float64)
+        return found
 
     meaning = f"{what}, by {name}" if name in every else what
     return Block(name, Field(meaning, (levels, *shape), "sum"), row)
@@ -124,11 +126,11 @@ def _blocks(study: Study) -> Sequence[Block]:
     return [block(study, name) for name in names]
 
 
-def _known(study: Study, rows: Rows) -> Array:
+def _known(study: Study, rows: Rows) -> Kept:
     """Return whose time and level in every variable asked for are known."""
     places = [at for at, _ in survival.groups(study)]
-    whole: Array = ~np.isnan(np.column_stack([rows.x[:, places], rows.y])).any(axis=1)
-    return whole
+    every = np.column_stack([rows.x[:, places], rows.y])
+    return np.atleast_1d(~np.isnan(every).any(axis=1))
 
 
 def _moved(events: Array, risk: Array, rest: Array) -> Array:
