@@ -179,8 +179,9 @@ def keeps(model: ModelChoice | None, asked: Analysis, outcome: str) -> None:
     _exact_alone("analysis.clusters", asked.clusters)
     for name in asked.named():
         if ANALYSES[name].private is None:
-            able = [each for each, entry in ANALYSES.items() if entry.private]
-            raise _unable(f"analysis.{name}", name, able)
+            told = f"{name} has no private form: {ANALYSES[name].unable}"
+            fix = 'leave it out, or say privacy = "none"'
+            raise noted(f"analysis.{name}", f"{told}; {fix}")
 
 
 def exact(model: ModelChoice | None) -> None:

@@ -32,11 +32,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Where an analysis is, and where its form is for studies that promise privacy."""
+    """Where an analysis is, and where its form is for studies that promise privacy.
+
+    Without one ``unable`` says why.
+    """
 
     module: str
     attribute: str
     private: tuple[str, str] | None = None
+    unable: str = ""
 
 
 MODELS = {
@@ -141,7 +145,13 @@ ANALYSES = {
         "CLUSTERS",
         private=("common.tasks.private_clusters", "PRIVATE_CLUSTERS"),
     ),
-    "treatment_effect": Asked("common.tasks.treatment_effect", "TREATMENT_EFFECT"),
+    "treatment_effect": Asked(
+        "common.tasks.treatment_effect",
+        "TREATMENT_EFFECT",
+        unable="noise takes its models of who is treated, and of what becomes of them, "
+        "towards nothing, so that unlike arms would be compared as they are, and no "
+        "interval would hold that",
+    ),
 }
 
 

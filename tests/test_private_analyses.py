@@ -1,16 +1,18 @@
 """Every private analysis: charged as declared, stated, finite, withstands attack."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from common import costs, plan, promise, statement
+from common.errors import ConsiliumError
 from common.registry import ANALYSES
 from common.sheet import Sheet
 from common.study import Study
-from simulations import audit, plain
+from simulations import audit, engine, plain
 from tests import clinics, promising, test_analyses
 from tests.test_analyses import PROMISED
 from tests.test_tasks import odd_tables
@@ -41,12 +43,8 @@ def test_a_study_of_an_analysis_spends_its_promise(name: str) -> None:
 
 
 def test_analyses_and_a_model_share_one_promise_alike() -> None:
-    wanted = {
-        name: test_analyses.ASKED[name] for name in PROMISED if name != "survival"
-    }
-    asked = clinics.study(
-        variables=test_analyses.VARIABLES, analysis=wanted, privacy=SITE, **ABOUT
-    )
+    model = {"kind": "logistic", "ridge": 1.0}
+    asked = together(model=model, evaluation={"test": 0.3})
     spent = [
         costs.charges(asked)[task.name].mu ** 2 * plan.rounds(asked, task)
         for task in plan.tasks(asked)
@@ -71,7 +69,8 @@ def test_only_sums_leave_and_the_statement_says_of_what(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(ANALYSES) - set(PROMISED)))
 def test_what_has_no_private_form_is_refused_by_name(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} has no private form"):
+    assert ANALYSES[name].unable
+    with pytest.raises(ValueError, match=f"{name} has no private form: noise takes"):
         study(name)
 
 
@@ -121,3 +120,48 @@ def test_no_attack_finds_more_than_the_claim(name: str) -> None:
     found = audit.audit(study(name), 2000)
     assert found.holds
     assert 0.0 < found.lower <= 1.0
+
+
+def together(**changes: Any) -> Study:
+    """Return a study that splits one promise over all analyses, with masked sums."""
+    wanted = {
+        name: test_analyses.ASKED[name] for name in PROMISED if name != "survival"
+    }
+    return clinics.study(
+        variables=test_analyses.VARIABLES,
+        analysis=wanted,
+        **{"privacy": SITE, "model": None, "evaluation": None, **ABOUT, **changes},
+    )
+
+
+def test_all_analyses_leave_masked_and_noised_through_one_door(tmp_path: Path) -> None:
+    asked = together(privacy=promising.SHARED)
+    assert asked.masked
+    paths = budgeted(tmp_path, asked, 1.0)
+    found = engine.run(asked, paths)
+    assert set(found.states) == {task.name for task in plan.tasks(asked)}
+    for task in plan.tasks(asked):
+        told = task.read(asked, found.states[task.name])
+        json.dumps(told, allow_nan=False)
+    first, second = (found, engine.run(asked, budgeted(tmp_path / "b", asked, 1.0)))
+    for name in PROMISED:
+        if name != "survival":
+            one, other = (each.states[name].arrays for each in (first, second))
+            assert any(not np.array_equal(one[key], other[key]) for key in one)
+
+
+def test_a_site_that_grants_less_than_all_of_them_cost_answers_nothing(
+    tmp_path: Path,
+) -> None:
+    asked = together()
+    with pytest.raises(ConsiliumError):
+        engine.run(asked, budgeted(tmp_path, asked, 0.99))
+
+
+def budgeted(place: Path, asked: Study, epsilon: float) -> list[Path]:
+    """Write hospitals that grant *epsilon* to the study; return their settings."""
+    paths = clinics.hospitals(place, asked, 200)
+    for path in paths:
+        words = f'\n[budget]\nepsilon = {epsilon}\ndelta = 1e-5\nnoise = "any"\n'
+        path.write_text(path.read_text(encoding="utf-8") + words, encoding="utf-8")
+    return paths
