@@ -177,6 +177,10 @@ def keeps(model: ModelChoice | None, asked: Analysis, outcome: str) -> None:
     _exact_alone("model", model)
     _exact_alone("model.training", getattr(model, "training", None))
     _exact_alone("analysis.clusters", asked.clusters)
+    for name in ("chi_square", "compare"):
+        pairs = getattr(asked, name) or ()
+        if len(set(pairs)) < len(pairs):
+            raise refused(name, "names a pair twice, which would be paid for twice")
     for name in asked.named():
         if ANALYSES[name].private is None:
             told = f"{name} has no private form: {ANALYSES[name].unable}"

@@ -60,14 +60,14 @@ PROMISED = sorted(name for name, entry in ANALYSES.items() if entry.private)
 def promised(name: str, privacy: object, **changes: object) -> Study:
     """Return a study of one analysis that promises *privacy*."""
     told = {"outcome": clinics.DEATH} if name == "survival" else {}
-    return clinics.study(
-        model=None,
-        evaluation=None,
-        variables=VARIABLES,
-        analysis={name: ASKED[name]},
-        privacy=privacy,
-        **{**told, **changes},
-    )
+    given: dict[str, object] = {
+        "model": None,
+        "evaluation": None,
+        "variables": VARIABLES,
+        "analysis": {name: ASKED[name]},
+        "privacy": privacy,
+    }
+    return clinics.study(**{**given, **told, **changes})
 
 
 def table_of(name: str, people: int, seed: int = 0) -> Table:

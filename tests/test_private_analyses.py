@@ -165,3 +165,16 @@ def budgeted(place: Path, asked: Study, epsilon: float) -> list[Path]:
         words = f'\n[budget]\nepsilon = {epsilon}\ndelta = 1e-5\nnoise = "any"\n'
         path.write_text(path.read_text(encoding="utf-8") + words, encoding="utf-8")
     return paths
+
+
+@pytest.mark.parametrize("name", ["chi_square", "compare"])
+def test_a_pair_is_not_paid_for_twice(name: str) -> None:
+    pair = [["age", "ill"]] * 2
+    assert clinics.study(
+        model=None,
+        evaluation=None,
+        variables=test_analyses.VARIABLES,
+        analysis={name: pair},
+    )
+    with pytest.raises(ValueError, match=f"{name} names a pair twice"):
+        study(name, analysis={name: pair})
