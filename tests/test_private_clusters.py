@@ -147,3 +147,14 @@ def test_more_starts_are_for_exact_studies() -> None:
     assert promising.study("wine", **more).analysis.clusters
     with pytest.raises(ValidationError, match="starts has no private form"):
         promising.study("wine", 1.0, **more)
+
+
+def test_no_share_is_beyond_none_and_all() -> None:
+    people = promising.tables("heart")
+    asked = promising.study("heart", 2.0, **ASKED)
+    task = plan.find(asked, "clusters")
+    for state in promising.states(asked, people, 3):
+        for group in task.read(asked, state)["groups"]:
+            centre = group["centre"] or {}
+            shares = [mean for name, mean in centre.items() if " = " in name]
+            assert all(0.0 <= share <= 1.0 for share in shares)

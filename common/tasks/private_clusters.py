@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from common.encoding import Encoding, columns, shapes
+from common.encoding import Encoding, bounds, columns, shapes
 from common.intervals import Z
 from common.release import Array, Field, Release, Summands
 from common.sheet import WITHHELD, Cell, Sheet, near
@@ -187,6 +187,7 @@ def _told(
     """Return size, centre and its margin [columns] of each group, in their units."""
     encoding, counted = Encoding.of(state.arrays), deviation(study, "nearest")
     moved, longer = deviation(study, "total"), math.sqrt(REACH)
+    ends = np.array([bounds(study, column) for column in columns(study)]).T
     found: list[tuple[int | None, list[float], list[float]]] = []
     for size, centre in zip(
         state.arrays["nearest"], state.arrays["centres"], strict=True
@@ -194,6 +195,7 @@ def _told(
         clear = size > CLEAR * counted
         noise = np.sqrt(moved**2 + (centre * counted) ** 2) / max(float(size), 1.0)
         means = longer * centre * encoding.scale + encoding.centre
+        means = means.clip(*ends)  # no mean, and no share, is beyond what may be
         wide = Z * longer * noise * encoding.scale
         told = round(float(size)) if clear else None
         found.append((told, means.tolist(), wide.tolist()))

@@ -107,7 +107,7 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     """Return one table of all pairs."""
     found = read(study, state)
     tests = found["tests"] if isinstance(found["tests"], list) else []
-    how = f"How many records there are has noise of {found['records_deviation']:.1f}."
+    how = f"Counts have noise of deviation {found['records_deviation']:.1f}."
     return (correlation.listed(tests, (NOTE, how)),)
 
 
