@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from common import plan
+from common.task import Rows
 from common.tasks import newton, pca, private_pca
+from simulations import plain
 from tests import promising
 
 ASKED = {"analysis": {"pca": 3}}
@@ -89,3 +91,20 @@ def test_a_component_without_direction_is_shown_without_numbers() -> None:
     assert lost
     assert all(row[at] is None for row in sheet.rows for at in lost)
     assert "19 times of 20" in sheet.notes[0]
+
+
+@pytest.mark.parametrize("asked", [ASKED, {"analysis": {"clusters": {"groups": 3}}}])
+def test_a_wide_record_adds_the_same_whoever_is_beside_it(
+    asked: dict[str, Any],
+) -> None:
+    """Thirty columns, however they lie in memory: numpy adds them up in that order."""
+    draw = np.random.default_rng(0)
+    study = promising.study("breast_cancer", 1.0, **asked)
+    task = plan.tasks(study)[-1]
+    state = task.start(study, plain.run(study, promising.tables("breast_cancer")))
+    x = np.asarray(draw.normal(size=(40, 30)), order="F")
+    rows = Rows(x, np.zeros(40))
+    every = task.noisy.each(study, state, rows)
+    for at in range(40):
+        alone = task.noisy.each(study, state, rows.take(np.array([at])))
+        assert np.array_equal(alone[0], every[at])
