@@ -3,9 +3,11 @@
 What needs Ray is skipped where it is not installed; `make test-all` installs it.
 """
 
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,15 @@ def test_ray_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(MachineError, match="needs the package ray") as caught:
         actors.on_ray(kill_one=False)
     assert caught.value.hints["fix"] == "pip install 'consilium[ray]'"
+
+
+def test_a_long_name_of_the_temporary_folder_is_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/a/name/in/which/no/socket/would/fit")
+    assert cluster._short() == "/tmp"  # noqa: S108 - the name alone
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")  # noqa: S108
+    assert cluster._short() is None
 
 
 def test_nobody_loads_ray_who_did_not_choose_it() -> None:
@@ -173,3 +184,23 @@ def test_whoever_has_no_token_runs_no_code(ray: Any) -> None:
     assert tried.returncode != 0
     assert "in" not in tried.stdout
     assert "uthentication" in tried.stderr
+
+
+@pytest.mark.slow
+def test_the_demo_is_whole_on_ray_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    rays.loaded()
+    with tempfile.TemporaryDirectory(prefix="c-") as place:
+        code = "import sys; from common.cli import main; sys.exit(main())"
+        options = ["demo", "--engine", "ray", "--kill-one", "--json", "--out"]
+        ran = subprocess.run(  # noqa: S603 - ours
+            [sys.executable, "-c", code, *options, str(tmp_path / "out")],
+            env=os.environ | {"TMPDIR": place},
+            capture_output=True,
+            check=True,
+            timeout=300,
+        )
+        assert not list(Path(place).iterdir())
+    told = json.loads(ran.stdout)
+    assert told["engine"] == "ray"
+    assert told["rejoined"] == ["birkental"]
+    assert told["max_abs_coefficient_difference"] < 1e-9
