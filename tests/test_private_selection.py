@@ -234,7 +234,7 @@ def test_through_the_doors_of_all_sites_under_masks(name: str, tmp_path: Path) -
         ),
         (
             {"model": KINDS["random_forest"], "selection": {"ridge": [1.0, 2.0]}},
-            "selection of ridge is for linear, logistic, poisson, rbf_svm, svm, not",
+            "ridge is for linear, logistic, multinomial, poisson, rbf_svm, svm, not",
         ),
         (
             {"selection": {"ridge": [2.0, 3.0]}},
