@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -123,6 +123,7 @@ def test_with_little_noise_p_is_about_the_textbooks() -> None:
     arrays(np.float64, (2, INTERVALS), elements=st.floats(-60, 300)),
     st.floats(0.1, 30),
 )
+@example(np.array([[12.0] + [2.0**-24] * (INTERVALS - 1), [2.0**-24] * INTERVALS]), 1.0)
 def test_a_curve_falls_from_one_and_lies_in_its_interval(
     counts: np.ndarray, noise: float
 ) -> None:
@@ -157,6 +158,6 @@ def test_an_audit_has_people_with_and_without_the_event(end: float) -> None:
     found = canary.with_one(asked, one, "train").outcome
     codes = canary.without(asked).outcome
     assert len(found) == len(codes) + 1
-    assert set(found) - {0.0} == (
-        {2 * len(clinics.DEATH["grid"]) - 1.0} if end else set()
-    )
+    last = 2.0 * (len(clinics.DEATH["grid"]) - 1)  # watched to there, and no event
+    assert set(codes) == {1.0}  # an event, and the first that is seen
+    assert set(found) == ({1.0, last} if end else {1.0})

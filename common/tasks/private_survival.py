@@ -27,6 +27,9 @@ from common.tasks import log_rank, one_release, survival
 from common.tasks.one_release import CLEAR, Block, Told
 from common.tasks.survival import Kept
 
+WIDEST = 700.0
+"""A factor of e to this is beyond any share; of more it is no number any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -150,7 +153,7 @@ def _ends(share: float, chance: float, moved: float) -> tuple[float, float]:
     """Return the interval of a share: of chance on the log-log scale, and of noise."""
     around = (share, share)
     if 0.0 < share < 1.0:
-        half = Z * math.sqrt(chance) / math.log(share)
+        half = max(Z * math.sqrt(chance) / math.log(share), -WIDEST)
         around = share ** math.exp(-half), share ** math.exp(half)
     found = widened(share, around, moved)
     return found or (0.0, 1.0)
