@@ -27,7 +27,7 @@ demo-processes: $(VENV)/.core ## The same over mutual TLS, one hospital killed a
 test: $(VENV)/.everything ## Run the tests
 	@$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-all: $(VENV)/.everything ## Run the tests, the slow ones too
+test-all: $(VENV)/.ray ## Run the tests, the slow ones too
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m ""
 
 lint: $(VENV)/.everything ## Check style, types, and who imports whom
@@ -68,5 +68,11 @@ $(VENV)/.core: $(VENV)/.wanted
 $(VENV)/.everything: $(VENV)/.core
 	@echo "Installing TensorFlow, PyTorch, readers and test tools, 1 to 5 min ..."
 	@$(PIP) --editable '.[everything,dev]'
+	@$(COMPILE)
+	@touch $@
+
+$(VENV)/.ray: $(VENV)/.everything
+	@echo "Installing Ray (75 MB to fetch, 200 MB on the disk) ..."
+	@$(PIP) --editable '.[everything,dev,ray]'
 	@$(COMPILE)
 	@touch $@

@@ -4,7 +4,7 @@ A key here, a line in ``common.registry.ANALYSES`` of the same name and a formul
 ``common.tasks`` are all that a new analysis needs. What is left out is not computed.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,7 +17,12 @@ Parts = Annotated[tuple[Part, ...], Field(min_length=1, max_length=99)]
 
 
 class Clusters(Document):
-    """How many groups to look for, from how many starts, by which public seed."""
+    """How many groups to look for, from how many starts, by which public seed.
+
+    Under a promise there is one start: each would cost as much.
+    """
+
+    exact_alone: ClassVar = ("starts",)
 
     groups: int = Field(ge=2, le=100)
     starts: int = Field(default=8, ge=1, le=100)

@@ -174,10 +174,16 @@ def keeps(model: ModelChoice | None, asked: Analysis) -> None:
         raise _unable("model.kind", model.kind, able)
     _exact_alone("model", model)
     _exact_alone("model.training", getattr(model, "training", None))
+    _exact_alone("analysis.clusters", asked.clusters)
+    for name in ("chi_square", "compare"):
+        pairs = getattr(asked, name) or ()
+        if len(set(pairs)) < len(pairs):
+            raise refused(name, "names a pair twice, which would be paid for twice")
     for name in asked.named():
         if ANALYSES[name].private is None:
-            able = [each for each, entry in ANALYSES.items() if entry.private]
-            raise _unable(f"analysis.{name}", name, able)
+            told = f"{name} has no private form: {ANALYSES[name].unable}"
+            fix = 'leave it out, or say privacy = "none"'
+            raise noted(f"analysis.{name}", f"{told}; {fix}")
 
 
 def exact(model: ModelChoice | None) -> None:

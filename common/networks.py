@@ -85,7 +85,8 @@ class ImageNetwork(Document):
     A block is a 3 x 3 convolution of so many filters, normalised by ``groups`` of its
     channels (0: not at all), ReLU, and the largest of each 2 x 2. The head takes the
     average over the picture, or every number (``flatten``). While it learns, what head
-    and dense layers give is silent, number by number, with a chance of ``dropout``.
+    and dense layers give is silent, number by number, with a chance of ``dropout``, and
+    pictures are mirrored (``flip``) and moved by up to ``shift`` pixels, by chance.
     """
 
     kind: Literal["image_network"]
@@ -95,6 +96,8 @@ class ImageNetwork(Document):
     head: Literal["average", "flatten"] = "average"
     dense: tuple[Width, ...] = Field(default=(), max_length=4)
     dropout: Dropout = 0.0
+    flip: bool = False
+    shift: int = Field(default=0, ge=0, le=64)
     training: Training = Training()
 
     @model_validator(mode="after")

@@ -32,11 +32,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Where an analysis is, and where its form is for studies that promise privacy."""
+    """Where an analysis is, and where its form is for studies that promise privacy.
+
+    Without one ``unable`` says why.
+    """
 
     module: str
     attribute: str
     private: tuple[str, str] | None = None
+    unable: str = ""
 
 
 MODELS = {
@@ -112,19 +116,51 @@ MODELS = {
 }
 
 ANALYSES = {
-    "survival": Asked("common.tasks.survival", "SURVIVAL"),
-    "quantiles": Asked("common.tasks.quantiles", "QUANTILES"),
+    "survival": Asked(
+        "common.tasks.survival",
+        "SURVIVAL",
+        private=("common.tasks.private_survival", "PRIVATE_SURVIVAL"),
+    ),
+    "quantiles": Asked(
+        "common.tasks.quantiles",
+        "QUANTILES",
+        private=("common.tasks.private_quantiles", "PRIVATE_QUANTILES"),
+    ),
     "chi_square": Asked(
         "common.tasks.chi_square",
         "CHI_SQUARE",
         private=("common.tasks.private_chi_square", "PRIVATE_CHI_SQUARE"),
     ),
-    "correlation": Asked("common.tasks.correlation", "CORRELATION"),
-    "compare": Asked("common.tasks.compare", "COMPARE"),
-    "association": Asked("common.tasks.association", "ASSOCIATION"),
-    "pca": Asked("common.tasks.pca", "PCA"),
-    "clusters": Asked("common.tasks.clusters", "CLUSTERS"),
-    "treatment_effect": Asked("common.tasks.treatment_effect", "TREATMENT_EFFECT"),
+    "correlation": Asked(
+        "common.tasks.correlation",
+        "CORRELATION",
+        private=("common.tasks.private_correlation", "PRIVATE_CORRELATION"),
+    ),
+    "compare": Asked(
+        "common.tasks.compare",
+        "COMPARE",
+        private=("common.tasks.private_compare", "PRIVATE_COMPARE"),
+    ),
+    "association": Asked(
+        "common.tasks.association",
+        "ASSOCIATION",
+        private=("common.tasks.private_association", "PRIVATE_ASSOCIATION"),
+    ),
+    "pca": Asked(
+        "common.tasks.pca", "PCA", private=("common.tasks.private_pca", "PRIVATE_PCA")
+    ),
+    "clusters": Asked(
+        "common.tasks.clusters",
+        "CLUSTERS",
+        private=("common.tasks.private_clusters", "PRIVATE_CLUSTERS"),
+    ),
+    "treatment_effect": Asked(
+        "common.tasks.treatment_effect",
+        "TREATMENT_EFFECT",
+        unable="noise takes its models of who is treated, and of what becomes of them, "
+        "towards nothing, so that unlike arms would be compared as they are, and no "
+        "interval would hold that",
+    ),
 }
 
 

@@ -67,6 +67,7 @@ def _told(study: Study) -> Iterator[tuple[str, Figures]]:
     for task in plan.tasks(study):
         how = "mechanism_sampled" if task == drawn else "mechanism"
         yield how, _mechanism(study, kept, task)
+    yield from ((f"part_{name}", {}) for name in study.analysis.named())
     spent = {side: epsilon_of(costs.events(study, side), kept.delta) for side in SIDES}
     yield "composition_sampled" if drawn else "composition", spent
     yield (

@@ -85,10 +85,8 @@ def _opened(study: Study, more: list[Record]) -> Table:
 def _mapping(study: Study) -> str:
     head = f'site = "{study.study.sites[0]}"\n[data]\nfile = "export.csv"\n'
     keys = 'person = "person"\nevent_time = "visit"\nsplit = "split"\n'
-    names = [each.name for each in study.everything]
-    if isinstance(study.outcome, Survival):
-        names.append(f"{study.outcome.name}{TIME}")
-    columns = (f'[columns."{each}"]\ncolumn = "{each}"\n' for each in names)
+    names = _record(study, lambda _: LOW, LOW)
+    columns = (f'[columns."{name}"]\ncolumn = "{name}"\n' for name in names)
     return head + keys + "".join(columns)
 
 

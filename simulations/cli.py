@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # help answers without loading it
     from simulations.engine import Engine
 
 
-ENGINES = ("in-process", "processes")
+ENGINES = ("in-process", "processes", "ray")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,30 @@ class Chosen:
     name: str
     kill_one: bool
 
-    def engine(self) -> "Engine":
+    def engine(self, journal: Path | None = None) -> "Engine":
         """Return the engine; raise UsageError for what it cannot do."""
-        from simulations import engine, processes  # noqa: PLC0415 - Flower loads here
+        from simulations import (  # noqa: PLC0415 - Flower loads here
+            actors,
+            engine,
+            processes,
+        )
 
+        if self.name == "ray":
+            return actors.on_ray(journal, kill_one=self.kill_one)
         if self.name == "processes":
+            if journal:
+                raise UsageError(
+                    "--journal is for an engine whose aggregator is this process",
+                    likely="with --engine processes the aggregator keeps its own",
+                    fix="leave one of the two out",
+                )
             return processes.engine(kill_one=self.kill_one)
         if self.kill_one:
             raise UsageError(
                 "in one process there is no process of a hospital to kill",
                 fix="--engine processes --kill-one",
             )
-        return engine.in_process()
+        return engine.in_process(journal)
 
 
 def choosing(command: Callable[..., None]) -> Callable[..., None]:
@@ -48,7 +60,10 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
     run.__doc__, run.__name__ = command.__doc__, command.__name__
     run.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     kill = "Kill one hospital's process in the middle, and let it come back."
-    where = "All in one process, or an aggregator and hospitals over mutual TLS."
+    where = (
+        "All in one process; an aggregator and hospitals over mutual TLS; or hospitals "
+        "on Ray, on one machine or on several."
+    )
     click.option("--kill-one", is_flag=True, help=kill)(run)
     return click.option(
         "--engine",
@@ -147,13 +162,9 @@ def run(
     """Run STUDY.toml over every hospital in a folder, and compare with pooled."""
     from simulations import demos  # noqa: PLC0415
 
-    if journal and chosen.name != "in-process":
-        raise UsageError(
-            "--journal is for the engine in one process",
-            likely="with --engine processes the aggregator keeps one of its own",
-            fix="leave one of the two out",
-        )
-    engine = demos.resumed(terminal, study, journal) if journal else chosen.engine()
+    engine = chosen.engine(journal)
+    if journal:
+        demos.resumed(terminal, study, journal)
     demos.study(terminal, study, where["data"], where["out"], engine)
 
 

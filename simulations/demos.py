@@ -16,7 +16,7 @@ from server import journal as journals
 from server import report as reports
 from server import results, screen
 from server.report import Report
-from simulations import engine, heart, heart_richer, hospitals, result
+from simulations import heart, heart_richer, hospitals, result
 from simulations.engine import Engine
 from simulations.result import Simulation
 
@@ -86,10 +86,9 @@ def study(
     )
 
 
-def resumed(terminal: Terminal, path: Path, folder: Path) -> Engine:
-    """Return the engine that keeps each round in *folder*, and say what is there."""
+def resumed(terminal: Terminal, path: Path, folder: Path) -> None:
+    """Say what the *folder* holds that keeps each round of the study at *path*."""
     terminal.say(_found(studies.read(path), folder))
-    return engine.in_process(folder)
 
 
 def _promising(path: Path, wish: Wish) -> Path:

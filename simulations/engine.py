@@ -8,7 +8,7 @@ gives the same bytes every time.
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from flwr.supercore.task_identity import TaskIdentity
 import client.app
 import client.site
 import server.app
+from client.site import Site
 from common import identity
 from common.errors import ConsiliumError
 from common.identity import SigningKey
@@ -70,22 +71,7 @@ class InProcess(Grid):
         self, sites: Iterable[Path], run_id: int, answers: Answers | None = None
     ) -> None:
         """Number *sites* from 1, in the order given; *answers* instead of the app."""
-        configured = {node: str(path) for node, path in enumerate(sites, start=1)}
-        pinned = _pinned(configured.values())
-        self.keys: UserConfig = {
-            "key": _private(AGGREGATOR),
-            "pinned": pinned.text(),
-        }
-        self._contexts = {
-            node: Context(
-                run_id,
-                node,
-                {"site": path, "key": _private(path), "pinned": pinned.text()},
-                RecordDict(),
-                {},
-            )
-            for node, path in configured.items()
-        }
+        self.keys, self._contexts = numbered(sites, run_id)
         self._answers = answers or client.app.app
         self._replies: dict[str, Message] = {}
         self._sent = 0
@@ -133,8 +119,7 @@ class InProcess(Grid):
 
     def _answer(self, message: Message) -> str:
         self._sent += 1
-        number = str(self._sent)
-        message.metadata.__dict__["_message_id"] = number
+        number = named(message, self._sent)
         context = self._contexts[message.metadata.dst_node_id]
         if reply := self._answers(message, context):
             self._replies[number] = reply
@@ -151,14 +136,57 @@ def run(study: Study, sites: Iterable[Path], journal: Path | None = None) -> Out
 
 def on(grid: InProcess, study: Study, journal: Path | None = None) -> Outcome:
     """Run *study* on *grid*, through the apps that a deployment runs."""
+    return conduct(grid, grid.keys, study, journal)
+
+
+def conduct(
+    grid: Grid, keys: UserConfig, study: Study, journal: Path | None = None
+) -> Outcome:
+    """Run *study* on *grid* as the aggregator that has these *keys*."""
     run_id = grid.run.run_id
-    config: UserConfig = {"study": study.canonical().decode(), **grid.keys}
+    config: UserConfig = {"study": study.canonical().decode(), **keys}
     if journal is not None:
         config["journal"] = str(journal)
     context = Context(run_id, 0, {}, RecordDict(), config)
     become(run_id)
     server.app.app(grid, context)
     return server.app.outcome_of(context)
+
+
+def named(message: Message, number: int) -> str:
+    """Give *message* a number as its name, which only Flower's own Grid can set."""
+    message.metadata.__dict__["_message_id"] = str(number)
+    return str(number)
+
+
+def numbered(
+    sites: Iterable[Path], run_id: int
+) -> tuple[UserConfig, dict[int, Context]]:
+    """Return the aggregator's keys, and what each of *sites* is told, numbered from 1.
+
+    Every site has a throw-away key, and all pin each other's.
+    """
+    configured = {node: str(path) for node, path in enumerate(sites, start=1)}
+    pinned = _pinned(configured.values()).text()
+    told = {
+        node: Context(
+            run_id,
+            node,
+            {"site": path, "key": _private(path), "pinned": pinned},
+            RecordDict(),
+            {},
+        )
+        for node, path in configured.items()
+    }
+    return {"key": _private(AGGREGATOR), "pinned": pinned}, told
+
+
+def approving(local: Site, study: Study) -> Site:
+    """Return *local*; where it has no steward, it approves *study*."""
+    if local.mapping.approved is not None or local.home is not None:
+        return local
+    mapping = local.mapping.model_copy(update={"approved": (study.digest(),)})
+    return replace(local, mapping=mapping)
 
 
 def _pinned(paths: Iterable[str]) -> Pinned:

@@ -1,7 +1,7 @@
 """A whole simulated study: open the hospitals, run it, compare, and write it down."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -18,12 +18,13 @@ from server.report import Report
 from server.rounds import Outcome
 from simulations import compare
 from simulations.compare import Fitted
-from simulations.engine import Engine, Ran
+from simulations.engine import Engine, Ran, approving
 
 USED = (*results.USED, "pandas", "scikit-learn")
 NETWORKS = {
     "in-process": "No network: hospitals and aggregator run in one process.",
     "processes": "One machine: separate processes, with real keys, over loopback.",
+    "ray": "Ray: a process for each hospital, with made-up keys and without TLS.",
 }
 
 
@@ -122,10 +123,8 @@ def _distinct(sites: Sequence[Site]) -> None:
 
 def _open(study: Study, local: Site) -> Opened:
     """Open a hospital; where it has no steward, the simulation approves for it."""
-    if local.mapping.approved is None and local.home is None:
-        approving = local.mapping.model_copy(update={"approved": (study.digest(),)})
-        local = replace(local, mapping=approving)
-    opened = open_study(local, study, datetime.now(UTC).date())
+    today = datetime.now(UTC).date()
+    opened = open_study(approving(local, study), study, today)
     egress.enough(opened)
     return opened
 

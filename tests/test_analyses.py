@@ -53,6 +53,23 @@ def study(**asked: object) -> Study:
     )
 
 
+PROMISED = sorted(name for name, entry in ANALYSES.items() if entry.private)
+"""The analyses that have a form for studies that promise privacy."""
+
+
+def promised(name: str, privacy: object, **changes: object) -> Study:
+    """Return a study of one analysis that promises *privacy*."""
+    told = {"outcome": clinics.DEATH} if name == "survival" else {}
+    given: dict[str, object] = {
+        "model": None,
+        "evaluation": None,
+        "variables": VARIABLES,
+        "analysis": {name: ASKED[name]},
+        "privacy": privacy,
+    }
+    return clinics.study(**{**given, **told, **changes})
+
+
 def table_of(name: str, people: int, seed: int = 0) -> Table:
     return clinics.table(people, seed, "survival" if name == "survival" else "binary")
 

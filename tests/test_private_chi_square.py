@@ -1,5 +1,6 @@
 """A test of noisy counts: right about chance and noise, and sees what is there."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from client.table import Table
 from common import costs, plan, promise
 from common.study import Study
 from common.task import State
-from common.tasks import private_chi_square
+from common.tasks import one_release, private_chi_square
 from simulations import plain
 from tests import clinics
 
@@ -92,7 +93,7 @@ def test_the_noise_it_knows_is_the_noise_that_is_added(noise: str) -> None:
         asked = study(privacy=kept, **more)
         task = plan.find(asked, "chi_square")
         added = costs.deviation(asked, task) * 2.0  # four sites
-        known = private_chi_square.deviation(asked) * private_chi_square.weight(asked)
+        known = one_release.noise(asked, len(PAIRS)) / math.sqrt(len(PAIRS))
         assert known == pytest.approx(added, rel=1e-9)
         whole = sum(
             costs.charges(asked)[t.name].mu ** 2 * plan.rounds(asked, t)
@@ -110,6 +111,24 @@ def test_too_little_is_left_of_few_people() -> None:
 def test_one_record_is_in_one_cell_of_each_table() -> None:
     asked = study()
     rows = tables()[0].rows("train")
-    each = private_chi_square.each(asked, State({}), rows)
+    each = plan.find(asked, "chi_square").noisy.each(asked, State({}), rows)
     known = ~np.isnan(rows.x[:, [2, 3]]).any(axis=1)
     assert np.linalg.norm(each, axis=1)[known] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("noise", [0.0, 6.0, 15.0])
+@pytest.mark.parametrize("apart", [0.0, 0.4])
+def test_strength_is_about_cramers_v_and_not_the_noise(
+    noise: float, apart: float
+) -> None:
+    draw, found = np.random.default_rng(8), []
+    chances = np.array([[0.25, 0.25], [0.25, 0.25]]) + apart / 4 * np.array(
+        [[1, -1], [-1, 1]]
+    )
+    for _ in range(200):
+        table = draw.multinomial(800, chances.ravel()).reshape(2, 2).astype(float)
+        noisy = table + draw.normal(0.0, noise, (2, 2))
+        found.append(private_chi_square.strength(noisy, noise))
+    assert np.mean(found) == pytest.approx(apart, abs=0.04)
+    few = private_chi_square.strength(np.full((2, 2), 5.0), 15.0)
+    assert few is None

@@ -21,7 +21,7 @@ from common.release import Array, unflatten
 from common.schema import Survival
 from common.study import Study
 from common.task import model_of
-from common.tasks import evaluate_survival, private_cox, private_survival
+from common.tasks import evaluate_survival, private_concordance, private_cox
 from simulations import audit, compare, plain, wide
 from tests import clinics
 from tests.test_private_forest import FILE
@@ -208,13 +208,13 @@ def test_a_table_of_time_and_hazard_gives_the_c_index_of_its_people() -> None:
             if event and later > part:
                 pairs += 1
                 right += (other < place) + (other == place) / 2
-    assert private_survival._pairs(told)[:2] == (pairs, right)
-    first, _, _ = private_survival._pairs(told)
-    influence = private_survival._influence(told, right / pairs)
+    assert private_concordance._pairs(told)[:2] == (pairs, right)
+    first, _, _ = private_concordance._pairs(told)
+    influence = private_concordance._influence(told, right / pairs)
     for cell in ((0, 1, 2), (3, 0, 1), (1, 0, 3), (2, 1, 0)):
         more = told.copy()
         more[cell] += 1
-        changed = private_survival._pairs(more)
+        changed = private_concordance._pairs(more)
         gained = changed[1] - right - right / pairs * (changed[0] - first)
         assert influence[cell] == pytest.approx(gained)
 

@@ -170,7 +170,7 @@ def km_study(**changes: object) -> Study:
     )
 
 
-def test_curves_and_log_rank_equal_statsmodels_on_pooled_rows() -> None:
+def test_curves_andlog_rank_equal_statsmodels_on_pooled_rows() -> None:
     study, tables = km_study(), hospitals(sites=4)
     state = plain.run(study, tables)["survival"]
     found = plan.find(study, "survival").read(study, state)

@@ -4,6 +4,8 @@ Which test is a matter of kinds: chi-square between categories, Welch's test or 
 analysis of variance between a number and a category, Pearson's r between numbers.
 """
 
+from collections.abc import Sequence
+
 from common.release import Release, Summands
 from common.schema import Number
 from common.sheet import Cell, Sheet, decimal, probability
@@ -15,7 +17,7 @@ from common.tasks.named import Pair
 
 def release(study: Study) -> Release:
     """Declare tables and sums of each variable with the outcome."""
-    tables, groups, numbers = _pairs(study)
+    tables, groups, numbers = pairs(study)
     return {
         **chi_square.declare(study, tables),
         **compare.declare(study, groups),
@@ -26,7 +28,7 @@ def release(study: Study) -> Release:
 def local(study: Study, state: State, rows: Rows) -> Summands:
     """Count and add up this site's records."""
     del state
-    tables, groups, numbers = _pairs(study)
+    tables, groups, numbers = pairs(study)
     return {
         **chi_square.count(study, tables, rows),
         **compare.add(study, groups, rows),
@@ -41,16 +43,21 @@ def read(study: Study, state: State) -> Findings:
 
 def show(study: Study, state: State) -> tuple[Sheet, ...]:
     """Return one table of all variables."""
-    rows = tuple(_row(test) for test in _tests(study, state))
-    columns = ("variable", "records", "test", "strength", "p", *chi_square.CORRECTED)
     note = (
         "Strength is from 0 to 1: Cramér's V, the root of eta², or |r|. Each variable "
         "is looked at by itself: what goes with the outcome need not cause it."
     )
-    return (Sheet(f"What goes with {study.outcome.name}", columns, rows, (note,)),)
+    return (listed(study, _tests(study, state), note),)
 
 
-def _pairs(study: Study) -> tuple[list[Pair], list[Pair], list[Pair]]:
+def listed(study: Study, tests: Sequence[Findings], note: str) -> Sheet:
+    """Return the table of *tests*, exact or not."""
+    rows = tuple(_row(test) for test in tests)
+    columns = ("variable", "records", "test", "strength", "p", *chi_square.CORRECTED)
+    return Sheet(f"What goes with {study.outcome.name}", columns, rows, (note,))
+
+
+def pairs(study: Study) -> tuple[list[Pair], list[Pair], list[Pair]]:
     """Return which pairs have a table, groups of a number, or two numbers."""
     tables: list[Pair] = []
     groups: list[Pair] = []
@@ -69,25 +76,39 @@ def _pairs(study: Study) -> tuple[list[Pair], list[Pair], list[Pair]]:
 
 
 def _tests(study: Study, state: State) -> list[Findings]:
-    tables, groups, numbers = _pairs(study)
+    tables, groups, numbers = pairs(study)
     sums, tests = state.arrays, []
     for pair in tables:
         found = chi_square.tested(study, pair, sums)
-        tests.append(_line(pair[0], "chi-square", found, found["cramers_v"]))
-    for pair in groups:
-        found = compare.tested(study, pair, sums)
-        name = pair[0] if pair[1] == study.outcome.name else pair[1]
-        kind = "analysis of variance" if found["t"] is None else "Welch"
-        strength = _root(found["eta_squared"])
-        tests.append(_line(name, kind, found, strength))
+        tests.append(line(pair[0], "chi-square", found, found["cramers_v"]))
+    tests += [
+        compared(study, pair, compare.tested(study, pair, sums)) for pair in groups
+    ]
     for place, pair in enumerate(numbers):
         both, each = sums["both"][place], sums["sums"][place]
-        found = correlation.tested(study, pair, both, each)
-        tests.append(_line(pair[0], "Pearson", found, _size(found["r"])))
+        tests.append(correlated(pair, correlation.tested(study, pair, both, each)))
+    return ordered(tests)
+
+
+def compared(study: Study, pair: Pair, found: Findings) -> Findings:
+    """Return the line of a number by a category, one of which is the outcome."""
+    name = pair[0] if pair[1] == study.outcome.name else pair[1]
+    kind = "analysis of variance" if found["t"] is None else "Welch"
+    return line(name, kind, found, _root(found["eta_squared"]))
+
+
+def correlated(pair: Pair, found: Findings) -> Findings:
+    """Return the line of two numbers, the second of which is the outcome."""
+    return line(pair[0], "Pearson", found, _size(found["r"]))
+
+
+def ordered(tests: list[Findings]) -> list[Findings]:
+    """Return *tests* with corrected p-values, the smallest first."""
     return sorted(chi_square.corrected(tests), key=_order)
 
 
-def _line(name: str, test: str, found: Findings, strength: object) -> Findings:
+def line(name: str, test: str, found: Findings, strength: object) -> Findings:
+    """Return what a *test* found of the variable of that *name*, without groups."""
     detail = {key: value for key, value in found.items() if key != "groups"}
     return detail | {"variable": name, "test": test, "strength": strength}
 

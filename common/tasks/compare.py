@@ -22,6 +22,7 @@ from common.tasks.named import Pair
 
 LEVEL = 0.975
 """The quantile at the upper end of a 95 % interval."""
+KEYS = ("f", "degrees", "p", "eta_squared", "difference", "interval", "t")
 
 
 def declare(study: Study, pairs: Sequence[Pair]) -> Release:
@@ -93,20 +94,27 @@ def read(study: Study, state: State) -> Findings:
 
 def show(study: Study, state: State) -> tuple[Sheet, ...]:
     """Return one table of all tests, then the groups of each."""
-    tests = read(study, state)["tests"]
-    found = tests if isinstance(tests, list) else []
-    rows = tuple(_row(test) for test in found)
+    tests, least = read(study, state)["tests"], study.disclosure.cell
+    note = f"Withheld: fewer than {least} records, or what would tell of such a group."
+    return sheets(study, tests if isinstance(tests, list) else [], (), note)
+
+
+def sheets(
+    study: Study, tests: Sequence[Findings], notes: tuple[str, ...], withheld: str
+) -> tuple[Sheet, ...]:
+    """Return the table of *tests*, exact or not, and one of the groups of each.
+
+    *withheld* says why a group is not told.
+    """
     columns = ("number by group", "records", "difference (95 %)", "F", "p")
     first = Sheet(
         "Which numbers differ between groups",
         (*columns, *chi_square.CORRECTED, "eta²"),
-        rows,
-        ("Of two groups p is Welch's, which allows for unequal deviations.",),
+        tuple(_row(test) for test in tests),
+        ("Of two groups p is Welch's, which allows for unequal deviations.", *notes),
     )
-    return (first, *(_listed(study, test) for test in found if test["groups"]))
-
-
-KEYS = ("f", "degrees", "p", "eta_squared", "difference", "interval", "t")
+    told = (_listed(study, test, withheld) for test in tests if test["groups"])
+    return (first, *told)
 
 
 def _moments(study: Study, pair: Pair, sums: Summands) -> tuple[Array, Array, Array]:
@@ -193,10 +201,10 @@ def _row(test: Findings) -> tuple[Cell, ...]:
     )
 
 
-def _listed(study: Study, test: Findings) -> Sheet:
+def _listed(study: Study, test: Findings, note: str) -> Sheet:
     """Return a table of the groups of one test."""
     number, group = (str(name) for name in _list(test["variables"]))
-    unit, least = named.number(study, number).unit, study.disclosure.cell
+    unit = named.number(study, number).unit
     groups = [each for each in _list(test["groups"]) if isinstance(each, dict)]
     rows = tuple(
         (
@@ -208,7 +216,6 @@ def _listed(study: Study, test: Findings) -> Sheet:
         for each in groups
     )
     hidden = any(each["count"] is None for each in groups)
-    note = f"Withheld: fewer than {least} records, or what would tell of such a group."
     columns = (group, "records", f"mean, {unit} (95 %)", "deviation")
     notes = (note,) if hidden else ()
     return Sheet(f"{number} by {group}", columns, rows, notes, part=True)

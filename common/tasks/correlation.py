@@ -89,9 +89,14 @@ def read(study: Study, state: State) -> Findings:
 def show(study: Study, state: State) -> tuple[Sheet, ...]:
     """Return one table of all pairs."""
     tests = read(study, state)["tests"]
-    rows = tuple(_row(test) for test in (tests if isinstance(tests, list) else []))
+    return (listed(tests if isinstance(tests, list) else []),)
+
+
+def listed(tests: Sequence[Findings], notes: tuple[str, ...] = ()) -> Sheet:
+    """Return the table of *tests*, exact or not."""
+    rows = tuple(_row(test) for test in tests)
     columns = ("numbers", "records", "r", "95 % interval", "p", *chi_square.CORRECTED)
-    return (Sheet("Which numbers rise together", columns, rows),)
+    return Sheet("Which numbers rise together", columns, rows, notes)
 
 
 FEWEST = 4

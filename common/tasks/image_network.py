@@ -16,7 +16,7 @@ from common.release import Array
 from common.schema import Image
 from common.study import Study
 from common.task import Images, Rows
-from common.tasks import dropout, networks, private_networks
+from common.tasks import augmentation, dropout, networks, private_networks
 from common.tasks.networks import Network, Weight
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ DENSE = 2
 def asked(study: Study) -> tuple[ImageNetwork, Image]:
     """Return what *study* says of its network and its pictures.
 
-    Raises StudyError when it declares no image, or blocks that leave nothing of it.
+    Raises StudyError when it declares no image, or one that may be moved out of sight.
     """
     if not isinstance(study.model, ImageNetwork):
         raise StudyError(f"study {study.study.name} asks no image_network")
@@ -38,6 +38,13 @@ def asked(study: Study) -> tuple[ImageNetwork, Image]:
         raise StudyError(
             "an image_network needs pictures, and the study declares none",
             fix='[image]\nname = "film"\nsize = [28, 28]\nchannels = 1',
+        )
+    most = (min(study.image.size) - 1) // 2
+    if study.model.shift > most:
+        raise StudyError(
+            f"a shift of {study.model.shift} pixels leaves little of pictures of "
+            f"{study.image.size[0]} x {study.image.size[1]}",
+            fix=f"shift = {most}   in [model], or less",
         )
     return study.model, study.image
 
@@ -72,7 +79,8 @@ def gradient(
     dense = [each.shape[0] for each in weights(study) if len(each.shape) == DENSE]
     rate, seed = model.dropout, model.training.seed
     scales = dropout.scales(rows.key, seed, step, rate, sum(dense))
-    return clipped.add(rows.images, rows.y, bounds, scales)
+    images = augmentation.moved(rows.images, rows.key, model, step)
+    return clipped.add(images, rows.y, bounds, scales)
 
 
 def score(study: Study, parameters: Array, rows: Rows) -> Array:

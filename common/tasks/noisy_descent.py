@@ -124,7 +124,11 @@ def eta(weights: Array, x: Array) -> Array:
 
 
 def shortened(x: Array) -> Array:
-    """Return each record no longer than sqrt(d): what a usual one has."""
+    """Return each record no longer than sqrt(d): what a usual one has.
+
+    Row by row in memory: else sums along a row are rounded by how many rows there are.
+    """
+    x = np.ascontiguousarray(x)
     length = np.sqrt(np.einsum("ij,ij->i", x, x))
     most = math.sqrt(x.shape[1])
     shorter: Array = x * (most / np.maximum(length, most))[:, None]

@@ -55,12 +55,19 @@ def finish(study: Study, state: State, total: Summands) -> State:
     upper[np.triu_indices(width)] = total["product"]
     products = upper + np.triu(upper, 1).T
     covariance = (products - count * np.outer(mean, mean)) / max(count - 1.0, 1.0)
-    variances, vectors = np.linalg.eigh(covariance)
-    # A component has no direction of its own: its largest loading is made positive.
-    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(width)]
-    turned = (vectors * np.where(largest < 0.0, -1.0, 1.0)).T[::-1]
-    kept = {"components": turned, "variances": variances[::-1].clip(0.0)}
+    variances, components = turned(covariance)
+    kept = {"components": components, "variances": variances.clip(0.0)}
     return State({**state.arrays, **kept, "records": total["records"]}, done=True)
+
+
+def turned(covariance: Array) -> tuple[Array, Array]:
+    """Return variances and components [components, columns], the largest first.
+
+    A component has no direction of its own: its largest loading is made positive.
+    """
+    variances, vectors = np.linalg.eigh(covariance)
+    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(len(vectors))]
+    return variances[::-1], (vectors * np.where(largest < 0.0, -1.0, 1.0)).T[::-1]
 
 
 def read(study: Study, state: State) -> Findings:

@@ -8,52 +8,37 @@ each table, so that many pairs share one promise.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from common import promise
-from common.release import Array, Field, Release
+from common.release import Array, Field
 from common.sheet import Sheet, decimal, probability
 from common.study import Study
-from common.task import Findings, Noisy, Rows, State, Task, added, kept
-from common.tasks import chi_square, named, noised
+from common.task import Findings, Rows, State
+from common.tasks import chi_square, named, one_release
 from common.tasks.named import Pair
+from common.tasks.one_release import Block, Told
 
-WEIGHT = 0.9
-"""Share of mu^2 beside describe's: what is asked for, as a model is."""
 TABLES = 4999
 """Tables that are drawn where nothing goes together, by a public seed."""
 FEWEST = 1.0
 """A margin is taken as no smaller: noise may make it negative."""
 
 
-def release(study: Study) -> Release:
-    """Declare one table for each pair: sums with noise, weighed."""
-    counted = chi_square.release(study)
-    return {n: Field(f.meaning, f.shape, "sum") for n, f in counted.items()}
+def block(study: Study, pair: Pair) -> Block:
+    """Return the block of a pair: in which cell of its table a record is, if any."""
+    high, wide = (len(named.declared(study, name).coded) for name in pair)
+    field = Field(f"records by {pair[0]} and {pair[1]}", (high, wide), "sum")
 
-
-def weight(study: Study) -> float:
-    """Return the factor by which the cells of one record are together of length 1."""
-    return 1.0 / math.sqrt(len(chi_square.pairs(study)))
-
-
-def each(study: Study, state: State, rows: Rows) -> Array:
-    """Return in which cell of each table a record is; one with a gap is in none."""
-    del state
-    parts = []
-    for pair in chi_square.pairs(study):
+    def row(study: Study, state: State, rows: Rows) -> Array:
+        del state
         one, other = (named.codes(study, rows, name) for name in pair)
-        high, wide = (len(named.declared(study, name).coded) for name in pair)
-        cells = (one * wide + other)[:, None] == np.arange(high * wide)
-        parts.append(cells * weight(study))
-    return np.column_stack(parts)
+        cell = (one * wide + other)[:, None] == np.arange(high * wide)
+        found: Array = cell.astype(np.float64)
+        return found
 
-
-def deviation(study: Study) -> float:
-    """Return the deviation of the noise in a cell of the total."""
-    noise = promise.of_share(study, 1.0, noised.paid(study, WEIGHT))
-    return noise / weight(study)
+    return Block(chi_square.name(pair), field, row)
 
 
 def tested(table: Array, noise: float, seed: int) -> Findings:
@@ -74,11 +59,27 @@ def tested(table: Array, noise: float, seed: int) -> Findings:
     return {"statistic": float(found), "p": (1 + beyond) / (TABLES + 1)}
 
 
+def strength(table: Array, noise: float) -> float | None:
+    """Return about Cramér's V, less what noise has made of it; None of noise alone.
+
+    A cell in which less is expected than the noise counts as if it were as much.
+    """
+    count, across, down = _margins(table)
+    smaller = min(table.shape) - 1
+    if count <= noise * math.sqrt(table.size) or smaller < 1:
+        return None
+    expected = np.outer(across, down) * count
+    held = np.maximum(expected, max(noise, FEWEST))
+    free = (table.shape[0] - 1) * (table.shape[1] - 1) / table.size
+    apart = ((table - expected) ** 2 - free * noise**2) / held
+    return math.sqrt(min(max(float(apart.sum()) / count / smaller, 0.0), 1.0))
+
+
 def read(study: Study, state: State) -> Findings:
     """Return each pair's test, corrected for how many they are, and its table."""
-    noise, tests = deviation(study), list[Findings]()
-    for seed, pair in enumerate(chi_square.pairs(study)):
-        counts = _counts(study, state, pair)
+    pairs, totals = chi_square.pairs(study), one_release.totals(study, _blocks, state)
+    noise, tests = one_release.noise(study, len(pairs)), list[Findings]()
+    for seed, (pair, counts) in enumerate(zip(pairs, totals.values(), strict=True)):
         tests.append(
             {
                 "variables": list(pair),
@@ -112,10 +113,8 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     return (Sheet("Which categories go together", head, rows, (note,)),)
 
 
-def _counts(study: Study, state: State, pair: Pair) -> Array:
-    shape = tuple(len(named.declared(study, name).coded) for name in pair)
-    found: Array = state.arrays[chi_square.name(pair)].reshape(shape) / weight(study)
-    return found
+def _blocks(study: Study) -> Sequence[Block]:
+    return [block(study, pair) for pair in chi_square.pairs(study)]
 
 
 def _margins(table: Array) -> tuple[float, Array, Array]:
@@ -137,21 +136,6 @@ def _statistic(tables: Array, noise: float) -> Array:
     return found
 
 
-PRIVATE_CHI_SQUARE = Task(
-    name="chi_square",
-    rows="train",
-    encoded=False,
-    shows=lambda _study: {},
-    release=release,
-    start=lambda _study, _found: State({}),
-    local=added(each, release),
-    finish=kept,
-    read=read,
-    show=show,
-    noisy=Noisy(
-        each=each,
-        clip=lambda _study: 1.0,
-        rounds=lambda _study: 1,
-        weight=WEIGHT,
-    ),
+PRIVATE_CHI_SQUARE = one_release.task(
+    "chi_square", _blocks, lambda _study: (), Told(read, show)
 )

@@ -14,7 +14,7 @@ from common.release import Array, Field, Release
 from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, Noisy, Rows, State, Task, added, kept, model_of
-from common.tasks import noised, private_levels, private_residuals, private_survival
+from common.tasks import noised, private_concordance, private_levels, private_residuals
 from common.tasks.evaluate import shows, start
 
 LOG_ODDS = 3.0
@@ -32,7 +32,7 @@ def release(study: Study) -> Release:
     if study.outcome.kind == "category":
         return private_levels.release(study)
     if study.outcome.kind == "survival":
-        return private_survival.release(study)
+        return private_concordance.release(study)
     count = (bins(study),)
     return {
         "negatives": Field("test records without the outcome, by score", count, "sum"),
@@ -56,7 +56,7 @@ def each(study: Study, state: State, rows: Rows) -> Array:
     if study.outcome.kind == "category":
         return private_levels.each(study, score, rows)
     if study.outcome.kind == "survival":
-        return private_survival.each(study, state, score, rows)
+        return private_concordance.each(study, state, score, rows)
     inner = expit(np.linspace(-LOG_ODDS, LOG_ODDS, count - 1))
     inner[count // 2 - 1] = 0.5
     place = np.searchsorted(inner, score, side="right")[:, None] == range(count)
@@ -72,7 +72,7 @@ def read(study: Study, state: State) -> Findings:
     if study.outcome.kind == "category":
         return private_levels.read(study, state)
     if study.outcome.kind == "survival":
-        return private_survival.read(study, state)
+        return private_concordance.read(study, state)
     negatives, positives = state.arrays["negatives"], state.arrays["positives"]
     noise, brier = _deviation(study), float(state.arrays["brier"][0]) / BRIER
     without, having = float(negatives.sum()), float(positives.sum())
@@ -97,7 +97,7 @@ def _clip(study: Study) -> float:
     if study.outcome.kind == "category":
         return private_levels.CLIP
     if study.outcome.kind == "survival":
-        return private_survival.CLIP
+        return private_concordance.CLIP
     return math.hypot(1.0, BRIER)
 
 
@@ -142,7 +142,7 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     if study.outcome.kind == "category":
         return private_levels.show(study, state)
     if study.outcome.kind == "survival":
-        return private_survival.show(study, state)
+        return private_concordance.show(study, state)
     return ()
 
 

@@ -1,143 +1,201 @@
-"""Who has the event first, under a promise: one cell a person of a small table.
+"""How long until the event, when counts have noise? Curves and a test that know of it.
 
-A c-index compares people, so that one person is in many of its pairs. From a table with
-noise, by time, fate and hazard, it follows as from records (Harrell et al. 1982): of an
-event in one part of the grid and whoever was watched into a later part. Its error is
-that of every cell, to the first order, and of products of two noises, to the second.
+A record is in one cell for everybody and one for each variable: its interval of the
+grid, and event or last seen. Kaplan and Meier's (1958) product is made of the noisy
+counts as they are, so that noise averages out, and the curve is then the nearest that
+never rises (isotonic regression). Its interval holds Greenwood's variance and that of
+the noise in every count before. Groups are compared by the log-rank excess, against
+tables that chance and noise make of groups with one curve: Monte Carlo.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
 
 import numpy as np
-from scipy.special import ndtri
+from scipy import optimize
 
-from common import follow_up, promise
-from common.errors import StudyError
-from common.intervals import Z
-from common.release import Array, Field, Release
-from common.schema import Survival
+from common import follow_up
+from common.intervals import Z, widened
+from common.release import Array, Field
+from common.schema import Category
 from common.sheet import Sheet
 from common.study import Study
 from common.task import Findings, Rows, State
-from common.tasks import evaluate_survival, noised
-
-FEWEST, MOST = 4, 16
-"""Parts of the grid and bins of the hazard, between these; 4 for each unit of epsilon:
-more of them would have more cells, and noise in each."""
-WIDE = 0.5
-"""An interval of which the noise alone makes more than this tells nothing."""
-CLIP = 1.0
+from common.tasks import log_rank, one_release, survival
+from common.tasks.one_release import CLEAR, Block, Told
+from common.tasks.survival import Kept
 
 
-def release(study: Study) -> Release:
-    """Declare the table, with noise."""
-    words = "test records by part of the grid, event and hazard"
-    return {"told": Field(words, (_parts(study), 2, bins(study)), "sum")}
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The share without the event after each interval, its interval, who was watched.
 
-
-def bins(study: Study) -> int:
-    """Return how many bins of the hazard are worth their noise, and parts at most."""
-    return min(max(FEWEST, 2 * round(2 * promise.of(study).epsilon)), MOST)
-
-
-def each(study: Study, state: State, hazard: Array, rows: Rows) -> Array:
-    """Return in which cell each record is; the *hazard* [records] is a logarithm.
-
-    Its bins are equally full where columns hang together little: the hazard is then
-    about normal, with a deviation that the weights tell.
+    ``kept`` is up to which interval more are watched than noise may be.
     """
-    count, length = bins(study), _parts(study)
-    spread = float(np.sqrt((state.arrays["weights"] ** 2).sum()))
-    inner = spread * ndtri(np.arange(1, count) / count)
-    place = np.searchsorted(inner, hazard, side="right")
-    part = follow_up.interval(rows.y) * length // len(_grid(study))
-    cell = (2 * part + follow_up.came(rows.y)) * count + place
-    found: Array = (cell[:, None] == range(2 * length * count)).astype(np.float64)
-    return found
+
+    share: Array
+    ends: tuple[tuple[float, float], ...]
+    risk: Array
+    kept: Kept
+
+
+def block(study: Study, name: str) -> Block:
+    """Return the block of a variable's levels; of everybody as if of one level."""
+    every = {each.name: (at, each) for at, each in survival.groups(study)}
+    shape = (2, len(survival.outcome_of(study).grid))
+    what = "records last seen, and with the event, by interval"
+    levels = len(every[name][1].levels) if name in every else 1
+
+    def row(study: Study, state: State, rows: Rows) -> Array:
+        del state
+        level = rows.x[:, every[name][0]] if name in every else np.zeros(len(rows.y))
+        known = _known(study, rows)
+        y = np.where(known, rows.y, 0.0)
+        side = follow_up.came(y) * shape[1] + follow_up.interval(y)
+        cell = level * 2 * shape[1] + side
+        placed = cell[:, None] == np.arange(levels * 2 * shape[1])
+        found: Array = (placed & known[:, None]).astype(np.float64)
+        return found
+
+    meaning = f"{what}, by {name}" if name in every else what
+    return Block(name, Field(meaning, (levels, *shape), "sum"), row)
+
+
+def curve(counts: Array, noise: float) -> Curve:
+    """Return the curve of *counts* [2, intervals], each with *noise*."""
+    risk, after = survival.risk_of(counts), np.arange(counts.shape[1], 0, -1)
+    clear = risk > CLEAR * noise * np.sqrt(2.0 * after)
+    kept = np.logical_and.accumulate(clear)
+    safe = np.where(kept, risk, 1.0)
+    left = np.where(kept, 1.0 - counts[1] / safe, 1.0).clip(0.0)
+    falls = optimize.isotonic_regression(np.cumprod(left), increasing=False)
+    share = np.asarray(falls.x, dtype=np.float64).clip(0.0, 1.0)
+    events = np.where(kept, counts[1].clip(0.0), 0.0)
+    rest = np.maximum(safe - events, 1.0)
+    chance = np.cumsum(events / (safe * rest))
+    moved = Z * share * noise * _moved(events, safe, rest)
+    every = zip(share, chance, moved, strict=True)
+    return Curve(share, tuple(_ends(*each) for each in every), risk, kept)
 
 
 def read(study: Study, state: State) -> Findings:
-    """Return the c-index with an interval that holds chance, ties and noise."""
-    told = state.arrays["told"]
-    noise = promise.of_share(study, CLIP, noised.tested(study))
-    found: Findings = {
-        "records": max(0, round(float(told.sum()))),
-        "positives": max(0, round(float(told[:, 1].sum()))),
-        "pairs": None,
-        "c_index": None,
-        "c_index_interval": None,
-    }
-    pairs, right, ties = _pairs(told)
-    if pairs <= 0.0:
-        return found
-    index = right / pairs
-    moved = _moved(told, index, noise) / pairs
-    if 2 * Z * moved > WIDE:
-        return found
-    chance = math.sqrt(float((told.clip(0.0) * _influence(told, index) ** 2).sum()))
-    half = math.hypot(Z * moved, Z * chance / pairs, max(ties, 0.0) / 2 / pairs)
-    ends = [max(0.0, index - half), min(1.0, index + half)]
-    value = min(max(index, 0.0), 1.0)
-    return found | {
-        "pairs": round(pairs),
-        "c_index": value,
-        "c_index_interval": [min(ends[0], value), max(ends[1], value)],
+    """Return the curve of everybody, and those of groups with a test for each."""
+    outcome = survival.outcome_of(study)
+    totals = one_release.totals(study, _blocks, state)
+    noise = one_release.noise(study, len(totals))
+    (everybody,) = totals[survival.EVERYBODY]
+    return {
+        "event": outcome.name,
+        "unit": outcome.unit,
+        "everybody": _told(study, survival.EVERYBODY, everybody, noise),
+        "groups": [
+            _compared(study, each, totals[each.name], noise)
+            for _, each in survival.groups(study)
+        ],
+        "deviation": noise,
     }
 
 
 def show(study: Study, state: State) -> tuple[Sheet, ...]:
-    """Show the c-index and what it rests on."""
-    return evaluate_survival.sheet(
-        read(study, state),
-        "With noise, and of people of all hospitals: an event in one part of the grid "
-        "is held against who was watched into a later one.",
+    """Show the shares without the event, and the tests."""
+    found = cast("dict[str, Any]", read(study, state))
+    test = (
+        f"Log-rank test by {log_rank.TABLES:,} tables of groups with one curve, which "
+        f"have the noise too. No smaller p can be told than "
+        f"{1 / (log_rank.TABLES + 1):.4f}. A group within the noise is in no test."
     )
+    first, *rest = survival.sheets(study, found, test)
+    note = (
+        f"Counts have noise of deviation {found['deviation']:.1f} an interval, which "
+        "the 95 % intervals hold beside chance. A curve is made to fall, and ends "
+        f"where {CLEAR:g} deviations of the noise may be all who are watched."
+    )
+    last = Sheet(first.title, first.columns, first.rows, (*first.notes, note))
+    return (last, *rest)
 
 
-def _grid(study: Study) -> tuple[float, ...]:
-    if not isinstance(study.outcome, Survival):
-        raise StudyError(f"{study.outcome.name} is no time until an event")
-    return study.outcome.grid
+def clear(counts: Array, noise: float) -> bool:
+    """Return whether *counts* are of more records than the noise in them may be."""
+    return bool(counts.sum() > CLEAR * noise * math.sqrt(counts.size))
 
 
-def _parts(study: Study) -> int:
-    return min(bins(study), len(_grid(study)))
+def _blocks(study: Study) -> Sequence[Block]:
+    names = [survival.EVERYBODY, *(each.name for _, each in survival.groups(study))]
+    return [block(study, name) for name in names]
 
 
-def _before(told: Array) -> tuple[Array, Array]:
-    """Return events [parts, bins], and who was watched into later parts, alike."""
-    seen = told.sum(axis=1)
-    return told[:, 1], np.cumsum(seen[::-1], axis=0)[::-1] - seen
+def _known(study: Study, rows: Rows) -> Kept:
+    """Return whose time and level in every variable asked for are known."""
+    places = [at for at, _ in survival.groups(study)]
+    every = np.column_stack([rows.x[:, places], rows.y])
+    return np.atleast_1d(~np.isnan(every).any(axis=1))
 
 
-def _pairs(told: Array) -> tuple[float, float, float]:
-    """Return how many pairs there are, how many are right, and how many tied."""
-    events, later = _before(told)
-    pairs = float((events.sum(axis=1) * later.sum(axis=1)).sum())
-    right = float((events * _lower(later)).sum())
-    return pairs, right, float((events * later).sum())
+def _moved(events: Array, risk: Array, rest: Array) -> Array:
+    """Return the length of the gradient of the log of each share by all counts.
+
+    An event lowers its own interval's share, and whoever is there later raises it.
+    """
+    upto = np.tri(len(events))
+    later = np.cumsum(events / (risk * rest))
+    seen = np.minimum(later[:, None], later)  # by the count of interval j, up to t
+    own = seen - upto / rest
+    moved: Array = np.sqrt((seen**2).sum(axis=1) + (own**2).sum(axis=1))
+    return moved
 
 
-def _lower(others: Array) -> Array:
-    """Return by bin how many of *others* are in lower ones, and half of its own."""
-    below: Array = np.cumsum(others, axis=1) - others / 2
-    return below
+def _ends(share: float, chance: float, moved: float) -> tuple[float, float]:
+    """Return the interval of a share: of chance on the log-log scale, and of noise."""
+    around = (share, share)
+    if 0.0 < share < 1.0:
+        half = Z * math.sqrt(chance) / math.log(share)
+        around = share ** math.exp(-half), share ** math.exp(half)
+    found = widened(share, around, moved)
+    return found or (0.0, 1.0)
 
 
-def _influence(told: Array, index: float) -> Array:
-    """Return by how much one record more in each cell moves right less index pairs."""
-    events, later = _before(told)
-    first = _lower(later) - index * later.sum(axis=1, keepdims=True)
-    above = events.sum(axis=1, keepdims=True) - _lower(events)
-    second = above - index * events.sum(axis=1, keepdims=True)
-    earlier = np.cumsum(second, axis=0) - second
-    return np.stack([earlier, earlier + first], axis=1)
+def _told(study: Study, name: str, counts: Array, noise: float) -> Findings:
+    """Return one curve as far as it is clear of the noise."""
+    outcome, found = survival.outcome_of(study), curve(counts, noise)
+    enough = clear(counts, noise)
+    points = [
+        {
+            "time": end,
+            "at_risk": round(float(found.risk[at])) if known else None,
+            **dict(
+                zip(("share", "low", "high"), values if known else NOTHING, strict=True)
+            ),
+        }
+        for at, end in enumerate(outcome.grid)
+        for known in [bool(found.kept[at]) and enough]
+        for values in [(float(found.share[at]), *found.ends[at])]
+    ]
+    share = np.where(found.kept & enough, found.share, np.nan)
+    return {
+        "name": name,
+        "records": round(float(counts.sum())) if enough else None,
+        "events": round(max(float(counts[1].sum()), 0.0)) if enough else None,
+        "median": survival.median(outcome, share),
+        "curve": points,
+    }
 
 
-def _moved(told: Array, index: float, noise: float) -> float:
-    """Return the deviation that *noise* gives right less index pairs."""
-    parts, _, count = told.shape
-    first = noise * float(np.linalg.norm(_influence(told, index)))
-    score = _lower(np.eye(count)) - index
-    products = 2 * sum(range(parts)) * float((score**2).sum())
-    return math.hypot(first, noise**2 * math.sqrt(products))
+NOTHING: Final = (None, None, None)
+
+
+def _compared(study: Study, each: Category, counts: Array, noise: float) -> Findings:
+    """Return the curves of a variable's levels, and the test of the clear ones."""
+    every = zip(each.levels, counts, strict=True)
+    present = np.array([group for group in counts if clear(group, noise)])
+    return {
+        "variable": each.name,
+        "levels": [_told(study, level, group, noise) for level, group in every],
+        "log_rank": log_rank.tested(present, noise),
+    }
+
+
+PRIVATE_SURVIVAL = one_release.task(
+    "survival", _blocks, lambda _study: (), Told(read, show)
+)

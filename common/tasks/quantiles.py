@@ -37,7 +37,7 @@ def start(study: Study, found: Found) -> State:
     """Look in the whole range for every order statistic."""
     present = found["describe"].arrays["present"]
     counts = np.array([present[index] for index, _ in numbers(study)])
-    wide = [-(-_steps(each) // BINS) for _, each in numbers(study)]
+    wide = [-(-steps(each) // BINS) for _, each in numbers(study)]
     width = np.repeat(np.array(wide, dtype=np.float64)[:, None], _shape(study)[1], 1)
     ranks = np.array([_ranks(study, int(count)) for count in counts])
     return State(
@@ -89,7 +89,7 @@ def read(study: Study, state: State) -> Findings:
 
     A quantile with fewer than k records on one side of it is None.
     """
-    names = [f"{100 * share:g}%" for share in _shares(study)]
+    names = [f"{100 * share:g}%" for share in shares(study)]
     lines = []
     for place, (_, variable) in enumerate(numbers(study)):
         low, *values, high = _told(study, state, place)
@@ -102,8 +102,8 @@ def read(study: Study, state: State) -> Findings:
 def show(study: Study, state: State) -> tuple[Sheet, ...]:
     """Return one row for each number."""
     th = _th(study.disclosure.cell)
-    shares = [f"{100 * share:g} %" for share in _shares(study)]
-    columns = ("number", "unit", "step", f"{th} least", *shares, f"{th} greatest")
+    heads = [f"{100 * share:g} %" for share in shares(study)]
+    columns = ("number", "unit", "step", f"{th} least", *heads, f"{th} greatest")
     rows = tuple(
         (
             each.name,
@@ -126,7 +126,7 @@ def _told(study: Study, state: State, place: int) -> list[float | None]:
     count = int(state.arrays["present"][place])
     steps = state.arrays["first"][place]
     *pairs, low, high = (_value(variable, step) for step in steps)
-    between = zip(pairs[::2], pairs[1::2], _shares(study), strict=True)
+    between = zip(pairs[::2], pairs[1::2], shares(study), strict=True)
     values = [
         _between(one, other, share * (count - 1))
         if min(share, 1 - share) * (count - 1) + 1 >= least
@@ -151,23 +151,25 @@ def _value(variable: Number, step: float) -> float:
 def _ranks(study: Study, count: int) -> list[int]:
     """Return the order statistics that are looked for, counted from zero."""
     last, least = max(count - 1, 0), study.disclosure.cell
-    around = [share * last for share in _shares(study)]
+    around = [share * last for share in shares(study)]
     pairs = [edge for rank in around for edge in (math.floor(rank), math.ceil(rank))]
     return [*pairs, min(least - 1, last), max(last - least + 1, 0)]
 
 
-def _steps(variable: Number) -> int:
+def steps(variable: Number) -> int:
+    """Return how many values of its resolution a number can have."""
     low, high = variable.range
     return round((high - low) / variable.step) + 1
 
 
-def _shares(study: Study) -> tuple[float, ...]:
+def shares(study: Study) -> tuple[float, ...]:
+    """Return the shares that *study* asks for."""
     return study.analysis.quantiles or ()
 
 
 def _shape(study: Study) -> tuple[int, int]:
     """Return how many numbers there are, and order statistics of each."""
-    return len(numbers(study)), 2 * len(_shares(study)) + 2
+    return len(numbers(study)), 2 * len(shares(study)) + 2
 
 
 def _th(number: int) -> str:

@@ -39,7 +39,7 @@ def groups(study: Study) -> tuple[tuple[int, Category], ...]:
 
 def release(study: Study) -> Release:
     """Declare events and those last seen by interval: of everybody and of groups."""
-    shape = (2, len(_outcome(study).grid))
+    shape = (2, len(outcome_of(study).grid))
     what = "records last seen, and with the event, by interval"
     declared = {EVERYBODY: Field(what, shape, "count")}
     for _, each in groups(study):
@@ -51,7 +51,7 @@ def release(study: Study) -> Release:
 def local(study: Study, state: State, rows: Rows) -> Summands:
     """Count this site's records whose level in every variable asked for is known."""
     del state
-    count = len(_outcome(study).grid)
+    count = len(outcome_of(study).grid)
     known = ~np.isnan(rows.x[:, [index for index, _ in groups(study)]]).any(axis=1)
     summands = {EVERYBODY: _counts(rows.y[known], count)}
     for index, each in groups(study):
@@ -66,7 +66,7 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
 
 def read(study: Study, state: State) -> Findings:
     """Return the curve of everybody, and those of groups with a test for each."""
-    outcome = _outcome(study)
+    outcome = outcome_of(study)
     return {
         "event": outcome.name,
         "unit": outcome.unit,
@@ -77,7 +77,12 @@ def read(study: Study, state: State) -> Findings:
 
 def show(study: Study, state: State) -> tuple[Sheet, ...]:
     """Show the shares without the event, and the tests."""
-    outcome, found = _outcome(study), cast("dict[str, Any]", read(study, state))
+    return sheets(study, cast("dict[str, Any]", read(study, state)), "Log-rank test.")
+
+
+def sheets(study: Study, found: dict[str, Any], test: str) -> tuple[Sheet, ...]:
+    """Return what was *found* as tables; *test* says how groups were compared."""
+    outcome = outcome_of(study)
     lines = [_line(EVERYBODY, found["everybody"])]
     tests: list[tuple[Cell, ...]] = []
     for each in found["groups"]:
@@ -93,12 +98,13 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
         + whose * bool(by),
     )
     sheet = Sheet(f"How long without {outcome.name}", columns, tuple(lines), notes)
-    heads, note = ("groups by", "chi-square", "degrees", "p"), ("Log-rank test.",)
-    differ = Sheet("Do groups differ over time?", heads, tuple(tests), note)
+    heads = ("groups by", "chi-square", "degrees", "p")
+    differ = Sheet("Do groups differ over time?", heads, tuple(tests), (test,))
     return (sheet, differ) if tests else (sheet,)
 
 
-def _outcome(study: Study) -> Survival:
+def outcome_of(study: Study) -> Survival:
+    """Return the time until an event; raise StudyError where the outcome is none."""
     if not isinstance(study.outcome, Survival):
         raise StudyError(f"survival needs a time until an event: {study.outcome.name}")
     return study.outcome
@@ -112,7 +118,7 @@ def _counts(codes: Array, count: int) -> Array:
     return np.array(sides, dtype=np.float64)
 
 
-def _risk(counts: Array) -> Array:
+def risk_of(counts: Array) -> Array:
     """Return how many were still watched when each interval began, [..., intervals]."""
     both = counts.sum(axis=-2)
     later: Array = np.cumsum(both[..., ::-1], axis=-1)[..., ::-1]
@@ -124,7 +130,7 @@ def curve(counts: Array) -> tuple[Array, Array, Array]:
 
     In an interval events come first. NaN where nobody was watched any more.
     """
-    events, risk = counts[1], _risk(counts)
+    events, risk = counts[1], risk_of(counts)
     with np.errstate(divide="ignore", invalid="ignore"):
         left = np.where(risk > 0, 1.0 - events / risk, np.nan)
         share = np.asarray(np.cumprod(left), dtype=np.float64)
@@ -149,7 +155,7 @@ def told(parts: Array, least: int) -> Kept:
     many left since the last time told, by the event and without it; or nobody. So it
     is with those who are left after the last time told.
     """
-    risk = _risk(parts)
+    risk = risk_of(parts)
     enough: Kept = np.all(_enough(risk, least), axis=0)
     before = np.roll(parts, 1, axis=2)[:, 0]  # the event comes first in an interval
     before[:, 0] = 0.0
@@ -181,7 +187,7 @@ def _enough(counts: Array, least: int) -> Kept:
 
 def _curve(study: Study, name: str, counts: Array, kept: Kept) -> Findings:
     """Return one curve where it is *kept*."""
-    outcome, (share, low, high) = _outcome(study), curve(counts)
+    outcome, (share, low, high) = outcome_of(study), curve(counts)
     points: list[Findings] = [
         {
             "time": end,
@@ -191,7 +197,7 @@ def _curve(study: Study, name: str, counts: Array, kept: Kept) -> Findings:
             "high": _known(high[place], known),
         }
         for place, (end, risk, known) in enumerate(
-            zip(outcome.grid, _risk(counts), kept, strict=True)
+            zip(outcome.grid, risk_of(counts), kept, strict=True)
         )
     ]
     return {
@@ -240,17 +246,17 @@ def _compared(study: Study, each: Category, state: State) -> Findings:
         _withheld(study, level, own) if hidden else _curve(study, level, own, kept)
         for level, own, hidden in zip(each.levels, counts, few, strict=True)
     ]
-    test = dict.fromkeys(TEST) if few.any() else _log_rank(counts)
+    test = dict.fromkeys(TEST) if few.any() else log_rank(counts)
     return {"variable": each.name, "levels": curves, "log_rank": test}
 
 
 TEST = ("statistic", "degrees", "p")
 
 
-def _log_rank(counts: Array) -> dict[str, float | int | None]:
+def log_rank(counts: Array) -> dict[str, float | int | None]:
     """Return the test that all groups [groups, 2, intervals] have the same curve."""
     present = counts[counts.sum(axis=(1, 2)) > 0]
-    risk, events = _risk(present), present[:, 1]
+    risk, events = risk_of(present), present[:, 1]
     everyone, died = risk.sum(axis=0), events.sum(axis=0)
     use = everyone > 1
     share = risk[:, use] / everyone[use]

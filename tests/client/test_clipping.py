@@ -17,57 +17,71 @@ from common.encoding import columns, shapes
 from common.errors import IntegrityError
 from common.release import flatten, length
 from common.shown import check_state
+from common.study import Study
 from common.task import Rows, State, Task
-from tests import clinics
+from tests import clinics, test_analyses
 
 PRIVACY = {"epsilon": 1.0, "delta": 1e-5, "noise": "site"}
 STUDY = clinics.study(privacy=PRIVACY)
 TASKS = plan.tasks(STUDY)
+ASKED = [test_analyses.promised(name, PRIVACY) for name in test_analyses.PROMISED]
+CASES = [
+    *((STUDY, task) for task in TASKS),
+    *((study, plan.tasks(study)[-1]) for study in ASKED),
+]
+"""Every private task of a study with a model, and every private analysis."""
 ANY = st.floats(allow_nan=True, allow_infinity=True)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
+Case = tuple[Study, Task]
 
 
 @st.composite
-def states(draw: st.DrawFn, task: Task) -> State:
-    """Draw any state that a site admits for *task*."""
+def states(draw: st.DrawFn, case: Case) -> State:
+    """Draw any state that a site admits for the task of *case*."""
+    study, task = case
     shown = {
         name: draw(arrays(np.float64, shape, elements=FINITE))
-        for name, shape in task.shows(STUDY).items()
+        for name, shape in task.shows(study).items()
     }
     state = State(shown)
-    check_state(task, STUDY, state)
+    check_state(task, study, state)
     return state
 
 
 @st.composite
-def people(draw: st.DrawFn, task: Task) -> tuple[Rows, np.ndarray]:
-    """Draw any records of any people, as the formula of *task* would be shown them."""
+def people(draw: st.DrawFn, case: Case) -> tuple[Rows, np.ndarray]:
+    """Draw any records of any people, as the formula of *case* would be shown them."""
+    study, task = case
     count = draw(st.integers(1, 12))
-    width = len(columns(STUDY)) if task.encoded else len(STUDY.variables)
+    width = len(columns(study)) if task.encoded else len(study.variables)
     x = draw(arrays(np.float64, (count, width), elements=ANY))
     y = draw(arrays(np.float64, count, elements=st.sampled_from([0.0, 1.0, 7.0])))
     person = draw(arrays(np.int64, count, elements=st.integers(0, 4)))
     return Rows(x, y), person
 
 
-def part(task: Task, state: State) -> Part:
+def part(case: Case, state: State) -> Part:
+    study, task = case
     noisy = costs.noisy(task)
     return Part(
-        each=lambda rows: noisy.each(STUDY, state, rows),
-        width=length(task.release(STUDY)),
-        clip=noisy.clip(STUDY),
+        each=lambda rows: noisy.each(study, state, rows),
+        width=length(task.release(study)),
+        clip=noisy.clip(study),
     )
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case[1].name)
+
+
+@each_case
 @pytest.mark.parametrize("block", [1, 2**20])
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_one_person_moves_the_sum_by_the_clip_at_most(
-    task: Task, block: int, data: st.DataObject
+    case: Case, block: int, data: st.DataObject
 ) -> None:
-    rows, person = data.draw(people(task))
-    bounded = part(task, data.draw(states(task)))
+    rows, person = data.draw(people(case))
+    bounded = part(case, data.draw(states(case)))
     stays = person != data.draw(st.sampled_from(sorted(set(person.tolist()))))
     with mock.patch.object(clipping, "BLOCK", block):
         all_of_them = clipping.add(bounded, rows, person).total
@@ -78,29 +92,45 @@ def test_one_person_moves_the_sum_by_the_clip_at_most(
     assert moved <= bounded.clip * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-@settings(max_examples=60)
+@each_case
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_part_depends_on_its_own_record_to_the_last_bit(
-    task: Task, data: st.DataObject
+    case: Case, data: st.DataObject
 ) -> None:
     """A matrix product rounds by who is beside; see the example further below."""
-    (rows, _), state = data.draw(people(task)), data.draw(states(task))
+    (rows, _), state = data.draw(people(case)), data.draw(states(case))
     with np.errstate(all="ignore"):
-        together = part(task, state).each(rows)
+        together = part(case, state).each(rows)
         for i in range(len(rows.y)):
-            alone = part(task, state).each(Rows(rows.x[i : i + 1], rows.y[i : i + 1]))
+            alone = part(case, state).each(Rows(rows.x[i : i + 1], rows.y[i : i + 1]))
             assert np.array_equal(together[i], alone[0], equal_nan=True)
+
+
+@pytest.mark.parametrize("case", CASES[len(TASKS) :], ids=lambda case: case[1].name)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_one_record_of_an_analysis_is_not_clipped(
+    case: Case, data: st.DataObject
+) -> None:
+    """Its row is within the bound by its own weights, whatever it says: no bias."""
+    (rows, _), state = data.draw(people(case)), data.draw(states(case))
+    bounded = part(case, state)
+    with np.errstate(all="ignore"):
+        each = bounded.each(rows)
+    finite = each[np.isfinite(each).all(axis=1)]
+    assert (np.linalg.norm(finite, axis=1) <= bounded.clip * (1 + 1e-9)).all()
 
 
 def test_large_numbers_that_cancel_out_stay_one_persons_own() -> None:
     """Found by the law above: a product's rounding moved another person's bin."""
-    task = TASKS[-1]
+    case = CASES[len(TASKS) - 1]
+    task = case[1]
     shown = {name: np.zeros(shape) for name, shape in task.shows(STUDY).items()}
     shown["weights"][:] = 15.0
     x = np.zeros((2, len(columns(STUDY))))
     x[1, :2] = 4.63602964e92, -4.63602964e92
-    rows, bounded = Rows(x, np.zeros(2)), part(task, State(shown))
+    rows, bounded = Rows(x, np.zeros(2)), part(case, State(shown))
     both = clipping.add(bounded, rows, np.arange(2)).total
     one = clipping.add(bounded, Rows(x[1:], rows.y[1:]), np.arange(1)).total
     assert np.linalg.norm(both - one) <= bounded.clip * (1 + 1e-9)
@@ -113,7 +143,7 @@ def test_the_site_itself_keeps_the_bound(
     task: Task, seed: int, data: st.DataObject
 ) -> None:
     """Through the door's own call, with an encoding that a site accepts."""
-    whole, state = clinics.table(30, seed), data.draw(states(task))
+    whole, state = clinics.table(30, seed), data.draw(states((STUDY, task)))
     inside = {name: np.full(shape, 0.3) for name, shape in shapes(STUDY).items()}
     inside = {name: inside[name] for name in inside if name in state.arrays}
     for index, column in enumerate(columns(STUDY)) if inside else ():

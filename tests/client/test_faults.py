@@ -175,7 +175,7 @@ def test_the_oldest_are_one_age(tmp_path: Path) -> None:
         ({"steps": ["people", "cohort"]}, "gaps is one of them"),
         ({"carry": {"weight": 3}}, "'weight' is not a declared variable"),
         ({"carry": {"ill": 3}}, "an outcome is not carried on"),
-        ({"carry": {"chol": 3}, "steps": ["people", "gaps"]}, "no step carry"),
+        ({"carry": {"chol": 3}, "steps": ["people", "gaps"]}, 'no step "carry"'),
     ],
 )
 def test_steps_that_make_no_sense_are_refused(rules: dict[str, Any], says: str) -> None:

@@ -276,13 +276,15 @@ def test_what_the_template_says_of_privacy_is_valid(path: Path) -> None:
     assert kept.noise == "site"
 
 
-CORRELATED = '[analysis]\ncorrelation = ["age", "cholesterol"]\n\n[rounds]'
-
-
 @pytest.mark.parametrize(
     ("old", "new", "says", "at"),
     [
-        ("[rounds]", CORRELATED, "correlation has no private form yet", "correlation"),
+        (
+            "[rounds]",
+            TREATED,
+            "treatment_effect has no private form",
+            "treatment_effect",
+        ),
         ("delta = 1e-5", "delta = 1e-2", "less than or equal to 0.001", "delta"),
         ("people = 500", "people = 500000", "gives away one of 500000", "delta"),
         ("epsilon = 1.0", "epsilon = 0", "greater than 0", "epsilon = 0"),

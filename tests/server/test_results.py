@@ -162,7 +162,7 @@ def test_a_model_of_numbers_shows_its_errors(fitted: tuple[Study, Outcome]) -> N
     shown = screen.lines(Report.model_validate(facts))
     assert shown[:4] == [
         "the joint model, tested on 171 records; [95 % interval]",
-        "  RMSE            2.345",
+        "  RMSE            2.35",
         "  R²              0.310",
         "",
     ]
