@@ -184,7 +184,7 @@ def _predict(study: Study, arrays: Arrays, rows: Rows) -> Array:
     Added up row by row: a matrix product would round it by who stands beside.
     """
     del study
-    return eta(np.r_[arrays["weights"], 0.0], np.ascontiguousarray(rows.x))
+    return eta(np.r_[arrays["weights"], 0.0], rows.x)
 
 
 PRIVATE_COX = Model(
