@@ -65,7 +65,8 @@ def _scores(made: Report) -> list[str]:
         whole = [_score(kind, measure) for kind in (made.together, made.pooled)]
         tested = str(made.together.records)
         tables += [_row("  all", tested, ["", *whole]), ""]
-    return [*tables, POOLED, ""]
+    note = [f"all: {made.together.note}"] if made.together.note else []
+    return [*tables, *note, POOLED, ""]
 
 
 def _row(name: str, people: str, cells: list[str]) -> str:
@@ -81,7 +82,8 @@ def _score(score: Score | Totals | None, measure: str) -> str:
     }
     value, interval = found[measure]
     if value is None or interval is None:
-        return "one class only"
+        withheld = isinstance(score, Totals) and score.note
+        return "not told" if withheld else "one class only"
     return f"{value:.3f} [{interval[0]:.2f}-{interval[1]:.2f}]"
 
 

@@ -20,7 +20,7 @@ from common.privacy import epsilon_of
 from common.release import Array, unflatten
 from common.schema import Survival
 from common.study import Study
-from common.task import model_of
+from common.task import Rows, State, model_of
 from common.tasks import evaluate_survival, private_concordance, private_cox
 from simulations import audit, compare, plain, wide
 from tests import clinics
@@ -166,6 +166,27 @@ def test_no_person_moves_the_sum_by_more_than_is_paid_for(
     assert np.linalg.norm(each, axis=1).max() <= noisy.clip(study) + 1e-9
     alone = noisy.each(study, state, rows.take(np.array([7])))
     assert np.array_equal(alone[0], each[7])
+
+
+def test_a_tested_person_is_in_the_same_cell_whoever_is_beside() -> None:
+    """Thirty columns, and hazards that lie on the edge between two cells."""
+    draw = np.random.default_rng(0)
+    number = {"kind": "number", "unit": "1", "range": (-6, 6), "typical": (0.0, 1.0)}
+    names = [f"x_{i}" for i in range(30)]
+    study = promised(1.0, variables=[{**number, "name": name} for name in names])
+    task, weights = plan.find(study, "evaluate"), draw.normal(size=30)
+    ends = {name: np.zeros(shape) for name, shape in task.shows(study).items()}
+    state = State({**ends, "weights": weights})
+    x = draw.normal(size=(200, 30))
+    x -= np.outer(x @ weights, weights) / (weights @ weights)
+    rows = Rows(np.asarray(x, order="F"), draw.integers(0, 24, 200).astype(float))
+    noisy = costs.noisy(task)
+    assert noisy.each is not None
+    every = noisy.each(study, state, rows)
+    assert np.linalg.norm(every, axis=1).max() <= noisy.clip(study)
+    for at in range(200):
+        alone = noisy.each(study, state, rows.take(np.array([at])))
+        assert np.array_equal(alone[0], every[at])
 
 
 def test_it_spends_what_it_promises_and_no_more() -> None:

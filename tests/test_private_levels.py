@@ -17,7 +17,7 @@ from common import costs, encoding, exporting, model_file, plan, statement
 from common.privacy import epsilon_of
 from common.release import Array
 from common.study import Study
-from common.task import model_of
+from common.task import Rows, State, model_of
 from simulations import audit, compare, plain, wide
 from tests import clinics
 from tests.test_private_forest import FILE
@@ -252,3 +252,20 @@ def test_a_private_category_keeps_its_promise(kind: str) -> None:
     found = audit.audit(promised(kind), 2000)
     assert found.holds
     assert 0.1 < found.lower <= 1.0
+
+
+@pytest.mark.parametrize("name", ["multinomial", "evaluate"])
+def test_a_wide_record_adds_the_same_whoever_is_beside_it(name: str) -> None:
+    """Fifty columns, however they lie in memory: numpy adds them up in that order."""
+    study, tables = real("digits", "multinomial", 1.0)
+    task, draw = plan.find(study, name), np.random.default_rng(0)
+    shown = task.shows(study)
+    state = State({key: draw.normal(size=shape) for key, shape in shown.items()})
+    x = np.asarray(draw.normal(size=(40, tables[0].values.shape[1])), order="F")
+    rows = Rows(x, draw.integers(0, 10, 40).astype(float))
+    noisy = costs.noisy(task)
+    assert noisy.each is not None
+    every = noisy.each(study, state, rows)
+    for at in range(40):
+        alone = noisy.each(study, state, rows.take(np.array([at])))
+        assert np.array_equal(alone[0], every[at])

@@ -48,6 +48,12 @@ def note(study: Study) -> str:
     )
 
 
+def short(study: Study) -> str:
+    """Say the same beside a figure."""
+    fewest = least(study)
+    return f"1 to {fewest - 1} records in a cell count as {fewest / 2:g}"
+
+
 def small(count: float, fewest: int) -> bool:
     """Return whether a cell of *count* records may not be told."""
     return 0 < count < fewest
@@ -148,14 +154,15 @@ def rounded(value: float | None, share: float) -> float | None:
 def area(negatives: Array, positives: Array, fewest: int) -> tuple[float, float] | None:
     """Return the area under the ROC curve, and the bound of its error, as told.
 
-    It is a number of pairs; it is rounded so that it tells of no fewer than *fewest*.
+    It is a number of pairs; it is rounded so that it tells of no fewer than *fewest*,
+    and the bound holds that too.
     """
     found = scores.area(negatives, positives)
     if found is None or fewest <= 1:
         return found
     share = fewest / float(negatives.sum() * positives.sum())
     value = rounded(found[0], share)
-    bound = math.ceil(found[1] / step(share)) * step(share)
+    bound = math.ceil(found[1] / step(share) + 0.5) * step(share)
     return min(max(value or 0.0, 0.0), 1.0), min(round(bound, 12), 1.0)
 
 

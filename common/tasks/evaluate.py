@@ -129,7 +129,9 @@ def _binary(study: Study, arrays: Mapping[str, Array]) -> Findings:
     records, half = without + having, len(negatives) // 2
     fewest = cells.least(study)
     if cells.small(without, fewest) or cells.small(having, fewest):
-        return {**dict.fromkeys(TOLD), "records": int(records), "net_benefit": []}
+        few = f"fewer than {fewest} test records with the outcome, or without it"
+        told = {"records": int(records), "net_benefit": [], "note": few}
+        return {**dict.fromkeys(TOLD), **told}
     at = cells.told(scores.table(negatives, positives, half), fewest)
     auc, bound = cells.area(negatives, positives, fewest) or (None, None)
     found = {
@@ -144,7 +146,9 @@ def _binary(study: Study, arrays: Mapping[str, Array]) -> Findings:
         "confusion": at.counts(),
         "net_benefit": _benefits(study, at, negatives, positives),
     }
-    return found if at.known else cells.blurred(found, BLURRED, DIGITS)
+    if at.known:
+        return found
+    return {**cells.blurred(found, BLURRED, DIGITS), "note": cells.short(study)}
 
 
 TOLD = (

@@ -91,7 +91,7 @@ def read(study: Study, state: State) -> Findings:
     }
     if all(line.known for line in every):
         return found
-    return cells.blurred(found, BLURRED, DIGITS)
+    return {**cells.blurred(found, BLURRED, DIGITS), "note": cells.short(study)}
 
 
 BLURRED = ("brier", "brier_interval", "log_loss", "log_loss_interval")

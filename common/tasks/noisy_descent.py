@@ -119,7 +119,8 @@ def eta(weights: Array, x: Array) -> Array:
     A matrix product would round it by how many records there are. With large numbers
     that cancel out, somebody's coming or going could so change another person's part.
     """
-    sloped: Array = (x * weights[:-1]).sum(axis=1) + weights[-1]
+    rows = np.ascontiguousarray(x)  # numpy adds up in the order of memory
+    sloped: Array = (rows * weights[:-1]).sum(axis=1) + weights[-1]
     return sloped
 
 
