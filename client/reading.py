@@ -236,16 +236,28 @@ def _days(task: Task, raw: Raw, time: "pd.Series[str]") -> Array:
         return np.full(len(time), np.nan)
     source = task.place.site.mapping.named[task.place.name]
     days = columns.days_of(time, source.dates)
-    odd = pd.Series(np.isnan(days) & (time != "").to_numpy(), index=time.index)
+    said = (time != "").to_numpy()
+    odd = pd.Series(np.isnan(days) & said, index=time.index)
     if odd.any():
-        keys = ("event_time",) if "event_time" in type(source).model_fields else ()
-        raise task.place.told(
-            f"{int(odd.sum())} event times are no dates as {source.dates}; the first "
-            f"is in {raw.counted} {line_of(odd)}",
-            (*keys, "dates")[:1],
-            f"in {task.place.table} say   {dates.setting(time, '%d.%m.%Y')}",
-        )
+        raise _undated(task, raw, time, odd)
     return days
+
+
+def _undated(
+    task: Task, raw: Raw, time: "pd.Series[str]", odd: "pd.Series[bool]"
+) -> DataError:
+    """Say which times are no dates; where most are, how they may be written."""
+    source, place = task.place.site.mapping.named[task.place.name], task.place
+    count, said = int(odd.sum()), int((time != "").sum())
+    fix = f"in {place.table} say   {dates.setting(time, '%d.%m.%Y')}"
+    if count <= said / 2:
+        fix = f"correct them, or list what is no date under `missing` of {place.table}"
+    keys = ("event_time",) if "event_time" in type(source).model_fields else ()
+    what = (
+        f"{count:,} of {said:,} event times cannot be read as {source.dates}; the "
+        f"first is in {raw.counted} {line_of(odd)}"
+    )
+    return place.told(what, (*keys, "dates")[:1], fix)
 
 
 def _trains(task: Task, raw: Raw, of: Numbers) -> Flags:
