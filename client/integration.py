@@ -48,6 +48,12 @@ def table(site: Site, study: Study, gone: Persons | None = None) -> Table:
 
 def gather(site: Site, study: Study, gone: Persons | None = None) -> Work:
     """Return the records at *site* as numbers under the names of *study*, uncleaned."""
+    work = _gathered(site, study)
+    return _willing(work, withdrawals.read(site.home) if gone is None else gone)
+
+
+def _gathered(site: Site, study: Study) -> Work:
+    """Return the records of everybody."""
     declared = (*pictures(study), *study.measured)
     every = tuple(ways.way(site, study, each) for each in declared)
     wholes = _wholes(site, study, every)
@@ -63,8 +69,7 @@ def gather(site: Site, study: Study, gone: Persons | None = None) -> Work:
         arrays |= found.arrays
         report.extend(found.report)
     clean = pd.DataFrame(values, copy=False)
-    work = Work(clean, frame(records.keys), arrays, tuple(report))
-    return _willing(work, withdrawals.read(site.home) if gone is None else gone)
+    return Work(clean, frame(records.keys), arrays, tuple(report))
 
 
 def _willing(work: Work, gone: Persons) -> Work:
