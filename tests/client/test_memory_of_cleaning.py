@@ -1,4 +1,4 @@
-"""What cleaning holds at once: little more than the clean table, and a part of a file."""
+"""What cleaning holds at once: little more than the clean table, and part of a file."""
 
 import tracemalloc
 from pathlib import Path
