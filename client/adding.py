@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from client import site
@@ -10,7 +10,8 @@ from client.sources import opening
 from common.errors import ConsiliumError, StudyError
 from common.terminal import Terminal
 
-Settings = Mapping[str, str | Sequence[str]]
+Settings = Mapping[str, object]
+"""The keys of a source: texts, or what TOML and JSON write alike."""
 
 
 def add(terminal: Terminal, path: Path, name: str, settings: Settings) -> None:
@@ -30,6 +31,8 @@ def add(terminal: Terminal, path: Path, name: str, settings: Settings) -> None:
         found = opening.probe(site.read(tried))
         tried.replace(path)
     except ConsiliumError as wrong:
+        if fix := wrong.hints.get("fix"):
+            wrong.hints["fix"] = fix.replace(tried.name, path.name)
         wrong.hints["where"] = (
             f"what was given for [sources.{name}]; {path} is as before"
         )

@@ -199,6 +199,7 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     """Hand over plain arrays, each person on one side."""
     train = work.keys["trains"].to_numpy(dtype=np.bool_)
     person = work.keys["person"].to_numpy()
+    work.let_go({*work.keys} - {"person", "key"})
     trained, tested = (repeats.several(person[side]) for side in (train, ~train))
     if (both := trained + tested - repeats.several(person)) > 0:
         raise DataError(
@@ -211,9 +212,10 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
     kept = Count("done", "", "records that train", int(train.sum()))
     other = Count("done", "", "records that test", int((~train).sum()))
     codes = pd.factorize(person)[0].astype(np.int64)  # before the values: it takes room
+    outcome = _outcome(study, work)
     return Table(
         values=work.values(study),
-        outcome=_outcome(study, work),
+        outcome=outcome,
         train=train,
         person=codes,
         key=work.keys["key"].to_numpy(dtype=np.uint64),

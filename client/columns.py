@@ -21,6 +21,7 @@ from common.schema import Binary, Category, Image, Number
 
 Flags = NDArray[np.bool_]
 DAY = 86_400.0
+THOUSANDS = r"[+-]?\d{1,3}(,\d{3})+"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -120,6 +121,7 @@ def _numbers(way: Way, raw: Raw, text: "pd.Series[str]") -> tuple[Array, Tally]:
         missing=int(gaps.sum() + coded.sum()),
         unreadable=int(odd.sum()),
         foreign=int(foreign.sum()),
+        commas=_commas(way, text[unreadable]),
         first=_first(text, odd, raw.counted),
         units=used,
         fits=_fits(way, given) if units is None else {},
@@ -143,6 +145,15 @@ def _parse(way: Way, text: "pd.Series[str]") -> Array:
         text = text.mask(pointed).str.replace(",", ".", regex=False)
     numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
     return np.where(np.isinf(numbers), np.nan, numbers)
+
+
+def _commas(way: Way, odd: "pd.Series[str]") -> int:
+    """Return how many cells would be numbers, were a comma a point: not 1,234."""
+    source = way.source
+    if not len(odd) or not isinstance(source, Csv) or source.decimal == ",":
+        return 0
+    plain = odd.mask(odd.str.fullmatch(THOUSANDS)).str.replace(",", ".", regex=False)
+    return int(pd.to_numeric(plain, errors="coerce").notna().sum())
 
 
 def _numeric_codes(way: Way) -> list[float]:

@@ -1,5 +1,7 @@
 """``consilium client data`` and ``withdraw``: the steward's words on the records."""
 
+import sys
+import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,13 +44,14 @@ ASKED: Mapping[str, tuple[tuple[str, str], ...]] = {
     "dicom": (("files", "The files, e.g. films/*.dcm"), ("modality", "E.g. DX,CR")),
 }
 """What each kind of source has to say: keys of site.toml, and how they are asked."""
+KINDS = click.Choice([*ASKED])
 LISTS = ("modality", "missing", "leave_out")
 
 
 @data.command()
 @click.argument("name")
 @at_site
-@click.option("--kind", type=click.Choice([*ASKED]))
+@click.option("--kind", type=KINDS)
 @click.option("--file", help="The file, folder or pattern of files, beside SITE.toml.")
 @click.option("--person", help="The column, or identifier, that tells people apart.")
 @click.option("--event-time", help="The column that says when; '' for none.")
@@ -66,23 +69,32 @@ def add(
     """Add a source called NAME to SITE.toml; asks for what is not given."""
     from client import adding  # noqa: PLC0415
 
-    kind = given.pop("kind") or click.prompt("Its kind", default="csv", err=True)
-    asked = dict(ASKED[_known(kind)])
+    kind = given.pop("kind") or _answer("kind", "Its kind", KINDS)
+    asked = dict(ASKED[kind])
     known = {key: said for key, said in given.items() if said is not None}
     if file := known.pop("file", None):
         known[next(iter(asked))] = file
     known |= dict(map(_setting, more))
     for key, question in asked.items():
         if key not in known:
-            known[key] = click.prompt(question, "", show_default=False, err=True)
+            known[key] = _answer(key, question)
     settings = {key: _written(key, said) for key, said in known.items() if said}
     adding.add(terminal, path, name, {"kind": kind, **settings})
 
 
-def _known(kind: str) -> str:
-    if kind not in ASKED:
-        raise UsageError(f"there is no kind {kind!r}", fix=f"one of {', '.join(ASKED)}")
-    return kind
+def _answer(key: str, question: str, kinds: "click.Choice[str] | None" = None) -> str:
+    """Ask, and return what is typed; without a terminal nobody would answer."""
+    first = "csv" if kinds else ""
+    try:
+        said = click.prompt(
+            question, first, type=kinds, show_default=bool(kinds), err=True
+        )
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        fix = f"--{key} …" if key == "kind" else f"--set {key}=…"
+        raise UsageError(f"nobody is here to say `{key}`", fix=fix) from None
+    return str(said)
 
 
 def _setting(said: str) -> tuple[str, str]:
@@ -92,7 +104,14 @@ def _setting(said: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _written(key: str, said: str) -> str | list[str]:
+def _written(key: str, said: str) -> object:
+    """Return a setting as it is meant: as TOML writes a list, or between commas."""
+    if said.startswith("["):
+        try:
+            return tomllib.loads(f"{key} = {said}")[key]
+        except tomllib.TOMLDecodeError:
+            fix = f'--set \'{key}=["…", "…"]\''
+            raise UsageError(f"`{key}` is no list of TOML", fix=fix) from None
     return [each.strip() for each in said.split(",")] if key in LISTS else said
 
 

@@ -32,6 +32,9 @@ table{border-collapse:collapse}td.n,th.n{text-align:right}</style><h1>{{ title }
 </tr>{% endfor %}</table>{% endfor %}</html>
 """)
 
+Shown = tuple[str, list[str], Sequence[Sequence[object]]]
+"""A table of the page: its name, its head and its rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -91,14 +94,21 @@ class Examination:
             ["people who test", table.people["test"]],
         ]
         title = f"{self.review.site.name}: data of {self.review.study.study.name}"
-        tables: list[tuple[str, list[str], Sequence[Sequence[object]]]] = [
+        tables: list[Shown] = [
             ("What is ready", ["what", "count"], ready),
+            *self._doubtful(),
             ("Sources", ["source"], [[line] for line in (*self.sources, self.record)]),
             ("What cleaning did", ["step", "variable", "what", "count"], steps),
             ("Variables", ["variable", "missing", "drift"], columns),
             ("Small groups", ["what"], [[line] for line in self.groups.lines()]),
         ]
         return PAGE.render(title=title, tables=tables)
+
+    def _doubtful(self) -> list[Shown]:
+        """Return the table of doubts, if there are any."""
+        head = ["variable", "what", "count", "what to change"]
+        rows = [[c.variable, c.what, c.count, c.fix] for c in self.review.doubts]
+        return [("Doubtful", head, rows)] if rows else []
 
 
 def examine(site: Site, study: Study, today: date) -> Examination:

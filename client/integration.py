@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from client import (
     cleaning,
     columns,
+    doubts,
     persons,
     picking,
     reading,
@@ -23,7 +24,7 @@ from client import (
 )
 from client.persons import Persons
 from client.raw import Arrays, Place
-from client.reading import Keys, Read, Task
+from client.reading import Read, Task
 from client.records import Records, choose, frame, joins, looks, taken
 from client.site import CHECK, Site
 from client.table import Count, Table
@@ -47,6 +48,12 @@ def table(site: Site, study: Study, gone: Persons | None = None) -> Table:
 
 def gather(site: Site, study: Study, gone: Persons | None = None) -> Work:
     """Return the records at *site* as numbers under the names of *study*, uncleaned."""
+    work = _gathered(site, study)
+    return _willing(work, withdrawals.read(site.home) if gone is None else gone)
+
+
+def _gathered(site: Site, study: Study) -> Work:
+    """Return the records of everybody."""
     declared = (*pictures(study), *study.measured)
     every = tuple(ways.way(site, study, each) for each in declared)
     wholes = _wholes(site, study, every)
@@ -62,8 +69,7 @@ def gather(site: Site, study: Study, gone: Persons | None = None) -> Work:
         arrays |= found.arrays
         report.extend(found.report)
     clean = pd.DataFrame(values, copy=False)
-    work = Work(clean, frame(records.keys), arrays, tuple(report))
-    return _willing(work, withdrawals.read(site.home) if gone is None else gone)
+    return Work(clean, frame(records.keys), arrays, tuple(report))
 
 
 def _willing(work: Work, gone: Persons) -> Work:
@@ -161,7 +167,9 @@ def _picked(
         values = _said(way, values)
     chosen = picking.places(pairs, count, first=wish.pick == "first")
     rows = np.append(places, picking.NONE)[chosen]
-    return values, _arrays(way, whole, rows), _unjoined(way, records.keys, events)
+    missed = doubts.outside(way, wish, pairs, count)
+    counts = (*doubts.joined(way, records.keys, events), *missed)
+    return values, _arrays(way, whole, rows), counts
 
 
 def _own(numbers: Array, rows: NDArray[np.int64]) -> Array:
@@ -187,29 +195,6 @@ def _arrays(way: Way, whole: Read, rows: NDArray[np.int64]) -> Arrays:
     array = whole.arrays[way.name]
     nothing = np.zeros((1, *array.shape[1:]), dtype=array.dtype)
     return {way.name: np.concatenate([array, nothing])[rows]}
-
-
-def _unjoined(way: Way, records: Keys, events: Keys) -> tuple[Count, ...]:
-    """Count the people on either side of a join who have nobody on the other."""
-    people = np.unique(records.person[records.person != persons.NOBODY])
-    having = np.unique(events.person)
-    lacking = len(np.setdiff1d(people, having, assume_unique=True))
-    beyond = len(np.setdiff1d(having, people, assume_unique=True))
-    source = way.site.mapping.source_of(way.column)
-    lines = (
-        Count("join", way.read, _none(way, source), lacking),
-        Count("join", way.read, f"people of {source} without a record", beyond),
-    )
-    return tuple(line for line in lines if line.count)
-
-
-def _none(way: Way, source: str) -> str:
-    """Return what it means that *source* has nothing of a person: a no may be one."""
-    if way.column.pick == "any":
-        return f"people without such an event in {source}: {way.column.otherwise}"
-    if way.column.pick == "count":
-        return f"people without such an event in {source}: 0"
-    return f"people without a value in {source}"
 
 
 def _read_counts(wholes: Mapping[str, Read]) -> list[Count]:

@@ -28,7 +28,7 @@ from client.media import ISO, Media, Take
 from client.picture_source import Images
 from common.privacy import LARGEST
 from common.schema import Document, Finite, Name, Text
-from common.slips import noted
+from common.slips import nearest, noted
 from common.study import SiteName
 
 Separator = Annotated[str, Field(min_length=1, max_length=1)]
@@ -272,13 +272,16 @@ class Mapping(Document):
             used["index"] = self.index.source
         for where, source in used.items():
             if source is not None and source not in named:
-                raise noted(f"{where}.source", f"there is no [sources.{source}]")
+                what, fix = f"there is no [sources.{source}]", nearest(source, named)
+                raise noted(f"{where}.source", what, fix)
         if self.index and self.index.event and self.index.event not in self.columns:
             event = self.index.event
-            raise noted("index.event", f"there is no [columns.{event}]")
+            what, fix = f"there is no [columns.{event}]", nearest(event, self.columns)
+            raise noted("index.event", what, fix)
         for name, each in self.columns.items():
             if each.found and each.source is None and len(named) > 1:
-                raise noted(f"columns.{name}", "source = … : which of them?")
+                said = " or ".join(f'source = "{source}"' for source in self.named)
+                raise noted(f"columns.{name}", "which source is it in?", said)
         return self
 
     @property

@@ -34,10 +34,13 @@ class Pairs:
     """Every (record, event) of one person within a window, in order of time.
 
     A record has its pairs side by side; ``record`` and ``event`` are places in the two.
+    ``beyond`` is of each record that has events, and none within: how many days the
+    nearest is after the window, or before it if negative.
     """
 
     record: NDArray[np.int64]
     event: NDArray[np.int64]
+    beyond: Array
 
 
 def wish(column: Column) -> Wish:
@@ -61,7 +64,22 @@ def pairs(wish: Wish, records: Keys, events: Keys) -> Pairs:
     timeless = np.isnan(offset)
     inside = timeless | ((offset >= wish.earliest) & (offset <= wish.latest))
     chosen = both[inside].sort_values(["record", "when", "event"], kind="stable")
-    return Pairs(chosen["record"].to_numpy(), chosen["event"].to_numpy())
+    beyond = _beyond(wish, both["record"].to_numpy(), offset, inside)
+    return Pairs(chosen["record"].to_numpy(), chosen["event"].to_numpy(), beyond)
+
+
+def _beyond(
+    wish: Wish, record: NDArray[np.int64], offset: Array, inside: NDArray[np.bool_]
+) -> Array:
+    """Return how far the nearest event is, for records with none in the window."""
+    served = np.zeros(int(record.max(initial=-1)) + 1, dtype=np.bool_)
+    served[record[inside]] = True
+    lone = ~served[record]
+    off, whose = offset[lone], record[lone]
+    away = off - np.where(off > wish.latest, wish.latest, wish.earliest)
+    order = np.lexsort((np.abs(away), whose))
+    _, nearest = np.unique(whose[order], return_index=True)
+    return np.asarray(away[order][nearest], dtype=np.float64)
 
 
 def places(found: Pairs, count: int, *, first: bool) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ number that tells it from others, and of a date the day, until the table is made
 
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from client import columns, dates, persons, texts
 from client.columns import Flags, Said
+from client.growing import Growing
 from client.lines import line_of
 from client.mapping import Fhir, Sql
 from client.persons import Numbers, Persons
@@ -46,6 +47,9 @@ class Keys:
     def __len__(self) -> int:
         """Return the number of records."""
         return len(self.person)
+
+
+KEYS = tuple(each.name for each in fields(Keys))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -104,19 +108,67 @@ def read(task: Task, secret: bytes) -> Read:
     if task.event:
         names.append(task.event)
         wanted[task.event] = task.place.site.mapping.columns[task.event]
+    whole = _Whole({name: _Column() for name in names})
     with closing(opening.read(task.place, wanted)) as found:
-        parts = [_part(task, secret, raw) for raw in found]
-    tallies, lengths = _added([part.tallies for part in parts]), [*map(_long, parts)]
-    keys = [_plain(part.keys) for part in parts]
-    said = [{**part.said} for part in parts]
-    arrays = [{**part.arrays} for part in parts]
-    del parts  # a column is made while the pieces of it are let go: none is held twice
-    return Read(
-        Keys(*(np.concatenate([each.pop(0) for each in keys]) for _ in fields(Keys))),
-        {name: _said(said, lengths, name) for name in names},
-        _arrays(arrays),
-        tallies,
-    )
+        for raw in found:
+            whole.add(_part(task, secret, raw))
+    return whole.read()
+
+
+@dataclass(slots=True, repr=False)
+class _Column:
+    """What was said of one variable so far; no ``rows`` where all say something."""
+
+    numbers: Growing = field(default_factory=Growing)
+    rows: Growing | None = None
+
+    def add(self, said: Said, first: int, length: int) -> None:
+        """Add what *length* records say, of which the first is the one at *first*."""
+        if said.rows is not None and self.rows is None:
+            self.rows = Growing()
+            self.rows.add(np.arange(first))
+        if self.rows is not None:
+            here = np.arange(length) if said.rows is None else said.rows
+            self.rows.add(here + first)
+        self.numbers.add(said.numbers)
+
+    def said(self) -> Said:
+        """Return all of it."""
+        rows = self.rows.whole().astype(np.int64, copy=False) if self.rows else None
+        return Said(rows, self.numbers.whole().astype(np.float64, copy=False))
+
+
+@dataclass(slots=True, repr=False)
+class _Whole:
+    """What one source says, so far: columns that grow with each part of it."""
+
+    said: dict[str, _Column]
+    keys: list[Growing] = field(default_factory=lambda: [Growing() for _ in KEYS])
+    arrays: dict[str, Growing] = field(default_factory=dict)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    length: int = 0
+
+    def add(self, part: Read) -> None:
+        """Add one part; what it does not say of a variable is nobody's."""
+        for growing, name in zip(self.keys, KEYS, strict=True):
+            growing.add(getattr(part.keys, name))
+        nothing = Said(np.empty(0, dtype=np.int64), np.empty(0))
+        for name, column in self.said.items():
+            column.add(part.said.get(name, nothing), self.length, len(part.keys))
+        for name, array in part.arrays.items():
+            self.arrays.setdefault(name, Growing()).add(array)
+        for name, tally in part.tallies.items():
+            self.tallies[name] = self.tallies.get(name, Tally()) + tally
+        self.length += len(part.keys)
+
+    def read(self) -> Read:
+        """Return all of it, and let go of what grew."""
+        return Read(
+            Keys(*(each.whole() for each in self.keys)),  # type: ignore[arg-type]
+            {name: column.said() for name, column in self.said.items()},
+            {name: array.whole() for name, array in self.arrays.items()},
+            self.tallies,
+        )
 
 
 def names(site: Site, number: str) -> bool:
@@ -143,44 +195,6 @@ def names(site: Site, number: str) -> bool:
 
 def _stripped(raw: Raw) -> "pd.Series[str]":
     return raw.cells[PERSON].fillna("").str.strip()
-
-
-def _plain(keys: Keys) -> list[NDArray[np.generic]]:
-    return [getattr(keys, each.name) for each in fields(keys)]
-
-
-def _long(part: Read) -> int:
-    return len(part.keys)
-
-
-def _said(parts: list[dict[str, Said]], lengths: list[int], name: str) -> Said:
-    """Take what all parts say of *name*; a part may say nothing of it."""
-    taken = [part.pop(name, None) for part in parts]
-    whole = all(said is not None and said.rows is None for said in taken)
-    numbers, rows, first = [np.empty(0)], [np.empty(0, dtype=np.int64)], 0
-    for said, length in zip(taken, lengths, strict=True):
-        if said is not None:
-            numbers.append(said.numbers)
-            here = np.arange(length) if said.rows is None else said.rows
-            rows += [] if whole else [here + first]
-        first += length
-    return Said(None if whole else np.concatenate(rows), np.concatenate(numbers))
-
-
-def _arrays(
-    parts: list[dict[str, NDArray[np.generic]]],
-) -> dict[str, NDArray[np.generic]]:
-    """Take every array of all parts, which have the same names."""
-    names = [*parts[0]] if parts else []
-    return {name: np.concatenate([part.pop(name) for part in parts]) for name in names}
-
-
-def _added(parts: list[Mapping[str, Tally]]) -> dict[str, Tally]:
-    total: dict[str, Tally] = {}
-    for part in parts:
-        for name, tally in part.items():
-            total[name] = total.get(name, Tally()) + tally
-    return total
 
 
 def _part(task: Task, secret: bytes, raw: Raw) -> Read:
@@ -236,16 +250,28 @@ def _days(task: Task, raw: Raw, time: "pd.Series[str]") -> Array:
         return np.full(len(time), np.nan)
     source = task.place.site.mapping.named[task.place.name]
     days = columns.days_of(time, source.dates)
-    odd = pd.Series(np.isnan(days) & (time != "").to_numpy(), index=time.index)
+    said = (time != "").to_numpy()
+    odd = pd.Series(np.isnan(days) & said, index=time.index)
     if odd.any():
-        keys = ("event_time",) if "event_time" in type(source).model_fields else ()
-        raise task.place.told(
-            f"{int(odd.sum())} event times are no dates as {source.dates}; the first "
-            f"is in {raw.counted} {line_of(odd)}",
-            (*keys, "dates")[:1],
-            f"in {task.place.table} say   {dates.setting(time, '%d.%m.%Y')}",
-        )
+        raise _undated(task, raw, time, odd)
     return days
+
+
+def _undated(
+    task: Task, raw: Raw, time: "pd.Series[str]", odd: "pd.Series[bool]"
+) -> DataError:
+    """Say which times are no dates; where most are, how they may be written."""
+    source, place = task.place.site.mapping.named[task.place.name], task.place
+    count, said = int(odd.sum()), int((time != "").sum())
+    fix = f"in {place.table} say   {dates.setting(time, '%d.%m.%Y')}"
+    if count <= said / 2:
+        fix = f"correct them, or list what is no date under `missing` of {place.table}"
+    keys = ("event_time",) if "event_time" in type(source).model_fields else ()
+    what = (
+        f"{count:,} of {said:,} event times cannot be read as {source.dates}; the "
+        f"first is in {raw.counted} {line_of(odd)}"
+    )
+    return place.told(what, (*keys, "dates")[:1], fix)
 
 
 def _trains(task: Task, raw: Raw, of: Numbers) -> Flags:

@@ -73,7 +73,9 @@ def _one_each(keys: Keys, rows: NDArray[np.int64], *, last: bool) -> NDArray[np.
 
 
 def taken(keys: Keys, rows: NDArray[np.int64]) -> Keys:
-    """Return the keys of some records."""
+    """Return the keys of some records, which are in order; of all as they are."""
+    if len(rows) == len(keys):
+        return keys
     return Keys(
         keys.person[rows],
         keys.folded[rows],

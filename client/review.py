@@ -12,6 +12,8 @@ from common import manifest, plan
 from common.errors import Refusal
 from common.study import Study
 
+INDENT = " " * 22
+
 
 @dataclass(frozen=True, slots=True)
 class Review:
@@ -61,10 +63,21 @@ class Review:
             f"{self.site.name}: {records} are ready for {name}; nothing was sent",
             f"  people   {people['train']} train, {people['test']} test; {floor}",
             f"  approval {self._approval()}",
+            *self._doubtful(),
             "",
             "What cleaning did:",
             *(_line(count) for count in self.table.report),
         ]
+
+    @property
+    def doubts(self) -> tuple[Count, ...]:
+        """Counts that tell of a mapping which is probably wrong."""
+        return tuple(count for count in self.table.report if count.fix)
+
+    def _doubtful(self) -> list[str]:
+        """Return the doubts for a terminal, each with what would change it."""
+        lines = [f"{_line(each)}\n{INDENT}{each.fix}" for each in self.doubts]
+        return ["", "Doubtful:", *lines] if lines else []
 
     def _approval(self) -> str:
         if self.approved:

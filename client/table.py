@@ -11,12 +11,16 @@ from common.task import Images, Keys, Rows, Sites, Split, no_images
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One line of the cleaning report: how many cells or records a step changed."""
+    """One line of the cleaning report: how many cells or records a step changed.
+
+    ``fix`` is what to change if that was not meant; empty where nothing is doubtful.
+    """
 
     step: str
     variable: str
     what: str
     count: int
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

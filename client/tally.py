@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from client.raw import Place
 from client.site import CHECK
 from client.table import Count
 from client.ways import Way
@@ -20,13 +21,15 @@ class Tally:
     """What was changed in some cells of one column: counts that add up.
 
     ``first`` says where the first cell stands that could not be read. ``fits`` counts
-    the cells that other declared units would bring into the range.
+    the cells that other declared units would bring into the range, ``commas`` those
+    that would be numbers with a decimal comma.
     """
 
     cells: int = 0
     missing: int = 0
     unreadable: int = 0
     foreign: int = 0
+    commas: int = 0
     first: str = ""
     known: int = 0
     below: int = 0
@@ -42,6 +45,7 @@ class Tally:
             self.missing + other.missing,
             self.unreadable + other.unreadable,
             self.foreign + other.foreign,
+            self.commas + other.commas,
             self.first or other.first,
             self.known + other.known,
             self.below + other.below,
@@ -84,22 +88,40 @@ def _refuse_unreadable(way: Way, tally: Tally) -> None:
     count = tally.unreadable
     if count <= way.study.quality.unreadable * tally.cells:
         return
-    problem, word = "not numbers", "missing"
-    if not isinstance(way.variable, Number):
-        problem, word = "no declared level", "levels"
-    if way.column.elapsed:
-        problem = f"no dates as {way.source.dates}"
-    if tally.foreign:
-        problem, word = "in no declared unit, or not numbers", "unit_names"
+    likely, fix = _spelled(way, tally)
     raise DataError(
-        f"{way.site.name}: {count} of {tally.cells} cells of {way.name} are {problem}",
+        f"{way.site.name}: {count} of {tally.cells} cells of {way.name} "
+        f"are {_problem(way, tally)}",
         where=f"{tally.first} is the first; "
         f"mapped in {way.site.where('columns', way.name)}",
-        likely="a spelling or a code for missing that site.toml does not list",
-        fix=f"correct the cell, or list its text under `{word}` of "
-        f"[columns.{way.name}]",
+        likely=likely,
+        fix=fix,
         then=f"{CHECK}{way.site.path}",
     )
+
+
+def _problem(way: Way, tally: Tally) -> str:
+    if tally.foreign:
+        return "in no declared unit, or not numbers"
+    if way.column.elapsed:
+        return f"no dates as {way.source.dates}"
+    return "not numbers" if isinstance(way.variable, Number) else "no declared level"
+
+
+def _spelled(way: Way, tally: Tally) -> tuple[str, str]:
+    """Return why cells cannot be read, and what would change that."""
+    table = Place(way.site, way.site.mapping.source_of(way.column)).table
+    most = tally.unreadable > tally.cells / 2
+    if tally.commas == tally.unreadable:
+        return "a decimal comma", f'decimal = ","   in {table}'
+    if way.column.elapsed and most:
+        fix = f'in {table} say how they are, e.g.   dates = "%d.%m.%Y"'
+        return "this source writes dates otherwise", fix
+    word = "missing" if isinstance(way.variable, Number) else "levels"
+    word = "unit_names" if tally.foreign else word
+    likely = "a spelling or a code for missing that site.toml does not list"
+    fix = f"correct the cell, or list its text under `{word}` of [columns.{way.name}]"
+    return likely, fix
 
 
 def _outside(way: Way, tally: Tally) -> DataError:

@@ -1,5 +1,6 @@
 """Records on their way through the steps of cleaning: clean columns, keys, counts."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,13 +30,16 @@ class Work:
     report: tuple[Count, ...]
 
     def keep(self, chosen: Flags, step: str, variable: str, what: str) -> "Work":
-        """Return the work without the records outside *chosen*, counted."""
+        """Return the work without the records outside *chosen*, counted.
+
+        This work is empty from then on: its columns are let go one by one.
+        """
         lost = len(chosen) - int(np.count_nonzero(chosen))
         if not lost:
             return self
         return Work(
-            self.frame[chosen],
-            self.keys[chosen],
+            _only(self.frame, chosen),
+            _only(self.keys, chosen),
             {name: array[chosen] for name, array in self.arrays.items()},
             (*self.report, Count(step, variable, what, lost)),
         )
@@ -52,11 +56,19 @@ class Work:
         frame, keys = self.frame.assign(**{name: values}), self.keys.assign(**marks)
         return replace(self, frame=frame, keys=keys)
 
+    def let_go(self, names: Collection[str]) -> None:
+        """Let go of keys that no step to come looks at."""
+        for name in names:
+            self.keys.pop(name)
+
     def values(self, study: Study) -> Array:
-        """Return the numbers of the variables of *study* [records, variables]."""
-        values = np.empty((len(self.frame), len(study.variables)))
+        """Return the numbers of the variables of *study* [records, variables].
+
+        They stand by columns, each of which the work lets go: none is held twice.
+        """
+        values = np.empty((len(self.frame), len(study.variables)), order="F")
         for place, variable in enumerate(study.variables):
-            values[:, place] = self.frame[variable.name]  # all at once would be twice
+            values[:, place] = self.frame.pop(variable.name)
         return values
 
     def images(self, study: Study) -> Images:
@@ -68,3 +80,9 @@ class Work:
     def __repr__(self) -> str:
         """Return a count only: a work may end up in a log line."""
         return f"<Work of {len(self.frame)} records>"
+
+
+def _only(frame: pd.DataFrame, chosen: Flags) -> pd.DataFrame:
+    """Return the *chosen* rows, numbered anew; *frame* has no columns afterwards."""
+    kept = {name: frame.pop(name).to_numpy()[chosen] for name in [*frame]}
+    return pd.DataFrame(kept, copy=False)

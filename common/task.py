@@ -117,12 +117,14 @@ class Rows:
         return f"<Rows of {len(self.y)} records>"
 
     def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> "Rows":
-        """Return the *chosen* records, in that order."""
+        """Return the *chosen* records, in that order; each is held by rows."""
+        x = np.ascontiguousarray(self.x[chosen])
+        values = x if self.values is self.x else self.values[chosen]
         return Rows(
-            self.x[chosen],
+            x,
             self.y[chosen],
             self.key[chosen] if len(self.key) else self.key,
-            self.values[chosen] if len(self.values) else self.values,
+            values if len(self.values) else self.values,
             self.site[chosen] if len(self.site) else self.site,
             self.images[chosen] if len(self.images) else self.images,
             self.fewest,

@@ -10,6 +10,9 @@ from client.raw import Place
 from client.sources import opening
 from common.errors import DataError
 
+LONGEST = 400
+"""Letters of a column's name that site.toml can hold."""
+
 
 def guesses(place: Place, asked: Sequence[Variable]) -> Guesses:
     """Compare every column of a table with every variable.
@@ -30,7 +33,7 @@ def guesses(place: Place, asked: Sequence[Variable]) -> Guesses:
 
 
 def headers(place: Place) -> list[str]:
-    """Return the columns of a table, but for those of its keys."""
+    """Return the columns of a table that can be mapped, but for those of its keys."""
     source = place.site.mapping.named[place.name]
     named = opening.names(place)
     if any(_looks_like_a_cell(each) for each in named):
@@ -42,7 +45,8 @@ def headers(place: Place) -> list[str]:
         )
     said = ("person", "event_time", "split", "time")
     keys = {getattr(source, key, None) for key in said}
-    return [each for each in named if each not in keys and named.count(each) == 1]
+    once = [each for each in named if each not in keys and named.count(each) == 1]
+    return [each for each in once if len(each) <= LONGEST]
 
 
 def _looks_like_a_cell(header: str) -> bool:

@@ -18,7 +18,7 @@ from pandas.api.extensions import ExtensionArray
 
 from client.mapping import Csv
 from client.raw import Key, Named, Parts, Place, Raw, Wanted, columns_of, frame
-from client.sources import unquoted
+from client.sources import encodings, headers, unquoted
 from common.errors import DataError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _letter_by_letter(export: Export, text: str, rest: TextIO, rows: _Rows) -> i
     """
     lines = [*io.StringIO(text, newline="")]
     reader = _lines(export.source, chain(lines, rest))
-    for cells in reader:
+    for cells in _told(export, reader, rows.before):
         line = rows.before + reader.line_num
         if len(cells) == rows.width:
             rows.cells.append(cells)
@@ -148,10 +148,29 @@ def _letter_by_letter(export: Export, text: str, rest: TextIO, rows: _Rows) -> i
     return rows.before + reader.line_num
 
 
+def _told(export: Export, reader: "Reader", before: int) -> Iterator[list[str]]:
+    """Yield every record; raise DataError with the line on which a broken one begins.
+
+    A quote that is never closed takes in all the rest: where it ends says nothing.
+    """
+    whole = before
+    try:
+        for cells in reader:
+            yield cells
+            whole = before + reader.line_num
+    except csv.Error as broken:
+        problem = f"cannot be read as a table from line {whole + 1} ({_reason(broken)})"
+        raise _unreadable(export, problem, "check the quotes and `separator`") from None
+
+
 def _opened(export: Export) -> TextIO:
     encoding = codecs.lookup(export.source.encoding).name
     mark = "utf-8-sig" if encoding == "utf-8" else encoding  # spreadsheets mark UTF-8
-    return export.place.path(export.source.file).open(encoding=mark, newline="")
+    path = export.place.path(export.source.file)
+    if other := encodings.kind(path):
+        what, (likely, fix) = f"{_name(export)} is no text", other
+        raise export.place.told(what, ("file",), fix, likely=likely)
+    return path.open(encoding=mark, newline="")
 
 
 @contextmanager
@@ -161,12 +180,23 @@ def _explained(export: Export) -> Generator[None]:
         yield
     except FileNotFoundError:
         raise _unreadable(export, "does not exist", "correct `file`") from None
-    except (UnicodeError, LookupError):
-        hint = 'name its encoding, e.g.   encoding = "latin-1"'
-        raise _unreadable(export, f"is not {export.source.encoding}", hint) from None
+    except LookupError:
+        problem = f"is said to be {export.source.encoding!r}, which is no encoding"
+        raise _unreadable(export, problem, 'encoding = "utf-8"') from None
+    except UnicodeError:
+        raise _otherwise(export) from None
     except (csv.Error, OSError) as broken:
         problem = f"cannot be read as a table ({_reason(broken)})"
         raise _unreadable(export, problem, "check the quotes and `separator`") from None
+
+
+def _otherwise(export: Export) -> DataError:
+    """Say where the file is not in its encoding, and in which it may be."""
+    path, encoding = export.place.path(export.source.file), export.source.encoding
+    line = encodings.line(path, encoding)
+    problem = f"is not {encoding}" + (f" in line {line}" if line else "")
+    hint = f'name its encoding, e.g.   encoding = "{encodings.likely(path)}"'
+    return _unreadable(export, problem, hint)
 
 
 def _reason(broken: Exception) -> str:
@@ -184,36 +214,8 @@ def _exactly_once(export: Export, keys: Key, column: str, header: list[str]) -> 
     if not header:
         raise _unreadable(export, "is empty", "export it again, or correct `file`")
     if column not in header:
-        raise lacks(export.place, keys, column, (header, export.source))
+        asked, named = (keys, column), export.named
+        raise headers.lacks(export.place, export.source, asked, named, header)
     if header.count(column) > 1:
         what = f"{_name(export)} has two columns called {column!r}"
         raise export.place.told(what, keys, "rename one of them in the export")
-
-
-def lacks(
-    place: Place, keys: Key, column: str, there: tuple[list[str], Csv]
-) -> DataError:
-    """Say which column is not there; name another only if it is the same but for case.
-
-    Without a header row the first line holds a patient's values, and a value may look
-    much like a column: those must never be repeated.
-    """
-    header, source = there
-    near = [name for name in header if _letters(name) == _letters(column) != ""]
-    other = (
-        f"the file has {len(header)} columns; is its separator {source.separator!r}?"
-    )
-    measured = keys[0] == "columns"
-    absent = ", or, if it was never measured:   absent = true" if measured else ""
-    return place.told(
-        f"column {column!r} is not in {place.path(source.file).name}",
-        keys,
-        f'{keys[-1]} = "{near[0]}"' if near else f"correct `{keys[-1]}`{absent}",
-        likely=f"the file spells it {near[0]!r}" if near else other,
-    )
-
-
-def _letters(name: str) -> str:
-    """Return a name without case and spaces; empty when it holds a digit."""
-    plain = "".join(letter for letter in name.casefold() if letter.isalnum())
-    return "" if any(letter.isdigit() for letter in plain) else plain

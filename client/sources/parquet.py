@@ -18,6 +18,7 @@ from pyarrow import parquet as files
 
 from client.mapping import Parquet
 from client.raw import PART, Parts, Place, Raw, Wanted, columns_of, frame
+from client.sources import headers
 from common.errors import DataError
 
 SUFFIX = ".parquet"
@@ -96,16 +97,14 @@ def _batches(
 
 def _require(folder: Folder, path: Path, schema: pa.Schema, wanted: Wanted) -> None:
     """Raise DataError for a column that is not there exactly once."""
-    for keys, column in columns_of(folder.source, wanted).values():
-        if schema.names.count(column) != 1:
-            near = [n for n in schema.names if n.casefold() == column.casefold()]
-            fix = near[0] if near else "…"
-            raise folder.place.told(
-                f"{path.name} has no column {column!r}, or two",
-                keys,
-                f'{keys[-1]} = "{fix}"',
-                likely=f"the file has {len(schema.names)} columns",
-            )
+    named = columns_of(folder.source, wanted)
+    for keys, column in named.values():
+        if column not in schema.names:
+            asked, there = (keys, column), schema.names
+            raise headers.lacks(folder.place, folder.source, asked, named, there)
+        if schema.names.count(column) > 1:
+            what = f"{path.name} has two columns called {column!r}"
+            raise folder.place.told(what, keys, "rename one of them in the export")
 
 
 def _text(folder: Folder, path: Path, column: pa.Array) -> ExtensionArray:
@@ -132,8 +131,9 @@ def _explained(folder: Folder, path: Path) -> Generator[None]:
     except FileNotFoundError:
         raise _broken(folder, path, "does not exist") from None
     except (pa.ArrowException, OSError) as broken:
-        what = f"cannot be read as Parquet ({type(broken).__name__})"
-        raise _broken(folder, path, what) from None
+        what = f"{path.name} cannot be read as Parquet ({type(broken).__name__})"
+        fix, likely = "export it again, or correct `file`", "half a file, or no Parquet"
+        raise folder.place.told(what, ("file",), fix, likely=likely) from None
 
 
 def _broken(folder: Folder, path: Path, problem: str) -> DataError:

@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from client.mapping import Column, Sql
 from client.raw import PART, PERSON, TIME, Parts, Place, Raw, Wanted, frame, unit_of
-from client.sources import omop
+from client.sources import omop, refused
 from common.errors import DataError
 
 PARTS = {"person", "time", "value", "unit"}
@@ -191,9 +191,11 @@ def _explained(place: Place, what: str, name: str) -> Generator[None]:
 def _said(place: Place, what: str, name: str, broken: Exception) -> DataError:
     code = getattr(getattr(broken, "orig", None), "sqlstate", None)
     kind = f"{type(broken).__name__}{f', SQLSTATE {code}' if code else ''}"
+    likely, fix = refused.meaning(broken)
     if name:
         keys = ("columns", name)
-        fix = "try it in a SQL console: it has to return text, numbers or dates"
-        return place.told(f"{what} failed ({kind})", keys, fix)
-    fix = "check the address, the password and the driver"
-    return place.unreadable(f"{what} cannot be opened ({kind})", "kind", fix)
+        fix = fix or "try it in a SQL console: it has to return text, numbers or dates"
+        return place.told(f"{what} failed ({kind})", keys, fix, likely=likely)
+    fix = fix or "check the address, the password and the driver"
+    what = f"{what} cannot be opened ({kind})"
+    return place.told(what, ("kind",), f"{fix}   in {place.table}", likely=likely)

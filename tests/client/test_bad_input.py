@@ -168,7 +168,7 @@ def test_an_absent_file_and_an_unknown_encoding_are_explained(tmp_path: Path) ->
     gone = failure(tmp_path, [], **{"export.csv": "elsewhere.csv"})
     assert "elsewhere.csv does not exist" in str(gone)
     odd = failure(tmp_path, [], **{"[data]": '[data]\nencoding = "klingon"'})
-    assert "is not klingon" in str(odd)
+    assert "'klingon', which is no encoding" in str(odd)
 
 
 def test_a_mapping_must_know_every_declared_variable(tmp_path: Path) -> None:
@@ -240,3 +240,59 @@ def test_a_mapping_that_contradicts_itself_is_refused(
     error = failure(tmp_path, clinics.lines(), **{old: new})
     assert isinstance(error, StudyError)
     assert says in str(error)
+
+
+def test_a_header_proves_itself_by_another_column_before_a_near_one_is_named(
+    tmp_path: Path,
+) -> None:
+    header = clinics.HEADER.replace("chol", "cholest")
+    error = failure(tmp_path, clinics.lines(), header=header)
+    assert error.hints["fix"] == 'column = "cholest"'
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_another_separator_is_found_and_can_be_pasted(
+    tmp_path: Path, separator: str
+) -> None:
+    written = [line.replace(",", separator) for line in clinics.lines()]
+    header = clinics.HEADER.replace(",", separator)
+    fix = failure(tmp_path, written, header=header).hints["fix"]
+    setting, _, table = fix.rpartition("   in ")
+    local = clinics.folder(tmp_path, written, header=header)
+    local.write_text(local.read_text().replace(table, f"{table}\n{setting}"))
+    assert len(integration.table(site.read(local), clinics.study()).outcome)
+
+
+def test_a_decimal_comma_is_recognised_and_thousands_are_none(tmp_path: Path) -> None:
+    def said(text: str) -> str:
+        cells = [line.split(",") for line in clinics.lines()]
+        lines = [",".join([*each[:3], text, *each[4:]]) for each in cells]
+        return str(failure(tmp_path, lines).hints["fix"])
+
+    assert said('"250,5"') == 'decimal = ","   in [data]'
+    assert "under `missing`" in said('"1,250"')
+
+
+@pytest.mark.parametrize(
+    ("content", "says", "fix"),
+    [
+        (b"PK\x03\x04" + bytes(600), "is no text", "save it as CSV"),
+        (b"PAR1" + bytes(600), "is no text", 'kind = "parquet"'),
+        ("a,b\nc,d\n".encode("utf-16"), "is not utf-8 in line 1", '"utf-16"'),
+        (b"a,b\n1,2\n3,\xe9\n", "is not utf-8 in line 3", '"latin-1"'),
+    ],
+)
+def test_what_is_no_text_is_told_by_its_kind(
+    tmp_path: Path, content: bytes, says: str, fix: str
+) -> None:
+    local = clinics.folder(tmp_path, [])
+    (tmp_path / "export.csv").write_bytes(content)
+    with pytest.raises(DataError, match=says) as caught:
+        integration.table(site.read(local), clinics.study())
+    assert fix in caught.value.hints["fix"]
+
+
+def test_a_quote_that_never_ends_is_found_where_it_begins(tmp_path: Path) -> None:
+    lines = clinics.lines()
+    error = failure(tmp_path, [*lines[:4], f'"{lines[4]}', *lines[5:]])
+    assert "cannot be read as a table from line 6" in str(error)

@@ -1,5 +1,6 @@
 """What a steward does with records before and after a study."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,7 @@ def test_what_is_not_given_is_asked_for(tmp_path: Path) -> None:
     done = CliRunner().invoke(client, add, input=answers)
     assert done.exit_code == 0, done.output
     assert "when a sample was taken" in done.output
+    assert "parquet" in done.output, "the kinds are said where one is asked for"
     assert site.read(path).mapping.named["it"].model_dump()["time"] == "at"
 
 
@@ -116,6 +118,33 @@ def test_an_error_names_the_file_that_stays_and_the_command_to_repeat(
     assert ".new" not in told
     assert not path.exists()
     assert consilium(*add, "--set", "nonsense") == 2
+    assert consilium(*add, "--file=none.csv", "--person=who", "--event-time=") == 9
+    told = capsys.readouterr().err
+    assert "none.csv does not exist" in told
+    assert ".new" not in told
+
+
+def test_a_list_is_a_setting_as_toml_writes_it_or_between_commas(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "a.dcm").touch()
+    path = tmp_path / "site.toml"
+    add = ("client", "data", "add", "it", "--site", path, "--kind=dicom")
+    given = (*add, "--file=films/*.dcm", "--set", 'modality=["DX", "CR"]')
+    assert consilium(*given, "--set", "window=[40, 400") == 2
+    assert consilium(*given, "--set", "window=[40, 400]") == 0
+    source = site.read(path).mapping.named["it"].model_dump()
+    assert (source["modality"], source["window"]) == (("DX", "CR"), (40.0, 400.0))
+
+
+def test_a_script_is_told_which_setting_it_does_not_give(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    add = ("client", "data", "add", "it", "--site", tmp_path / "site.toml")
+    assert consilium(*add, "--kind=text") == 2
+    assert "--set files=…" in capsys.readouterr().err
 
 
 def test_codes_for_no_value_are_guessed_where_no_range_holds_them(

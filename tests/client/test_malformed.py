@@ -314,7 +314,7 @@ def test_event_times_that_are_no_dates_are_refused_where_they_count(
     labs.write_text(labs.read_text().replace("2021-02-19", CANARY))
     said = attempt(path, caplog)
     assert (
-        "1 event times are no dates as ISO8601; the first is in labs.csv line" in said
+        "event times cannot be read as ISO8601; the first is in labs.csv line" in said
     )
     with pytest.raises(DataError):
         integration.gather(site.read(path), sources.study())

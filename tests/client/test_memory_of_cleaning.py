@@ -1,22 +1,25 @@
-"""What cleaning holds at once: the clean table twice or so, and a part of the file."""
+"""What cleaning holds at once: little more than the clean table, and part of a file."""
 
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client import integration, repeats, site
+from client import growing, integration, repeats, site
+from client.growing import Growing
 from client.sources import csv
 from client.table import Table
+from client.work import Work
 from simulations import cleaning_bench
 
 FEW, MANY, BLOCK = 4_000, 16_000, 40_000
 """People of two exports, and how many characters of them are read at once."""
-ROOM = 3.0
-"""How often the clean table may be held: with its keys, and once more while some go."""
+ROOM = 1.8
+"""How often the clean table may be held: with its keys, and what one step needs."""
 
 
 def cleaned(place: Path, count: int) -> tuple[Table, int]:
@@ -43,6 +46,7 @@ def test_what_is_held_grows_with_the_clean_table_only(
 ) -> None:
     """The file's text is let go part by part, whatever its length."""
     monkeypatch.setattr(csv, "BLOCK", BLOCK)
+    monkeypatch.setattr(growing, "BLOCK", BLOCK)
     path = cleaning_bench.write(tmp_path, 100)  # loads what is loaded once
     integration.table(site.read(path), cleaning_bench.study())
     small, least = cleaned(tmp_path, FEW)
@@ -74,3 +78,33 @@ def test_pairs_that_differ_have_different_numbers(rows: list[tuple[int, int]]) -
     wrapped = [(p % 2**63, e % 2**63) for p, e in rows]
     person, event = (np.array([row[i] for row in wrapped], np.int64) for i in (0, 1))
     assert repeats.several(repeats.pairs(person, event)) == len({*wrapped})
+
+
+pieces = st.lists(st.lists(st.integers(-9, 9), max_size=7), max_size=9)
+
+
+@given(parts=pieces, block=st.integers(1, 40), wide=st.booleans())
+def test_a_column_that_grows_is_its_parts_in_order(
+    parts: list[list[int]], block: int, *, wide: bool
+) -> None:
+    column, shape = Growing(), (-1, 2) if wide else (-1,)
+    arrays = [np.repeat(part, 2 if wide else 1).reshape(shape) for part in parts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(growing, "BLOCK", block)
+        for array in arrays:
+            column.add(array)
+        before = [array.tolist() for array in arrays]
+        whole = column.whole()
+    assert whole.tolist() == [row for part in before for row in part]
+    assert [array.tolist() for array in arrays] == before, "no part is written to"
+    assert not column.blocks
+
+
+def test_records_left_out_are_not_held_beside_those_that_stay() -> None:
+    values = {name: np.arange(6.0) for name in ("a", "b")}
+    frame, keys = pd.DataFrame(values, copy=False), pd.DataFrame({"k": range(6)})
+    work = Work(frame, keys, {}, ())
+    kept = work.keep(np.arange(6) % 2 == 0, "step", "", "odd ones")
+    assert kept.frame["b"].tolist() == [0.0, 2.0, 4.0]
+    assert [*kept.keys["k"]] == [0, 2, 4]
+    assert (len(work.frame.columns), len(work.keys.columns)) == (0, 0)

@@ -1,6 +1,9 @@
 """Whatever a hospital's records are kept in, the clean table is the same."""
 
+import re
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +132,46 @@ def fill(url: str, people: list[Person]) -> None:
             insert = f"INSERT INTO {name} VALUES ({marks})"  # noqa: S608 - our own names
             connection.exec_driver_sql(insert, rows)
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("statement", "likely"),
+    [
+        ("DROP TABLE measurement", "there is no table"),
+        ("ALTER TABLE person RENAME COLUMN year_of_birth TO y", "there is no column"),
+    ],
+)
+def test_what_a_database_lacks_is_said_in_words_of_ours(
+    tmp_path: Path, statement: str, likely: str
+) -> None:
+    path = sources.omop(tmp_path, sources.people(5))
+    with closing(sqlite3.connect(tmp_path / "cdm.sqlite")) as database, database:
+        database.execute(statement)
+    with pytest.raises(DataError) as caught:
+        clean(path)
+    assert caught.value.hints["likely"].startswith(likely)
+
+
+def test_half_a_database_is_told_from_a_bad_query(tmp_path: Path) -> None:
+    path = sources.omop(tmp_path, sources.people(5))
+    (tmp_path / "cdm.sqlite").write_text("nothing of SQLite")
+    with pytest.raises(DataError) as caught:
+        clean(path)
+    assert caught.value.hints["likely"] == "half a file, or no SQLite file"
+    assert caught.value.hints["fix"].startswith("export it again")
+
+
+def test_few_odd_event_times_are_to_be_corrected_and_many_declared(
+    tmp_path: Path,
+) -> None:
+    path = sources.tables(tmp_path, sources.people(10), "csv")
+    labs = tmp_path / "labs.csv"
+    whole = labs.read_text()
+    labs.write_text(whole.replace("2021-02-19", "19.02.2021", 1))
+    with pytest.raises(DataError, match="1 of 30 event times cannot") as caught:
+        clean(path)
+    assert caught.value.hints["fix"].startswith("correct them")
+    labs.write_text(re.sub(r"(\d{4})-(\d\d)-(\d\d)", r"\3.\2.\1", whole))
+    with pytest.raises(DataError, match="30 of 30 event times cannot") as caught:
+        clean(path)
+    assert caught.value.hints["fix"].endswith('dates = "%d.%m.%Y"')

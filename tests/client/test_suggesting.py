@@ -217,3 +217,12 @@ def test_a_source_that_cannot_be_read_does_not_hide_the_others(
     assert "# 4: has writing burnt" in told or "DICOM files are refused" in told
     assert '# take them out:   leave_out = ["NAME", …]' in told
     assert CANARY not in told
+
+
+def test_a_column_whose_name_is_too_long_for_a_mapping_is_passed_over(
+    tmp_path: Path,
+) -> None:
+    header = f"{clinics.HEADER},{'a label that goes on ' * 30}"
+    path = clinics.folder(tmp_path, [f"{x},1" for x in clinics.lines()], header=header)
+    found, _ = said(bare(path), clinics.study())
+    assert "age" in {each.variable for each in found.found}
