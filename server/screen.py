@@ -13,6 +13,7 @@ import click
 from pydantic import JsonValue
 
 from common.registry import ANALYSES
+from common.sheet import WITHHELD
 from server import tables
 from server.facts import Coefficient, Report, Score, Sheet, Totals
 from server.rounding import duration, figure, signed
@@ -145,7 +146,7 @@ def _variable(line: Mapping[str, JsonValue]) -> str:
     if isinstance(levels, dict):
         return f"{start}  " + ", ".join(f"{k} {_told(n)}" for k, n in levels.items())
     if not isinstance(mean, float) or not isinstance(spread, float):
-        return start
+        return f"{start}  {WITHHELD}" if line["count"] else start
     unit = "" if line["unit"] == "1" else f" {line['unit']}"
     return f"{start}  {figure(mean, spread)} ({figure(spread, spread)}){unit}"
 
