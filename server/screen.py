@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from common.registry import ANALYSES
 from common.sheet import WITHHELD
 from server import tables
-from server.facts import Coefficient, Report, Score, Sheet, Totals
+from server.facts import Coefficient, Interval, Report, Score, Sheet, Totals
 from server.rounding import duration, figure, signed
 
 POOLED = (
@@ -81,8 +81,13 @@ def _score(score: Score | Totals | None, measure: str) -> str:
         "accuracy": (score.accuracy, score.accuracy_interval),
     }
     value, interval = found[measure]
+    return _sure(value, interval) or "one class only"
+
+
+def _sure(value: float | None, interval: Interval | None) -> str:
+    """Return a figure with its interval, or nothing where it is not known."""
     if value is None or interval is None:
-        return "one class only"
+        return ""
     return f"{value:.3f} [{interval[0]:.2f}-{interval[1]:.2f}]"
 
 
@@ -93,8 +98,9 @@ def _totals(made: Report) -> list[str]:
         return []
     numbers = {"Brier score": whole.brier, "RMSE": whole.rmse, "R²": whole.r_squared}
     known = {
-        "AUC": _score(whole, "auc") if whole.auc_interval else "",
-        "accuracy": _score(whole, "accuracy") if whole.accuracy_interval else "",
+        "AUC": _sure(whole.auc, whole.auc_interval),
+        "accuracy": _sure(whole.accuracy, whole.accuracy_interval),
+        "c-index": _sure(whole.c_index, whole.c_index_interval),
         **{name: figure(each) for name, each in numbers.items() if each is not None},
         "note": whole.note or "",
     }

@@ -164,17 +164,20 @@ def _sure(at: scores.Table) -> Findings:
 
 
 def _benefits(study: Study, negatives: Array, positives: Array) -> list[Findings]:
-    """Return the net benefit at some chances: of the model, and of a yes to all."""
+    """Return the net benefit at some chances: of the model, and of a yes to all.
+
+    A chance is the edge of a bin nearest to a usual one: there the counts are exact.
+    """
     inner = scores.edges(asked(study).bins)
+    near = {int(np.abs(inner - chance).argmin()) for chance in scores.THRESHOLDS}
+    everyone = scores.table(negatives, positives, 0)
     found: list[Findings] = []
-    for chance in scores.THRESHOLDS:
-        first = int(np.searchsorted(inner, chance, side="left")) + 1
-        at = scores.table(negatives, positives, first)
-        everyone = scores.table(negatives, positives, 0)
+    for edge in sorted(near):
+        chance, at = float(inner[edge]), scores.table(negatives, positives, edge + 1)
         found.append(
             {
                 "chance": chance,
-                "model": scores.net_benefit(at, float(inner[first - 1])),
+                "model": scores.net_benefit(at, chance),
                 "everyone": scores.net_benefit(everyone, chance),
             }
         )
@@ -199,7 +202,10 @@ def _told(found: dict[str, Any]) -> tuple[Sheet, ...]:
         (f"{line['chance']:.0%}", line["model"], line["everyone"])
         for line in found["net_benefit"]
     )
-    note = "Per record, in true positives; more is better (Vickers & Elkin 2006)."
+    note = (
+        "Per record, in true positives; more is better (Vickers & Elkin 2006). Chances "
+        "are edges of the score histogram, where the counts are exact."
+    )
     return (
         Sheet(
             "What the model says at one half", ("measure", "value", "from", "to"), rows

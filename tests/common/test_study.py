@@ -270,6 +270,20 @@ def test_the_command_prints_what_would_leave(path: Path) -> None:
     assert '"meaning": "sum of the slopes"' in run.stdout
 
 
+def test_the_command_says_what_nobody_would_answer(path: Path) -> None:
+    told = path.read_text().replace(
+        "quorum = 3", "quorum = 2\nsecure_aggregation = false"
+    )
+    path.write_text(told.replace("2030-12-31", "2020-12-31"))
+    ran = CliRunner().invoke(build(), ["study", "check", str(path)])
+    assert ran.exit_code == 0
+    assert "but it expired on 2020-12-31: no site answers" in ran.output
+    assert (
+        "but hospitals with a home refuse it: it is exact, of 2 sites and not 3"
+        in ran.output
+    )
+
+
 def test_a_count_cannot_be_negative() -> None:
     outcome = {**clinics.COUNT, "range": [-1, 50]}
     with pytest.raises(ValueError, match="poisson needs an outcome of at least 0"):
