@@ -127,6 +127,8 @@ def _without(site: Site, names: Collection[str], file: Path | None) -> Site:
                 where=str(site.path),
                 fix="leave --data out: the sources of site.toml are read",
             )
+        if not file.exists():
+            raise UsageError(f"{file} does not exist", fix="correct --data")
         update["data"] = mapping.data.model_copy(update={"file": str(file.resolve())})
     return replace(site, mapping=mapping.model_copy(update=update))
 

@@ -201,7 +201,7 @@ def _beside(model: type[BaseModel], place: Location) -> list[type[BaseModel]]:
     return models
 
 
-def _kinds(model: type[BaseModel]) -> tuple[object, ...]:
+def _kinds(model: type[BaseModel]) -> tuple[str, ...]:
     """Return the kinds of which *model* is the table, where it has any."""
     field = model.model_fields.get("kind")
     return typing.get_args(field.annotation) if field else ()

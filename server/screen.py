@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from common.registry import ANALYSES
 from common.sheet import WITHHELD
 from server import tables
-from server.facts import Coefficient, Interval, Report, Score, Sheet, Totals
+from server.facts import Coefficient, Report, Score, Sheet, Totals
 from server.rounding import duration, figure, signed
 
 POOLED = (
@@ -84,7 +84,7 @@ def _score(score: Score | Totals | None, measure: str) -> str:
     return _sure(value, interval) or "one class only"
 
 
-def _sure(value: float | None, interval: Interval | None) -> str:
+def _sure(value: float | None, interval: tuple[float, float] | None) -> str:
     """Return a figure with its interval, or nothing where it is not known."""
     if value is None or interval is None:
         return ""

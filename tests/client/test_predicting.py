@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from client import integration, persons, predicting, site
 from common import encoding, model_file
 from common.cli import build
-from common.errors import DataError, IdentityError
+from common.errors import DataError, IdentityError, UsageError
 from common.study import Study
 from simulations import compare, plain
 from tests import clinics, residents
@@ -165,6 +165,15 @@ def test_an_age_beyond_its_range_is_no_age_of_the_oldest(tmp_path: Path) -> None
     said = predicting.predict(local, predicting.read_model(local, model), file)
     assert said.outside == ("", "", "age")
     assert said.expected[0] == said.expected[1]
+
+
+def test_another_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path, model = learned(tmp_path)
+    local = site.read(path)
+    made = predicting.read_model(local, model)
+    with pytest.raises(UsageError, match=r"none\.csv does not exist") as caught:
+        predicting.predict(local, made, tmp_path / "none.csv")
+    assert caught.value.hints["fix"] == "correct --data"
 
 
 SAYS = {
