@@ -86,7 +86,8 @@ def read_rows(
     parts = study.measured[len(study.variables) :]
     unmeasured = {*absent, *(part.name for part in parts)}
     work = integration.gather(_without(site, unmeasured, file), _wide(study))
-    return work, _rows(study, learned, work)
+    values = _aged(study, work.values(study), site.mapping.oldest)
+    return work, _rows(learned, work, values)
 
 
 def _wide(study: Study) -> Study:
@@ -111,10 +112,14 @@ def outside(study: Study, values: Array) -> tuple[str, ...]:
 
 
 def _without(site: Site, names: Collection[str], file: Path | None) -> Site:
-    """Return the site as if it never measured *names*, reading another *file*."""
+    """Return the site as if it never measured *names*, reading another *file*.
+
+    Ages are read as they are: one beyond its declared range is to be seen.
+    """
     mapping = site.mapping
     absent = {name: Column(absent=True) for name in names}
     update: dict[str, object] = {"columns": {**mapping.columns, **absent}}
+    update["oldest"] = int(HIGHEST)
     if file is not None:
         if not isinstance(mapping.data, Csv):
             raise UsageError(
@@ -122,12 +127,26 @@ def _without(site: Site, names: Collection[str], file: Path | None) -> Site:
                 where=str(site.path),
                 fix="leave --data out: the sources of site.toml are read",
             )
+        if not file.exists():
+            raise UsageError(f"{file} does not exist", fix="correct --data")
         update["data"] = mapping.data.model_copy(update={"file": str(file.resolve())})
     return replace(site, mapping=mapping.model_copy(update=update))
 
 
-def _rows(study: Study, learned: Learned, work: Work) -> Rows:
-    values = work.values(study)
-    images = work.images(study)
+def _aged(study: Study, values: Array, oldest: int) -> Array:
+    """Return *values* with ages above *oldest* as one, as the model saw them.
+
+    An age outside the declared range stays as it is: nothing is said of it.
+    """
+    found = values.copy()
+    for place, each in enumerate(study.variables):
+        if isinstance(each, Number) and each.unit == "a":
+            old = (values[:, place] > oldest) & (values[:, place] <= each.range[1])
+            found[old, place] = min(oldest + 1, each.range[1])
+    return found
+
+
+def _rows(learned: Learned, work: Work, values: Array) -> Rows:
+    images = work.images(learned.study)
     clean = Rows(values, np.zeros(len(values)), values=values, images=images)
-    return seen(study, learned.model.fit, learned.arrays, clean)
+    return seen(learned.study, learned.model.fit, learned.arrays, clean)

@@ -26,6 +26,11 @@ REASONS = 3
 """How many of the largest contributions a line of the file holds."""
 
 NO_TIME = "Against somebody with average values; it tells no chance and no time."
+NO_CHANCE = "A score in the right order, and no chance."
+OF_THE_MEAN = (
+    "The interval is of the mean of people like this one; one person's own value "
+    "varies more."
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -110,11 +115,24 @@ def text(said: Said) -> str:
             f"{_class(said, place)}: {expected:.3f}{sure}{_others(said, place)}"
         )
         lines += [f"  {name:<32}{part:+.3f}" for name, part in _reasons(said, place)]
-    if scale := said.learned.model.scale:
-        lines.append(f"Contributions in {scale}; their sum is the prediction.")
-    if said.learned.study.outcome.kind == "survival":
-        lines.append(NO_TIME)
-    return "\n".join([*lines, "A model's word on people like this one; no diagnosis."])
+    return "\n".join(
+        [*lines, *_notes(said), "A model's word on people like this one; no diagnosis."]
+    )
+
+
+def _notes(said: Said) -> list[str]:
+    """Return what a reader has to know of these figures."""
+    study, scale = said.learned.study, said.learned.model.scale
+    number = study.outcome.kind == "number"
+    if number and scale in {"chance", "outcome"}:  # a forest's leaves hold it itself
+        scale = study.outcome.name
+    notes = {
+        f"Contributions add up to the prediction, in {scale}.": bool(scale),
+        OF_THE_MEAN: number and said.ends is not None,
+        NO_TIME: study.outcome.kind == "survival",
+        NO_CHANCE: study.kind in {"svm", "rbf_svm"},
+    }
+    return [note for note, holds in notes.items() if holds]
 
 
 def _line(said: Said, place: int) -> list[object]:

@@ -1,4 +1,4 @@
-"""Which way of learning a network has less noise, told before anybody is asked.
+"""What nobody would answer, and how a network has less noise: told beforehand.
 
 A step's mean gradient is a sum over about q N people, each clipped to C, with noise of
 deviation s in each of its M numbers (Abadi et al. 2016, algorithm 1): the noise is
@@ -9,6 +9,7 @@ gradients has sqrt(h) times less, where h honest sites make up one whole togethe
 """
 
 import math
+from datetime import date
 
 from common import costs, plan
 from common.privacy import sigma
@@ -16,6 +17,20 @@ from common.promise import in_total, parts
 from common.release import length
 from common.study import Study
 from common.task import Task
+
+
+def doubts(study: Study, today: date) -> list[str]:
+    """Return why hospitals would not answer *study*, valid as it is."""
+    least, some = study.disclosure.min_sites, study.needed - study.rounds.dropouts
+    expired = f"it expired on {study.study.expires}: no site answers"
+    few = (
+        f"hospitals with a home refuse it: it is exact, of {some} sites and not {least}"
+    )
+    said = {
+        expired: study.study.expires < today,
+        few: study.privacy == "none" and some < least,
+    }
+    return [each for each, holds in said.items() if holds]
 
 
 def noise(study: Study) -> str:

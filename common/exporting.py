@@ -8,16 +8,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import numpy as np
 
-from common import keras_file, manifest
+from common import card, keras_file
 from common.encoding import columns
 from common.errors import StudyError
 from common.model_file import MODEL, Learned
 from common.release import Array
 from common.study import Study
-from common.tasks import intercepts, left_out
+from common.tasks import intercepts
 
 SKLEARN = {
     "logistic": "sklearn.linear_model.LogisticRegression",
@@ -40,7 +39,10 @@ def sklearn_json(learned: Learned) -> bytes:
     kind = study.kind
     if kind not in SKLEARN:
         able = ", ".join(SKLEARN)
-        raise StudyError(f"{kind} has no like in scikit-learn; {able} have")
+        raise StudyError(
+            f"{kind} has no like in scikit-learn; {able} have",
+            fix="add --to onnx to the command, or --to card",
+        )
     made = [
         {
             "name": column.name,
@@ -91,86 +93,11 @@ def onnx(learned: Learned) -> bytes:
     return onnx_graph.of(learned)
 
 
-def card(learned: Learned) -> bytes:
-    """Return the model card (Mitchell et al. 2019): what it is, for whom, how good."""
-    study, about = learned.study, learned.about
-    said = study.study
-    kind = study.kind
-    by = f"learned by {len(about['sites'])} hospitals without sharing a record"
-    head = [
-        f"# {said.title}",
-        "",
-        f"A {kind} model of `{study.outcome.name}`, {by}.",
-        "",
-        f"- **Study** {said.name}, digest `{study.digest()}`",
-        f"- **Made** {about['created']}, by {', '.join(about['sites'])}",
-        f"- **Contact** {said.contact}",
-        f"- **Intended use** {said.purpose}",
-        f"- **Privacy** {click.unstyle(manifest.privacy(study))}",
-        "- **Not for** people outside the cohort and the declared ranges below",
-    ]
-    return "\n".join([*head, *_inputs(learned), *_measures(learned), ""]).encode()
-
-
-def _inputs(learned: Learned) -> list[str]:
-    """Return what the model is given, and whom it learned from."""
-    study = learned.study
-    rows = ["", "## What it is given", "", "| variable | declared |", "|---|---|"]
-    for each in study.variables:
-        low_high = getattr(each, "range", None)
-        levels = ", ".join(getattr(each, "levels", ()))
-        unit = getattr(each, "unit", "")
-        told = f"{low_high[0]:g} to {low_high[1]:g} {unit}" if low_high else levels
-        rows.append(f"| {each.name} | {told} |")
-    for rule in study.cohort:
-        kept = rule.model_dump(exclude_none=True, exclude={"variable"})
-        words = ", ".join(f"{key.replace('_', ' ')} {val}" for key, val in kept.items())
-        rows.append(f"| only people with {rule.variable} | {words} |")
-    return rows
-
-
-def _measures(learned: Learned) -> list[str]:
-    """Return how good it is, for everybody and by group, and its limits."""
-    found = learned.about["measures"]
-    numbers = {k: v for k, v in found.items() if isinstance(v, int | float)}
-    rows = ["", "## How good it is", "", "On people who did not train it.", ""]
-    rows += ["| measure | value |", "|---|---|"]
-    rows += [f"| {name.replace('_', ' ')} | {v:.4g} |" for name, v in numbers.items()]
-    rows += _elsewhere(learned)
-    if groups := found.get("subgroups"):
-        rows += ["", "| group | records | AUC | sensitivity | specificity |"]
-        rows += ["|---|---|---|---|---|"]
-        keys = ("records", "auc", "sensitivity", "specificity")
-        for each in groups:
-            cells = " | ".join(_cell(each.get(key)) for key in keys)
-            rows.append(f"| {each['name']} | {cells} |")
-    limits = [f"- {limit}" for limit in learned.about["limits"]]
-    return [*rows, "", "## Limits", "", *limits]
-
-
-def _elsewhere(learned: Learned) -> list[str]:
-    """Return how good it may be at hospitals that it has not learned from."""
-    found = learned.about.get("unseen", {})
-    known = {n: v for n, v in found.items() if n in left_out.MEASURES and v is not None}
-    if not known:
-        return []
-    rows = ["", "For people of hospitals left out of the fit:", ""]
-    rows += ["| measure | value |", "|---|---|"]
-    told = (f"| {left_out.MEASURES[name]} | {v:.4g} |" for name, v in known.items())
-    return [*rows, *told]
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "not told"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
 FORMS: dict[str, tuple[str, Callable[[Learned], bytes]]] = {
     "sklearn-json": ("model.sklearn.json", sklearn_json),
     "onnx": ("model.onnx", onnx),
     "keras": ("model.keras", keras_file.of),
-    "card": ("MODEL-CARD.md", card),
+    "card": ("MODEL-CARD.md", card.of),
 }
 """File name and maker of each form."""
 

@@ -22,12 +22,15 @@ def share(successes: float, people: float) -> Interval | None:
 
 
 def mean(total: float, squares: float, people: float) -> Interval | None:
-    """Return the interval of a mean, from a sum and the sum of squares."""
+    """Return the interval of a mean of errors, from their sum and that of squares.
+
+    No error is below 0, nor is the interval.
+    """
     if people <= 0:
         return None
     middle = total / people
     half = Z * math.sqrt(max(squares / people - middle**2, 0.0) / people)
-    return middle - half, middle + half
+    return max(middle - half, 0.0), middle + half
 
 
 def ratio(expected: float, seen: float, people: float) -> Interval | None:

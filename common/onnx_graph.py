@@ -2,7 +2,8 @@
 
 Input ``values`` [people, variables], doubles in the order of the study: a number in its
 declared unit, a category as the index of its level, a gap as NaN. Output ``expected``
-[people], or [people, levels] of a category. Filling, coding and standardising are part
+[people], or [people, levels] of a category; of a time until an event a hazard ratio
+against somebody with average values. Filling, coding and standardising are part
 of the graph.
 """
 
@@ -130,10 +131,13 @@ def _levels(
 def _hazard(
     study: Study, arrays: Mapping[str, Array], constants: Constants
 ) -> list[NodeProto]:
-    """Return the node of the log hazard ratio."""
+    """Return the nodes of the hazard ratio, as it is said at a hospital."""
     del study
     constants |= {"weights": arrays["weights"]}
-    return [helper.make_node("MatMul", ["design", "weights"], ["expected"])]
+    return [
+        helper.make_node("MatMul", ["design", "weights"], ["eta"]),
+        helper.make_node("Exp", ["eta"], ["expected"]),
+    ]
 
 
 def _kernel(

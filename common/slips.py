@@ -21,6 +21,10 @@ SPELLING = {
     r"^[a-z0-9][a-z0-9-]*$": "small letters, digits and -",
 }
 """How names are spelled, in words."""
+USUAL = {"ridge": "1.0", "test": "0.3"}
+"""What a key that may not be left out holds in most studies."""
+PERCENT = 100
+LISTS = {"tuple_type": "this must be a list", "list_type": "this must be a list"}
 
 
 def noted(key: str, what: str, fix: str = "") -> ValueError:
@@ -82,8 +86,7 @@ def _slip(
     place = _place(first, document)
     written = ".".join(map(str, place)) or "the file"
     if first["type"] == "extra_forbidden":
-        fix = nearest(str(place[-1]), _keys_beside(model, place), "`")
-        return Slip(f"unknown key `{written}`", place, fix)
+        return _unknown(place, document, model)
     if first["type"] == "missing":
         return _missing([_place(each, document) for each in found if _absent(each)])
     if first["type"] == "union_tag_invalid":
@@ -93,16 +96,34 @@ def _slip(
         what = f'`{written}`: there is no {key} "{ctx["tag"]}"'
         return Slip(what, (*place, key), fix)
     said = SPELLING.get(first.get("ctx", {}).get("pattern", ""), first["msg"])
+    said = LISTS.get(first["type"], said)
     said = said.removeprefix("Value error, ")
     fix = _notes(first)[1] or _fix(place[-1] if place else 0, first)
     return Slip(f"`{written}`: {said[:1].lower()}{said[1:]}", place, fix)
+
+
+def _unknown(place: Location, document: object, model: type[BaseModel]) -> Slip:
+    """Tell of a key that is none here: one of another kind, or a slip of the pen."""
+    key, written, beside = str(place[-1]), ".".join(map(str, place)), document
+    for part in place[:-1]:
+        beside = typing.cast("typing.Any", beside)[part]
+    kind = beside.get("kind") if isinstance(beside, dict) else None
+    every = _beside(model, place)
+    own = [each for each in every if kind in _kinds(each)] or every
+    taking = [name for each in every if key in _fields(each) for name in _kinds(each)]
+    if taking:
+        fix = f"leave it out; it is of {', '.join(taking)}"
+        return Slip(f'`{written}` is no key of kind "{kind}"', place, fix)
+    known = sorted({name for each in own for name in _fields(each)})
+    return Slip(f"unknown key `{written}`", place, nearest(key, known, "`"))
 
 
 def _missing(places: Sequence[Location]) -> Slip:
     """Tell of every key that is missing beside the first one."""
     beside = [each for each in places if each[:-1] == places[0][:-1]]
     names = ", ".join(f"`{'.'.join(map(str, each))}`" for each in beside)
-    lines = ", ".join(f"`{each[-1]} = …`" for each in beside)
+    usual = ((each[-1], USUAL.get(str(each[-1]), "…")) for each in beside)
+    lines = ", ".join(f"`{key} = {value}`" for key, value in usual)
     be = "is" if len(beside) == 1 else "are"
     return Slip(f"{names} {be} missing", places[0], f"add {lines}")
 
@@ -139,6 +160,10 @@ def _fix(key: str | int, found: ErrorDetails) -> str:
         spelled = ("-".join(words), "_".join(words))
         fits = [each for each in spelled if re.search(ctx["pattern"], each)]
         return f'{begin}"{fits[0]}"' if fits else ""
+    if found["type"] in LISTS:
+        return f'{begin}["{given}", "…"]' if isinstance(found["input"], str) else ""
+    if found["type"] == "less_than" and ctx["lt"] == 1 < found["input"] // 2:
+        return f"{begin}{found['input'] / PERCENT:g}"
     bound = ctx.get("ge", ctx.get("le"))
     return f"{begin}{bound}" if bound is not None else ""
 
@@ -164,8 +189,8 @@ def _place(found: ErrorDetails, document: object) -> Location:
     return (*place, *(int(each) if each.isdigit() else each for each in noted_key))
 
 
-def _keys_beside(model: type[BaseModel], place: Location) -> list[str]:
-    """Return every key that may stand where the unknown one stands."""
+def _beside(model: type[BaseModel], place: Location) -> list[type[BaseModel]]:
+    """Return every table that may stand where the unknown key stands."""
     models = [model]
     for part in place[:-1]:
         if isinstance(part, int):
@@ -173,7 +198,13 @@ def _keys_beside(model: type[BaseModel], place: Location) -> list[str]:
         fields = [known[part] for known in map(_fields, models) if part in known]
         inner = [found for field in fields for found in _models_in(field.annotation)]
         models = inner or models
-    return sorted({key for each in models for key in _fields(each)})
+    return models
+
+
+def _kinds(model: type[BaseModel]) -> tuple[str, ...]:
+    """Return the kinds of which *model* is the table, where it has any."""
+    field = model.model_fields.get("kind")
+    return typing.get_args(field.annotation) if field else ()
 
 
 def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,10 +113,11 @@ def new(terminal: Terminal, name: str) -> None:
 @terminal.options
 def check(terminal: Terminal, path: Path) -> None:
     """Say whether STUDY.toml is valid, and what would leave each site."""
-    from common import manifest, study  # noqa: PLC0415
+    from common import advice, manifest, study  # noqa: PLC0415
 
     checked = study.read(path)
     leaves = manifest.lines(checked)
+    doubts = advice.doubts(checked, datetime.now(tz=UTC).date())
     facts = {
         "ok": True,
         "study": checked.study.name,
@@ -123,8 +125,10 @@ def check(terminal: Terminal, path: Path) -> None:
         "privacy": checked.model_dump(mode="json")["privacy"],
         "masked": checked.masked,
         "leaves": [line.facts() for line in leaves],
+        "doubts": doubts,
     }
-    text = f"{path} is valid\n\n{manifest.text(checked, leaves)}"
+    valid = "\n".join([f"{path} is valid", *(f"but {each}" for each in doubts)])
+    text = f"{valid}\n\n{manifest.text(checked, leaves)}"
     terminal.result(facts, text)
 
 

@@ -31,7 +31,7 @@ PLACE = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 OUT = click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False, exists=True, writable=True),
+    type=FOLDER,
     default=".",
     show_default=True,
     help="Where to write it.",

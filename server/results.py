@@ -89,6 +89,7 @@ def learned(study: Study, outcome: Outcome, made: Report) -> list[Learned]:
     about = {
         "created": made.created.isoformat(timespec="seconds"),
         "sites": sorted(outcome.roster),
+        "records": made.describe.records,
         "simulated": made.simulated,
         "limits": list(made.limits),
     }

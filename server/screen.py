@@ -13,6 +13,7 @@ import click
 from pydantic import JsonValue
 
 from common.registry import ANALYSES
+from common.sheet import WITHHELD
 from server import tables
 from server.facts import Coefficient, Report, Score, Sheet, Totals
 from server.rounding import duration, figure, signed
@@ -81,9 +82,14 @@ def _score(score: Score | Totals | None, measure: str) -> str:
         "accuracy": (score.accuracy, score.accuracy_interval),
     }
     value, interval = found[measure]
+    withheld = isinstance(score, Totals) and score.note
+    return _sure(value, interval) or ("not told" if withheld else "one class only")
+
+
+def _sure(value: float | None, interval: tuple[float, float] | None) -> str:
+    """Return a figure with its interval, or nothing where it is not known."""
     if value is None or interval is None:
-        withheld = isinstance(score, Totals) and score.note
-        return "not told" if withheld else "one class only"
+        return ""
     return f"{value:.3f} [{interval[0]:.2f}-{interval[1]:.2f}]"
 
 
@@ -94,8 +100,9 @@ def _totals(made: Report) -> list[str]:
         return []
     numbers = {"Brier score": whole.brier, "RMSE": whole.rmse, "R²": whole.r_squared}
     known = {
-        "AUC": _score(whole, "auc") if whole.auc_interval else "",
-        "accuracy": _score(whole, "accuracy") if whole.accuracy_interval else "",
+        "AUC": _sure(whole.auc, whole.auc_interval),
+        "accuracy": _sure(whole.accuracy, whole.accuracy_interval),
+        "c-index": _sure(whole.c_index, whole.c_index_interval),
         **{name: figure(each) for name, each in numbers.items() if each is not None},
         "note": whole.note or "",
     }
@@ -147,7 +154,7 @@ def _variable(line: Mapping[str, JsonValue]) -> str:
     if isinstance(levels, dict):
         return f"{start}  " + ", ".join(f"{k} {_told(n)}" for k, n in levels.items())
     if not isinstance(mean, float) or not isinstance(spread, float):
-        return start
+        return f"{start}  {WITHHELD}" if line["count"] else start
     unit = "" if line["unit"] == "1" else f" {line['unit']}"
     return f"{start}  {figure(mean, spread)} ({figure(spread, spread)}){unit}"
 

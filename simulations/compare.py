@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
+from scipy.linalg import LinAlgWarning
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_approximation import RBFSampler
@@ -133,13 +134,17 @@ def _auc(outcome: Array, predicted: Array) -> float | None:
 
 
 def _likely(study: Study, rows: Rows) -> LogisticRegression:
+    """Fit by Newton; a column that never varies makes scikit-learn take another way."""
     ridge = ridge_of(study)
-    return LogisticRegression(
+    model = LogisticRegression(
         C=1.0 / ridge if ridge else np.inf,
         solver="newton-cholesky",
         tol=1e-12,
         max_iter=1000,
-    ).fit(rows.x, rows.y)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LinAlgWarning)
+        return model.fit(rows.x, rows.y)
 
 
 def _logistic(study: Study, rows: Rows) -> Array:

@@ -270,7 +270,10 @@ def test_a_wider_table_has_no_test_where_a_cell_is_withheld() -> None:
     asked, counts = study(chi_square=[["pain", "ill"]]), [[30, 4], [25, 18], [3, 40]]
     strict = asked.disclosure.model_copy(update={"min_cell": 10})
     asked = asked.model_copy(update={"disclosure": strict})
-    state = State({"pain x ill": np.array(counts, dtype=float)})
+    sums = {"pain x ill": counts, "describe: records": [120]}
+    sums["describe: present"] = [120] * 5
+    sums["describe: levels"] = [34, 43, 43, 60, 60, 58, 62]  # of pain, sex and ill
+    state = State({name: np.array(each, dtype=float) for name, each in sums.items()})
     task = plan.find(asked, "chi_square")
     (test,) = task.read(asked, state)["tests"]
     assert test["statistic"] is test["p"] is test["cramers_v"] is None

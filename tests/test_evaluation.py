@@ -8,7 +8,7 @@ from sklearn import metrics
 from statsmodels.stats.proportion import proportion_confint
 
 from client.table import Table
-from common import plan
+from common import intervals, plan
 from common.intervals import Z
 from common.release import check
 from common.study import Study
@@ -137,12 +137,22 @@ def test_few_with_a_gap_are_not_what_is_left_of_the_groups() -> None:
 
 def test_acting_on_a_chance_is_worth_what_it_finds_less_what_it_alarms() -> None:
     found, rows, score = evaluated(STUDY, clinics.table(900))
+    usual = [0.1, 0.2, 0.3, 0.5]
+    chances = [line["chance"] for line in found["net_benefit"]]
+    np.testing.assert_allclose(chances, usual, atol=0.02)
     for line in found["net_benefit"]:
         odds, yes = line["chance"] / (1 - line["chance"]), score >= line["chance"]
         worth = np.mean(yes & (rows.y == 1)) - odds * np.mean(yes & (rows.y == 0))
-        assert line["model"] == pytest.approx(worth, abs=0.02)
+        assert line["model"] == pytest.approx(worth, abs=1e-12)
         everyone = rows.y.mean() - odds * (1 - rows.y.mean())
         assert line["everyone"] == pytest.approx(everyone)
+
+
+def test_an_error_is_never_below_zero_nor_is_its_interval() -> None:
+    low, high = intervals.mean(1.0, 1.0, 50) or (None, None)
+    assert low == 0.0
+    assert high is not None
+    assert high > 1 / 50
 
 
 def test_the_report_has_a_table_of_groups_and_of_their_gaps() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def test_onnx_says_the_same_from_raw_values(tmp_path: Path, kind: str) -> None:
     made, rows, expected = learned(kind)
     path = exporting.write(made, "onnx", tmp_path)
     (found,) = onnxruntime.InferenceSession(path).run(None, {"values": rows.x})
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    hospital = np.exp(expected) if kind == "cox" else expected  # hazard ratios
+    np.testing.assert_allclose(found, hospital, rtol=1e-6)
     assert np.isnan(rows.x).any()
 
 
@@ -244,9 +246,23 @@ def test_another_study_than_the_digest_says_is_seen(tmp_path: Path) -> None:
 def test_a_card_says_for_whom_and_how_good(tmp_path: Path) -> None:
     made, _, _ = learned("logistic")
     text = exporting.write(made, "card", tmp_path).read_text()
-    for words in ("A small study", "auc", "0.8", "0 to 120 a", "not for use", "north"):
+    for words in ("A small study", "AUC", "0.8", "0 to 120 a", "not for use", "north"):
         assert words in text
     assert "\x1b" not in text
+
+
+def test_a_card_has_intervals_and_says_what_is_no_chance(tmp_path: Path) -> None:
+    made, _, _ = learned("svm")
+    told = {"auc_interval": [0.71, 0.86], "odd": 3, "brier": 0.2}
+    about = {**made.about, "records": 1200}
+    about["measures"] = made.about["measures"] | told
+    text = exporting.write(replace(made, about=about), "card", tmp_path).read_text()
+    assert "- **Learned from** 1,200 records" in text
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    named = [row.split(" | ")[0][2:] for row in rows]
+    assert "| AUC, area under the ROC curve | 0.8 | 0.71 to 0.86 |" in rows
+    assert named[-3:] == ["AUC, area under the ROC curve", "Brier score", "odd"]
+    assert "no chance" in text
 
 
 def test_the_command_writes_every_form(tmp_path: Path) -> None:
@@ -255,10 +271,11 @@ def test_the_command_writes_every_form(tmp_path: Path) -> None:
     for form, (name, _) in exporting.FORMS.items():
         if form == "keras":  # of pictures only
             continue
-        given = ["study", "export", str(path), "--to", form, "--out", str(tmp_path)]
+        out = tmp_path / "new" / form  # folders are made
+        given = ["study", "export", str(path), "--to", form, "--out", str(out)]
         ran = CliRunner().invoke(build(), given)
         assert ran.exit_code == 0, ran.output
-        assert (tmp_path / name).stat().st_size > 100
+        assert (out / name).stat().st_size > 100
 
 
 def test_what_is_no_model_is_refused_by_name(tmp_path: Path) -> None:

@@ -152,12 +152,51 @@ def test_a_subgroup_with_few_in_an_arm_is_withheld_and_another_with_it() -> None
     asked = asked.model_copy(
         update={"disclosure": asked.disclosure.model_copy(update={"min_cell": 8})}
     )
+    whole.values[:, 2] = np.nan_to_num(whole.values[:, 2])
     male = np.flatnonzero((whole.values[:, 2] == 2) & (whole.values[:, 3] == 1))
     whole.values[male[5:], 2] = 0.0
     told = {each["group"]: each for each in found(asked, [whole])["effects"]}
     assert told["pain = severe"] == {"group": "pain = severe", "withheld": True}
     assert sum("withheld" in each for each in told.values()) == 2
     assert "effect" in told["everybody"]
+
+
+def test_a_few_of_unknown_level_do_not_follow_from_the_subgroups() -> None:
+    """Everybody's sum less those of all subgroups would be that of five people."""
+    asked, whole = strict(), table()
+    whole.values[:, 2] = np.nan_to_num(whole.values[:, 2])
+    whole.values[:5, 2] = np.nan
+    effects = found(asked, [whole])["effects"]
+    assert sum("withheld" in each for each in effects) == 1
+    whole.values[:5, 2] = 1.0
+    assert not any("withheld" in each for each in found(asked, [whole])["effects"])
+
+
+def test_arms_as_they_are_do_not_tell_of_a_rare_outcome() -> None:
+    """Their difference and sizes would give how many of each had it."""
+    asked, whole = strict(), table()
+    mild = np.flatnonzero((whole.values[:, 2] == 1) & (whole.outcome == 0))
+    whole.outcome[mild[3:]] = 1.0
+    effects: Any = found(asked, [whole])["effects"]
+    told = {each["group"]: each["crude"] for each in effects}
+    assert {group for group, crude in told.items() if crude is None} == {
+        "pain = none",
+        "pain = mild",
+        "pain = severe",
+    }
+    assert all(each["effect"] is not None for each in effects)
+
+
+def test_of_a_number_the_arms_are_told_as_they_are() -> None:
+    effects: Any = found(strict("number"), [table("number")])["effects"]
+    assert all(each["crude"] is not None for each in effects)
+
+
+def strict(kind: str = "binary") -> Study:
+    """Return the study with nothing told of fewer than ten."""
+    asked = study(kind, ridge=1.0)
+    few = asked.disclosure.model_copy(update={"min_cell": 10})
+    return asked.model_copy(update={"disclosure": few})
 
 
 def test_a_rare_treatment_is_an_error_that_says_so() -> None:

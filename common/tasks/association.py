@@ -10,8 +10,8 @@ from common.release import Release, Summands
 from common.schema import Number
 from common.sheet import Cell, Sheet, decimal, probability
 from common.study import Study
-from common.task import Findings, Rows, State, once
-from common.tasks import chi_square, compare, correlation
+from common.task import Findings, Rows, State
+from common.tasks import chi_square, compare, correlation, gaps
 from common.tasks.named import Pair
 
 
@@ -138,4 +138,4 @@ def _row(test: Findings) -> tuple[Cell, ...]:
     )
 
 
-ASSOCIATION = once("association", release, local, read, show)
+ASSOCIATION = gaps.beside("association", release, local, read, show)

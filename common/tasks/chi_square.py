@@ -16,8 +16,8 @@ from common.multiplicity import benjamini_hochberg, holm
 from common.release import Array, Field, Release, Summands
 from common.sheet import WITHHELD, Cell, Sheet, decimal, probability
 from common.study import Study
-from common.task import Findings, Rows, State, once
-from common.tasks import named
+from common.task import Findings, Rows, State
+from common.tasks import gaps, named
 from common.tasks.named import Pair
 
 RARE = 5.0
@@ -25,8 +25,9 @@ RARE = 5.0
 RARELY = "Fewer than 5 records are expected in a cell: p is approximate for {}."
 FINE = "Not told, for cuts part it into more bins than a tenth of the records: {}."
 HIDDEN = (
-    "Not told, for with the totals it would tell a cell that is withheld: {}. "
-    "Fewer levels have more records each."
+    "Not told, for with the totals it would tell a cell that is withheld, or what the "
+    "few have who lack one of both: {}. Fewer levels have more records each, and with "
+    'missing = "exclude" nobody lacks one.'
 )
 YATES = "Yates' correction for two levels each lowers chi-square and raises p: {}."
 
@@ -60,7 +61,7 @@ def tested(study: Study, pair: Pair, sums: Summands) -> Findings:
     found: Findings = {"variables": list(pair), "records": records}
     if not all(named.coarse(study, name, records) for name in pair):
         return found | dict.fromkeys(KEYS) | {"withheld": "cuts"}
-    if _hidden(suppression.table(counts, study.disclosure.cell)):
+    if _hidden(gaps.table(study, pair, counts, sums)):
         return found | dict.fromkeys(KEYS) | {"withheld": "cells"}
     return found | _pearson(counts, records)
 
@@ -90,7 +91,7 @@ def read(study: Study, state: State) -> Findings:
     tests = _tests(study, state)
     for found, pair in zip(tests, pairs(study), strict=True):
         if found.get("withheld") != "cuts":
-            found["table"] = _told(study, pair, state.arrays[name(pair)])
+            found["table"] = _told(study, pair, state.arrays)
     return {"tests": tests}
 
 
@@ -134,21 +135,21 @@ def corrected(tests: list[Findings]) -> list[Findings]:
     return [found | {"p_holm": one, "q": other} for found, one, other in both]
 
 
-def _told(study: Study, pair: Pair, counts: Array) -> Findings:
+def _told(study: Study, pair: Pair, sums: Summands) -> Findings:
     """Return a table without the cells that tell too much.
 
-    What is expected in each cell gives away the totals: it stands there only where all
-    of them may be told.
+    What is expected in each cell gives away the totals: it stands there only where
+    every cell is told.
     """
-    least, levels = study.disclosure.cell, [named.declared(study, x) for x in pair]
+    counts, levels = sums[name(pair)], [named.declared(study, each) for each in pair]
     across, down = counts.sum(axis=1), counts.sum(axis=0)
-    totals = np.r_[across, down]
-    known = not ((totals > 0) & (totals < least)).any() and totals.any()
+    told = gaps.table(study, pair, counts, sums)
+    known = counts.any() and not _hidden(told)
     expected = np.outer(across, down) / max(counts.sum(), 1.0)
     return {
         "rows": list(levels[0].coded),
         "columns": list(levels[1].coded),
-        "counts": suppression.table(counts, least),
+        "counts": told,
         "expected": expected.tolist() if known else None,
     }
 
@@ -179,7 +180,7 @@ def _counted(study: Study, state: State, pair: Pair) -> Sheet:
     """Return a table of counts; what is withheld is None."""
     least = study.disclosure.cell
     rows, columns = (named.declared(study, name).coded for name in pair)
-    told = suppression.table(state.arrays[name(pair)], least)
+    told = gaps.table(study, pair, state.arrays[name(pair)], state.arrays)
     note = f"Withheld: fewer than {least} records, or what would tell such a count."
     return Sheet(
         f"Records by {pair[0]} and {pair[1]}",
@@ -236,4 +237,4 @@ def _p(found: object) -> Cell:
     return probability(found if isinstance(found, float) else None)
 
 
-CHI_SQUARE = once("chi_square", release, local, read, show)
+CHI_SQUARE = gaps.beside("chi_square", release, local, read, show)

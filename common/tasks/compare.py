@@ -3,7 +3,8 @@
 A site adds up each group's records, distances from mid-range and their squares; from
 the sums follow the tests of pooled records (Welch 1947 for two groups, Fisher's F for
 any). A group of fewer records than may be told is left out of what is shown, and so are
-the tests: from them and the mean of everybody its own mean could be computed.
+the tests: from them and the mean of everybody its own mean could be computed. Who is in
+no group counts as one.
 """
 
 import math
@@ -12,12 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from common import suppression
 from common.release import Array, Field, Release, Summands
 from common.sheet import WITHHELD, Cell, Sheet, decimal, estimate, near, probability
 from common.study import Study
-from common.task import Findings, Rows, State, once
-from common.tasks import chi_square, named
+from common.suppression import Told
+from common.task import Findings, Rows, State
+from common.tasks import chi_square, gaps, named
 from common.tasks.named import Pair
 
 LEVEL = 0.975
@@ -58,7 +59,8 @@ def tested(study: Study, pair: Pair, sums: Summands) -> Findings:
     found: Findings = {"variables": list(pair), "records": int(count.sum())}
     if not named.coarse(study, pair[1], count.sum()):
         return found | dict.fromkeys(KEYS) | {"groups": [], "withheld": True}
-    groups = _groups(study, pair, count, (mean, square))
+    told = gaps.groups(study, pair, count, sums)
+    groups = _groups(study, pair, told, (mean, square))
     if any(each["count"] is None for each in groups):
         return found | dict.fromkeys(KEYS) | {"groups": groups}  # tests tell of each
     seen = count > 0
@@ -129,11 +131,10 @@ def _moments(study: Study, pair: Pair, sums: Summands) -> tuple[Array, Array, Ar
 
 
 def _groups(
-    study: Study, pair: Pair, count: Array, about: tuple[Array, Array]
+    study: Study, pair: Pair, told: Told, about: tuple[Array, Array]
 ) -> list[Findings]:
     """Return each group, without those whose size may not be told."""
     levels = named.declared(study, pair[1]).coded
-    told = suppression.told(count, study.disclosure.cell)
     every = zip(levels, told, *about, strict=True)
     return [{"level": level} | _group(*found) for level, *found in every]
 
@@ -241,4 +242,4 @@ def _name(pair: Pair) -> str:
     return f"{pair[0]} by {pair[1]}"
 
 
-COMPARE = once("compare", release, local, read, show)
+COMPARE = gaps.beside("compare", release, local, read, show)

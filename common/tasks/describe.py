@@ -68,7 +68,10 @@ def finish(study: Study, state: State, total: Summands) -> State:
 
 
 def read(study: Study, state: State) -> Findings:
-    """Return one row per variable: as pandas describes, but quartiles from the bins."""
+    """Return one row per variable: as pandas describes, but quartiles from the bins.
+
+    Of a number that too few people have nothing is told but how many.
+    """
     records = int(state.arrays["records"][0])
     rows = []
     for index, variable in enumerate(study.everything):
@@ -148,17 +151,24 @@ def _number(
 ) -> dict[str, float | None]:
     place = row(study, index)
     count = state.arrays["present"][index]
+    if _few(study, count):
+        return dict.fromkeys(("mean", "std", *QUARTILE))
     mean, variance = _mean_variance(state.arrays, place, count)
     quartiles = [quantile(state.arrays["bins"][place], variable, q) for q in QUARTILES]
     spread = float(np.sqrt(variance * count / (count - 1))) if count > 1 else None
     return {
         "mean": middle(variable) + mean if count else None,
         "std": spread,
-        **dict(zip(("25%", "50%", "75%"), quartiles, strict=True)),
+        **dict(zip(QUARTILE, quartiles, strict=True)),
     }
 
 
-QUARTILES = (0.25, 0.5, 0.75)
+QUARTILES, QUARTILE = (0.25, 0.5, 0.75), ("25%", "50%", "75%")
+
+
+def _few(study: Study, count: float) -> bool:
+    """Tell whether a mean of *count* values would be that of too few people."""
+    return 0 < count < study.disclosure.cell
 
 
 def _mean_variance(arrays: Summands, row: int, count: float) -> tuple[float, float]:
@@ -224,7 +234,10 @@ def _number_constants(
     study: Study, total: Summands, index: int, variable: Number
 ) -> tuple[float, float, float]:
     place = row(study, index)
-    distance, variance = _mean_variance(total, place, total["present"][index])
+    present = total["present"][index]
+    if _few(study, present):  # sites are shown these constants, and a model has them
+        return middle(variable), 0.0, middle(variable)
+    distance, variance = _mean_variance(total, place, present)
     mean = middle(variable) + distance
     if variance <= (CONSTANT * (variable.range[1] - variable.range[0])) ** 2:
         variance = 0.0

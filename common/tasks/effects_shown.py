@@ -1,5 +1,7 @@
 """The tables of a treatment's effect, with what they cannot know beside them."""
 
+from typing import cast
+
 from common.schema import Number
 from common.sheet import WITHHELD, Cell, Sheet, decimal, estimate, probability
 from common.study import Study
@@ -22,6 +24,12 @@ def sheets(study: Study, found: Findings) -> tuple[Sheet, ...]:
     return _effects(study, found), _balance(found)
 
 
+BARE = (
+    "Crude is the difference of the arms as they are: it is not told where it would "
+    "give away how few of an arm have the outcome, or have it not."
+)
+
+
 def _effects(study: Study, found: Findings) -> Sheet:
     name = str(found["treatment"])
     low, high = named.declared(study, name).coded
@@ -37,10 +45,16 @@ def _effects(study: Study, found: Findings) -> Sheet:
         "crude",
         "E-value",
     )
-    effects = found["effects"]
-    rows = [_row(each) for each in effects] if isinstance(effects, list) else []
+    effects = cast("list[Findings]", found["effects"])
+    rows = [_row(each) for each in effects]
     differing = found["differences"] if isinstance(found["differences"], list) else []
-    notes = [_overlap(found), CAUTION, *(_differs(each) for each in differing)]
+    bare = any(_bare(each) for each in effects)
+    notes = [
+        _overlap(found),
+        BARE if bare else "",
+        CAUTION,
+        *(_differs(each) for each in differing),
+    ]
     title = f"What {name} = {high} changes in {study.outcome.name}"
     return Sheet(title, columns, tuple(rows), tuple(filter(None, notes)))
 
@@ -57,9 +71,14 @@ def _row(found: Findings) -> tuple[Cell, ...]:
         *(decimal(_float(found[key]), 3) for key in ("untreated", "treated")),
         estimate(_float(found["effect"]), ends),
         probability(_float(found["p"])),
-        decimal(_float(found["crude"]), 3),
+        WITHHELD if _bare(found) else decimal(_float(found["crude"]), 3),
         f"{value[0]:.2f}; {value[1]:.2f}" if isinstance(value, list) else None,
     )
+
+
+def _bare(found: Findings) -> bool:
+    """Tell whether an effect is told, and the arms as they are not."""
+    return found.get("effect") is not None and found["crude"] is None
 
 
 def _overlap(found: Findings) -> str:

@@ -6,7 +6,7 @@ error has a bound (Hanley & McNeil 1982 for the statistic). For a number: mean s
 error.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -185,30 +185,31 @@ def _benefits(
 ) -> list[Findings]:
     """Return the net benefit at some chances: of the model, and of a yes to all.
 
-    At one half it is that of the table as it is told. Where a cell between two of the
+    A chance is the edge of a bin nearest to a usual one: there the counts are exact. At
+    one half it is that of the table as it is told. Where a cell between two of the
     chances is small, the others are rounded to so many records as a cell has at least.
     """
     inner, fewest = scores.edges(asked(study).bins), cells.least(study)
-    first = [
-        int(np.searchsorted(inner, chance, side="left")) + 1
-        for chance in scores.THRESHOLDS
-    ]
-    between = [
-        float(each.sum())
-        for side in (negatives, positives)
-        for each in np.split(side, first)
-    ]
+    near = sorted({int(np.abs(inner - each).argmin()) for each in scores.THRESHOLDS})
+    between = _between(near, negatives, positives)
     rough = any(cells.small(each, fewest) for each in between)
     grain = fewest / max(sum(between), 1.0) if rough else 0.0
     everyone, found = scores.table(negatives, positives, 0), list[Findings]()
-    for chance, place in zip(scores.THRESHOLDS, first, strict=True):
-        middle = place == len(negatives) // 2
-        at = half.about if middle else scores.table(negatives, positives, place)
-        exact = scores.net_benefit(at, float(inner[place - 1]))
+    for edge in near:
+        chance, middle = float(inner[edge]), edge + 1 == len(negatives) // 2
+        at = half.about if middle else scores.table(negatives, positives, edge + 1)
+        exact = scores.net_benefit(at, chance)
         worth = exact if middle else cells.rounded(exact, grain)
         yes = scores.net_benefit(everyone, chance)
         found.append({"chance": chance, "model": worth, "everyone": yes})
     return found
+
+
+def _between(near: Sequence[int], negatives: Array, positives: Array) -> list[float]:
+    """Return how many records of each side lie between two of these edges."""
+    first = [edge + 1 for edge in near]
+    sides = (np.split(side, first) for side in (negatives, positives))
+    return [float(each.sum()) for side in sides for each in side]
 
 
 def _told(study: Study, found: dict[str, Any]) -> tuple[Sheet, ...]:
@@ -234,7 +235,10 @@ def _told(study: Study, found: dict[str, Any]) -> tuple[Sheet, ...]:
     title, heads = "What the model says at one half", ("measure", "value", "from", "to")
     sheets = [Sheet(title, heads, rows, notes)]
     if benefit:
-        note = "Per record, in true positives; more is better (Vickers & Elkin 2006)."
+        note = (
+            "Per record, in true positives; more is better (Vickers & Elkin 2006). "
+            "Chances are edges of the score histogram, where the counts are exact."
+        )
         title = "Net benefit, if one acts from a chance on"
         acted = ("chance", "by the model", "for everyone")
         sheets.append(Sheet(title, acted, benefit, (note,)))

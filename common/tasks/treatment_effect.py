@@ -105,8 +105,10 @@ def read(study: Study, state: State) -> Findings:
     """Return the effect in each group, the balance of covariates, and the overlap."""
     number = isinstance(study.outcome, Number)
     told: list[Findings] = []
-    for place, few in enumerate(_hidden(study, state)):
+    every = zip(_hidden(study, state), _bare(study, state), strict=True)
+    for place, (few, bare) in enumerate(every):
         found = effects.estimated(_sums(study, state, place), binary=not number)
+        found |= {"crude": None} if bare else {}
         group: Findings = {"group": groups(study)[place][0]}
         told.append(group | ({"withheld": True} if few else found))
     names = [columns(study)[place].name for place in covariates(study)]
@@ -153,16 +155,53 @@ def _sums(study: Study, state: State, place: int) -> effects.Sums:
 
 
 def _hidden(study: Study, state: State) -> list[bool]:
-    """Return which groups have an arm of too few, or would tell of one that has."""
+    """Return which groups have an arm of too few, or would tell of one that has.
+
+    What is left of everybody, with those whose level is not known, is of nobody or of
+    enough in both arms.
+    """
     least, arms = study.disclosure.cell, state.arrays["arms"]
     hidden = [bool(few.any()) for few in arms < least]
-    names = [name for _, name, _ in groups(study)]
-    for name in set(names[1:]):
-        places = [place for place, each in enumerate(names) if each == name]
+    for places in _by_variable(study):
         told = [place for place in places if not hidden[place]]
-        if len(places) - len(told) == 1 and told:
-            hidden[min(told, key=lambda place: arms[place].sum())] = True
+        told.sort(key=lambda place: arms[place].sum(), reverse=True)
+        while told and _few(arms[0] - arms[told].sum(axis=0), least):
+            hidden[told.pop()] = True
     return hidden
+
+
+def _few(left: Array, least: int) -> bool:
+    return bool(left.any() and (left < least).any())
+
+
+def _by_variable(study: Study) -> list[list[int]]:
+    """Return the places of the subgroups of each variable."""
+    names = [name for _, name, _ in groups(study)]
+    return [
+        [place for place, each in enumerate(names) if each == name]
+        for name in dict.fromkeys(names[1:])
+    ]
+
+
+def _bare(study: Study, state: State) -> list[bool]:
+    """Return of which groups the arms as they are would tell a count of too few.
+
+    Their difference and their sizes give how many of each have a binary outcome, and
+    the other groups of a variable, with everybody, give it of one that is left out.
+    """
+    few = [_rare(study, state, place) for place in range(len(groups(study)))]
+    for places in _by_variable(study):
+        if any(few[place] for place in places):
+            few = [each or place in places for place, each in enumerate(few)]
+    return few
+
+
+def _rare(study: Study, state: State, place: int) -> bool:
+    if isinstance(study.outcome, Number):
+        return False
+    arms, having = state.arrays["arms"][place], state.arrays["outcome"][place, :, 0]
+    cells = np.rint(np.concatenate([having, arms - having]))
+    return bool(((cells > 0) & (cells < study.disclosure.cell)).any())
 
 
 TREATMENT_EFFECT = (

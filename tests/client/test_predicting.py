@@ -4,6 +4,7 @@ import csv
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from client import integration, persons, predicting, site
 from common import encoding, model_file
 from common.cli import build
-from common.errors import DataError, IdentityError
+from common.errors import DataError, IdentityError, UsageError
 from common.study import Study
 from simulations import compare, plain
 from tests import clinics, residents
@@ -154,6 +155,49 @@ def test_nothing_is_said_of_whom_the_model_never_saw(tmp_path: Path) -> None:
     one = predicting.text(said.of(persons.pseudonym(local.home, "n2")))
     assert "outside the declared range: chol" in one
     assert "9000" not in text + one
+
+
+def test_an_age_beyond_its_range_is_no_age_of_the_oldest(tmp_path: Path) -> None:
+    """95 counts as 90, as when the model learned; 150 is a slip of the pen."""
+    path, model = learned(tmp_path)
+    file = newcomers(path, "n1,v,90,250,mild,f", "n2,v,95,250,mild,f", "n3,v,150,,,f")
+    local = site.read(path)
+    said = predicting.predict(local, predicting.read_model(local, model), file)
+    assert said.outside == ("", "", "age")
+    assert said.expected[0] == said.expected[1]
+
+
+def test_another_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path, model = learned(tmp_path)
+    local = site.read(path)
+    made = predicting.read_model(local, model)
+    with pytest.raises(UsageError, match=r"none\.csv does not exist") as caught:
+        predicting.predict(local, made, tmp_path / "none.csv")
+    assert caught.value.hints["fix"] == "correct --data"
+
+
+SAYS = {
+    "linear": ("prediction, in chol.", "own value varies more"),
+    "random_forest": ("prediction, in chol.", "no diagnosis"),
+    "svm": ("prediction, in margin.", "no chance"),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(SAYS))
+def test_a_reader_is_told_what_the_figures_are(tmp_path: Path, kind: str) -> None:
+    model, declared = {"kind": kind, **clinics.MODELS[kind]}, clinics.VARIABLES
+    asked: dict[str, Any] = {"model": model}
+    if kind != "svm":
+        asked["outcome"] = {
+            k: declared[1][k] for k in ("kind", "name", "unit", "range")
+        }
+        asked["variables"] = [each for each in declared if each["name"] != "chol"]
+    path, made = learned(tmp_path, clinics.study(**asked))
+    local = site.read(path)
+    said = predicting.predict(local, predicting.read_model(local, made))
+    text = predicting.text(said)
+    assert all(words in text for words in SAYS[kind])
+    assert ("own value varies" in text) == (kind == "linear")
 
 
 def test_a_member_of_a_consortium_takes_signed_models_only(tmp_path: Path) -> None:

@@ -81,6 +81,46 @@ def test_a_typo_is_found_by_line_and_corrected(
     assert error.hints["where"] == f"{path} line {line(path, typo)}"
 
 
+@pytest.mark.parametrize(
+    ("kind", "key", "of"),
+    [
+        ("svm", "l1_share = 0.5", "linear, logistic"),
+        ("logistic", "depth = 3", "random_forest"),
+        ("random_forest", "ridge = 1.0", "cox, linear"),
+    ],
+)
+def test_a_key_of_another_kind_is_told_whose_it_is(
+    path: Path, kind: str, key: str, of: str
+) -> None:
+    told = "\n".join([f'kind = "{kind}"', *sorted({key, "ridge = 1.0"})])
+    error = refusal(path, 'kind = "logistic"\nridge = 1.0', told)
+    assert (
+        error.what == f'`model.{key.split(maxsplit=1)[0]}` is no key of kind "{kind}"'
+    )
+    assert error.hints["fix"].startswith(f"leave it out; it is of {of}")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fix"),
+    [
+        ('chi_square = ["sex"]', '["sex", "…"]'),
+        ('chi_square = "sex"', 'chi_square = ["sex", "…"]'),
+        ("quantiles = [0.5, 95]", "0.95"),
+    ],
+)
+def test_an_analysis_of_another_form_is_mended(
+    path: Path, wrong: str, fix: str
+) -> None:
+    error = refusal(path, "[evaluation]", f"[analysis]\n{wrong}\n[evaluation]")
+    assert error.hints["fix"] == fix
+    assert "tuple" not in error.what
+
+
+def test_what_is_missing_is_given_as_it_mostly_is(path: Path) -> None:
+    error = refusal(path, "ridge = 1.0", "")
+    assert error.hints["fix"] == "add `ridge = 1.0`"
+
+
 def test_an_unknown_key_like_no_other_lists_what_is_known(path: Path) -> None:
     error = refusal(path, "quorum = 3", "quorum = 3\nxyzzy = 1")
     assert "known: deadline_seconds, dropouts, maximum, quorum" in error.hints["fix"]
@@ -228,6 +268,20 @@ def test_the_command_prints_what_would_leave(path: Path) -> None:
     run = CliRunner().invoke(build(), ["study", "check", str(path), "--json"])
     assert run.exit_code == 0
     assert '"meaning": "sum of the slopes"' in run.stdout
+
+
+def test_the_command_says_what_nobody_would_answer(path: Path) -> None:
+    told = path.read_text().replace(
+        "quorum = 3", "quorum = 2\nsecure_aggregation = false"
+    )
+    path.write_text(told.replace("2030-12-31", "2020-12-31"))
+    ran = CliRunner().invoke(build(), ["study", "check", str(path)])
+    assert ran.exit_code == 0
+    assert "but it expired on 2020-12-31: no site answers" in ran.output
+    assert (
+        "but hospitals with a home refuse it: it is exact, of 2 sites and not 3"
+        in ran.output
+    )
 
 
 def test_a_count_cannot_be_negative() -> None:
