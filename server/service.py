@@ -104,6 +104,15 @@ def running(folder: Path) -> Service | None:
     return Service(**json.loads(private_files.read(path)))
 
 
+def starting(folder: Path) -> bool:
+    """Say whether a service in *folder* was begun and is not up yet."""
+    lock = folder / LOCK
+    if (folder / FACTS).exists() or not lock.exists():
+        return False
+    with lock.open("rb") as held:
+        return not _locked(held.fileno(), fcntl.LOCK_SH)
+
+
 def _tend(
     opened: Consortium,
     link: Link,

@@ -66,6 +66,7 @@ def everything(opened: Consortium) -> Shown:
     turned = calls.turned_away(opened.folder) if running else {}
     rows = [_site(each, present, turned, now) for each in opened.roster().members]
     found = [_study(each) for each in studies.listed(opened.folder)]
+    found.sort(key=lambda row: row["phase"] not in studies.OPEN)  # what runs, first
     warning = certificates.expiry_warning(opened.certificate(), now)
     short = room.short(opened.folder)
     facts: dict[str, object] = {
@@ -97,12 +98,14 @@ def _head(
     opened: Consortium, running: Service | None, warning: str | None
 ) -> list[str]:
     name, folder = opened.about.consortium, opened.folder
-    lines = [
-        f"{name}: running since {_time(running.since)}, listening on {running.listen} "
-        f"(process {running.pid})"
-        if running
-        else f"{name}: not running\n  next    consilium server start --dir {folder}"
-    ]
+    if running:
+        words = f"running since {_time(running.since)}, listening on {running.listen} "
+        lines = [f"{name}: {words}(process {running.pid})"]
+    elif service.starting(folder):
+        lines = [f"{name}: starting\n  next    consilium server status --dir {folder}"]
+    else:
+        next_ = f"consilium server start --dir {folder}"
+        lines = [f"{name}: not running\n  next    {next_}"]
     if warning:
         lines.append(f"  the aggregator's certificate {warning}")
         lines.append(f"  fix     consilium server renew --dir {folder}")

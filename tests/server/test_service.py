@@ -71,7 +71,11 @@ def test_one_service_at_a_time_and_the_other_is_named(tmp_path: Path) -> None:
         pass
     assert "server status" in no.value.hints["then"]
     with service._only(tmp_path):
-        pass
+        assert service.starting(tmp_path)  # it has not said where it listens
+        (tmp_path / service.FACTS).touch()
+        assert not service.starting(tmp_path)
+        (tmp_path / service.FACTS).unlink()
+    assert not service.starting(tmp_path)
 
 
 def test_little_room_is_said(
