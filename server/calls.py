@@ -14,7 +14,9 @@ def turned_away(aggregator: Path) -> dict[str, str]:
 
     The words follow those that say that it is not connected.
     """
-    last = {line["site"]: line for line in _lines(aggregator / "logs" / "gateway.log")}
+    last = {
+        str(line["site"]): line for line in _lines(aggregator / "logs" / "gateway.log")
+    }
     return {
         site: f"; its calls are turned away, the last at {line['at']}: it is new here, "
         "or the clocks differ by more than 5 s: compare  date -u"
