@@ -166,9 +166,9 @@ def _facts(study: Study, stands: Standing, asked: str) -> dict[str, object]:
 def _table(rows: list[tuple[Study, Standing]], path: Path) -> str:
     if not rows:
         return "the inbox is empty: no study was asked for"
-    lines = [f"{'study':<20}{'digest':<14}{'state':<28}title"]
+    lines = [f"{'study':<20}{'digest':<14}{'state':<32}title"]
     lines += [
-        f"{study.study.name:<20}{study.digest()[:HEX]:<14}{stands.words():<28}"
+        f"{study.study.name:<20}{study.digest()[:HEX]:<14}{stands.words():<32}"
         f"{study.study.title}"
         for study, stands in rows
     ]
