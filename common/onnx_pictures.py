@@ -13,7 +13,7 @@ from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_help
 
 from common.model_file import Learned
 from common.networks import ImageNetwork
-from common.tasks import image_network, networks
+from common.tasks import image_network, network_kind
 
 OPSET, IR = 17, 9
 EPSILON = 1e-3
@@ -47,7 +47,7 @@ def of(learned: Learned) -> bytes:
     study = learned.study
     model, image = image_network.asked(study)
     layers = image_network.weights(study)
-    parts = networks.cut(learned.arrays["parameters"], layers)
+    parts = network_kind.cut(learned.arrays["parameters"], layers)
     left = iter([np.asarray(each, dtype=np.float32) for each in parts])
     graph = Graph()
     graph.then("Transpose", perm=[0, 3, 1, 2])

@@ -16,8 +16,8 @@ from common.release import Array
 from common.schema import Image
 from common.study import Study
 from common.task import Images, Rows
-from common.tasks import dropout, networks, private_networks
-from common.tasks.networks import Network, Weight
+from common.tasks import dropout, network_kind, networks, private_networks
+from common.tasks.network_kind import Layer, Network, Weight
 
 if TYPE_CHECKING:
     from common.tasks.book_keeping import Clipped
@@ -52,13 +52,20 @@ def weights(study: Study) -> tuple[Weight, ...]:
         kernel = (KERNEL, KERNEL, before, filters)
         found += [Weight(kernel, math.sqrt(6 / fan)), Weight((filters,))]
         if model.groups:
-            found += [Weight((filters,), value=1.0), Weight((filters,))]
+            found += [
+                Weight((filters,), value=1.0, layer="normalisation"),
+                Weight((filters,), layer="normalisation"),
+            ]
         before = filters
     high, wide = _left(model, image)
     before *= high * wide if model.head == "flatten" else 1
-    for width in (*model.dense, 1):
+    layers: list[Layer] = [*("inner" for _ in model.dense), "head"]
+    for width, layer in zip((*model.dense, 1), layers, strict=True):
         bound = math.sqrt(6 / (before + width))
-        found += [Weight((before, width), bound), Weight((width,))]
+        found += [
+            Weight((before, width), bound, layer=layer),
+            Weight((width,), layer=layer),
+        ]
         before = width
     return tuple(found)
 
@@ -111,7 +118,7 @@ def _loaded(study: Study, parameters: Array) -> "Clipped":
     """Return the network of *study* with these parameters."""
     model, image = asked(study)
     clipped = _built(model, image)
-    clipped.set(networks.cut(parameters, weights(study)))
+    clipped.set(network_kind.cut(parameters, weights(study)))
     return clipped
 
 
@@ -131,7 +138,7 @@ def _built(model: ImageNetwork, image: Image) -> "Clipped":
 IMAGE = Network(
     name="image_network",
     encoded=False,
-    training=lambda study: networks.training(study, asked(study)[0].training),
+    training=lambda study: network_kind.training(study, asked(study)[0].training),
     weights=weights,
     gradient=gradient,
     score=score,

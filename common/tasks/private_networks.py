@@ -9,8 +9,8 @@ import numpy as np
 from common.release import Array, Field, Release, Summands
 from common.study import Study
 from common.task import Found, Model, Noisy, Rows, State, Task
-from common.tasks import networks, noised, stepping
-from common.tasks.networks import Network
+from common.tasks import network_kind, networks, noised, stepping
+from common.tasks.network_kind import Network
 
 WEIGHT = 0.9
 """Share of mu^2 beside describe's."""
@@ -21,7 +21,7 @@ def private(network: Network) -> Model:
 
     def bounded(study: Study, state: State, rows: Rows, bounds: Array) -> Summands:
         parameters = state.arrays["parameters"]
-        gradient = networks.gradient(network, study, state)
+        gradient = network_kind.gradient(network, study, state)
         return {"gradient": gradient(parameters, rows, bounds)[0]}
 
     task = Task(
@@ -51,7 +51,7 @@ def private(network: Network) -> Model:
 def _release(network: Network, study: Study) -> Release:
     training = network.training(study)
     words = f"sum of the gradients of the loss, each clipped to {training.clip:g}"
-    return {"gradient": Field(words, (networks.size(network, study),), "sum")}
+    return {"gradient": Field(words, (network_kind.size(network, study),), "sum")}
 
 
 def _start(network: Network, study: Study, found: Found) -> State:
