@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from common import keras_file, manifest
+from common import keras_file, manifest, personal
 from common.encoding import columns
 from common.errors import StudyError
 from common.model_file import MODEL, Learned
@@ -109,6 +109,8 @@ def card(learned: Learned) -> bytes:
         f"- **Privacy** {click.unstyle(manifest.privacy(study))}",
         "- **Not for** people outside the cohort and the declared ranges below",
     ]
+    if told := personal.told(study):
+        head.append(f"- **Personal** {told}")
     return "\n".join([*head, *_inputs(learned), *_measures(learned), ""]).encode()
 
 

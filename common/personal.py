@@ -24,6 +24,15 @@ def named(study: Study) -> str:
     return WORDS[training.personal] if training and training.personal else ""
 
 
+def told(study: Study) -> str:
+    """Return what the common model of *study* lacks, in words; nothing if nothing."""
+    words = named(study)
+    return words and (
+        f"each hospital keeps its own {words}, and here stands the public first draw: "
+        "what is expected with it means nothing; predict at a hospital that took part"
+    )
+
+
 def places(study: Study, arrays: Mapping[str, Array]) -> Flags | None:
     """Return which numbers of *arrays* are a site's own; None when none are there."""
     if WHERE not in arrays or not named(study):

@@ -173,7 +173,7 @@ class Task:
     A task without ``noisy`` is only for a study whose privacy is "none". ``show`` says
     the same as ``read``, as tables for a reader. Where ``combine`` returns a function,
     it makes a total of the answers, which are added otherwise: never of masked ones.
-    ``both`` is ``local`` and, beside it, what stays at the site: see common/personal.py.
+    ``both`` is ``local`` and, beside it, what stays here: see common/personal.py.
     """
 
     name: str

@@ -23,7 +23,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import LinearSVC
 
 from client.table import Table
-from common import follow_up, intervals
+from common import follow_up, intervals, personal
 from common.encoding import Encoding, encode, seen
 from common.errors import StudyError
 from common.release import Array
@@ -59,10 +59,18 @@ class Fitted:
     note: str = ""
 
 
-def fitted(study: Study, states: Mapping[str, State]) -> Fitted:
-    """Return the model that the federation learned."""
+def fitted(
+    study: Study, states: Mapping[str, State], own: Array | None = None
+) -> Fitted:
+    """Return the model that the federation learned, with a site's *own* layers.
+
+    Raises StudyError without them where they are personal: nobody has the rest alone.
+    """
     model = model_of(study)
-    arrays = states[model.fit.name].arrays
+    common = states[model.fit.name].arrays
+    if own is None and personal.named(study):
+        raise StudyError(f"each site has its own {personal.named(study)}")
+    arrays = personal.put(study, common, own)
 
     def predict(rows: Rows) -> Array:
         return model.predict(study, arrays, seen(study, model.fit, arrays, rows))
