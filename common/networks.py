@@ -36,7 +36,7 @@ class Training(Document):
     or the ``normalisation``. Nobody else sees them, and they are in no sum.
     """
 
-    exact_alone: ClassVar = ("personal", "by", "combine", "votes", "patience")
+    exact_alone: ClassVar = ("personal", "by", "combine", "votes")
 
     by: Literal["gradients", "weights"] = "gradients"
     steps: int = Field(default=60, ge=1, le=1000)
