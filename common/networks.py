@@ -96,15 +96,19 @@ class ImageNetwork(Document):
     """A convolutional network: a block for each of ``blocks``, a head, dense layers.
 
     A block is a 3 x 3 convolution of so many filters, normalised by ``groups`` of its
-    channels (0: not at all), ReLU, and the largest of each 2 x 2. The head takes the
-    average over the picture, or every number (``flatten``). While it learns, what head
-    and dense layers give is silent, number by number, with a chance of ``dropout``.
+    channels (0: not at all), ReLU, and the largest of each 2 x 2 (or their ``average``;
+    or the convolution goes in a ``stride`` of 2). Blocks after the first may be
+    ``separable``: by channel, and then across channels. The head takes the average over
+    the picture, or every number (``flatten``). While it learns, what head and dense
+    layers give is silent, number by number, with a chance of ``dropout``.
     """
 
     kind: Literal["image_network"]
     blocks: tuple[Width, ...] = Field(default=(16, 32, 32), min_length=1, max_length=8)
     groups: int = Field(default=4, ge=0, le=64)
     padding: Literal["same", "valid"] = "same"
+    convolution: Literal["separable"] | None = None
+    pool: Literal["average", "stride"] | None = None
     head: Literal["average", "flatten"] = "average"
     dense: tuple[Width, ...] = Field(default=(), max_length=4)
     dropout: Dropout = 0.0

@@ -47,10 +47,8 @@ def weights(study: Study) -> tuple[Weight, ...]:
     model, image = asked(study)
     found: list[Weight] = []
     before: int = image.channels
-    for filters in model.blocks:
-        fan = KERNEL * KERNEL * before
-        kernel = (KERNEL, KERNEL, before, filters)
-        found += [Weight(kernel, math.sqrt(6 / fan)), Weight((filters,))]
+    for place, filters in enumerate(model.blocks):
+        found += _convolution(model, place, before)
         if model.groups:
             found += [
                 Weight((filters,), value=1.0, layer="normalisation"),
@@ -68,6 +66,22 @@ def weights(study: Study) -> tuple[Weight, ...]:
         ]
         before = width
     return tuple(found)
+
+
+def _convolution(model: ImageNetwork, place: int, before: int) -> list[Weight]:
+    """Return the weights of the convolution of a block, from so many channels.
+
+    Between both kernels of a separable one nothing is cut off: the first is smaller.
+    """
+    filters, taps = model.blocks[place], KERNEL * KERNEL
+    if model.convolution != "separable" or not place:
+        kernel = (KERNEL, KERNEL, before, filters)
+        return [Weight(kernel, math.sqrt(6 / (taps * before))), Weight((filters,))]
+    return [
+        Weight((KERNEL, KERNEL, before, 1), math.sqrt(3 / taps)),
+        Weight((1, 1, before, filters), math.sqrt(6 / before)),
+        Weight((filters,)),
+    ]
 
 
 def gradient(
@@ -104,7 +118,8 @@ def _left(model: ImageNetwork, image: Image) -> tuple[int, int]:
     """Return height and width of what the blocks leave of a picture."""
     size = np.array(image.size)
     for _ in model.blocks:
-        size = (size - (KERNEL - 1 if model.padding == "valid" else 0)) // POOL
+        size -= KERNEL - 1 if model.padding == "valid" else 0
+        size = -(-size // POOL) if model.pool == "stride" else size // POOL
     if (size < 1).any():
         raise StudyError(
             f"{len(model.blocks)} blocks leave nothing of pictures of "
