@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from common.errors import StudyError
 from common.release import Array
 from common.study import Study
 from common.task import Flags, model_of
@@ -58,10 +59,19 @@ def put(
     return {**arrays, WHERE: whole}
 
 
+def applied(
+    study: Study, arrays: Mapping[str, Array], own: Array | None
+) -> Mapping[str, Array]:
+    """Return :func:`put`; raise StudyError where none *own* personal layers."""
+    if own is None and named(study):
+        raise StudyError(f"each site has its own {named(study)}: the rest is no model")
+    return put(study, arrays, own)
+
+
 def without(study: Study) -> Study:
     """Return *study* with all layers common: what a site by itself can learn."""
     training = getattr(study.model, "training", None)
-    if study.model is None or not named(study):
+    if study.model is None or training is None or not training.personal:
         return study
     common = training.model_copy(update={"personal": None})
     model = study.model.model_copy(update={"training": common})

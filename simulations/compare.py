@@ -62,15 +62,9 @@ class Fitted:
 def fitted(
     study: Study, states: Mapping[str, State], own: Array | None = None
 ) -> Fitted:
-    """Return the model that the federation learned, with a site's *own* layers.
-
-    Raises StudyError without them where they are personal: nobody has the rest alone.
-    """
+    """Return the model that the federation learned, with a site's *own* layers."""
     model = model_of(study)
-    common = states[model.fit.name].arrays
-    if own is None and personal.named(study):
-        raise StudyError(f"each site has its own {personal.named(study)}")
-    arrays = personal.put(study, common, own)
+    arrays = personal.applied(study, states[model.fit.name].arrays, own)
 
     def predict(rows: Rows) -> Array:
         return model.predict(study, arrays, seen(study, model.fit, arrays, rows))

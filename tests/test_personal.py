@@ -209,6 +209,7 @@ def test_a_simulation_compares_each_site_with_its_own_layers(tmp_path: Path) -> 
         assert facts.together is not None
         assert facts.together.auc == compare.score(model, opened.table)["auc"]
         assert facts.pooled is not None
+    assert any("keeps its own last layer" in limit for limit in told.limits)
     with pytest.raises(StudyError, match="each site has its own last layer"):
         compare.fitted(study, done.outcome.states)
 
@@ -268,7 +269,9 @@ def test_who_is_left_out_has_no_layers_of_its_own() -> None:
 
 def test_an_older_study_has_the_digest_that_it_had() -> None:
     study = asked("tabular_network", LOCAL)
-    assert b"personal" not in study.canonical()
+    pictures = asked("image_network", {})
+    for key in (b"personal", b"convolution", b"pool"):
+        assert key not in study.canonical() + pictures.canonical()
 
 
 @pytest.mark.parametrize(("kind", "which"), LAYERS)

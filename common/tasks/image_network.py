@@ -57,7 +57,8 @@ def weights(study: Study) -> tuple[Weight, ...]:
         before = filters
     high, wide = _left(model, image)
     before *= high * wide if model.head == "flatten" else 1
-    layers: list[Layer] = [*("inner" for _ in model.dense), "head"]
+    layers: list[Layer] = ["inner"] * len(model.dense)
+    layers.append("head")
     for width, layer in zip((*model.dense, 1), layers, strict=True):
         bound = math.sqrt(6 / (before + width))
         found += [

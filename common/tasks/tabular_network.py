@@ -33,7 +33,8 @@ def weights(study: Study) -> tuple[Weight, ...]:
     found: list[Weight] = []
     before = len(columns(study))
     dense = asked(study).dense
-    layers: list[Layer] = [*("inner" for _ in dense), "head"]
+    layers: list[Layer] = ["inner"] * len(dense)
+    layers.append("head")
     for width, layer in zip((*dense, 1), layers, strict=True):
         last = width if width == 1 else 0
         bound = math.sqrt(6 / (before + last))

@@ -177,11 +177,15 @@ def test_a_hospital_without_its_own_is_told_what_to_do(tmp_path: Path) -> None:
     west = clinics.folder(tmp_path / "west", clinics.lines(60))
     with pytest.raises(UsageError, match="last layer of this model, and north has"):
         predicting.read_model(site.read(west), model)
-    decide(north, STUDY, "revoked")
-    other = clinics.study()
-    decide(north, other)
-    client.opened.open_study(site.read(north), other, clinics.TODAY)
+    arguments = ["client", "revoke", STUDY.digest()[:12], "--site", str(north)]
+    done = CliRunner().invoke(build(), [*arguments, "--reason", "a test"])
+    assert done.exit_code == 0, done.output
     assert stored(north) == []
+    decide(south, STUDY, "revoked")
+    other = clinics.study()
+    decide(south, other)
+    client.opened.open_study(site.read(south), other, clinics.TODAY)
+    assert stored(south) == []
     with pytest.raises(UsageError) as caught:
         predicting.read_model(site.read(north), model)
     assert caught.value.hints["then"] == f"consilium client status --site {north}"
