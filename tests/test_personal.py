@@ -214,6 +214,28 @@ def test_a_simulation_compares_each_site_with_its_own_layers(tmp_path: Path) -> 
         compare.fitted(study, done.outcome.states)
 
 
+def test_a_masked_study_tests_each_site_with_its_own(tmp_path: Path) -> None:
+    names = ["east", "north", "south"]
+    about = {**clinics.ABOUT, "sites": names}
+    rounds = {"quorum": 3, "maximum": 100, "deadline_seconds": 2}
+    training = {**LOCAL, "steps": 6, "personal": "head"}
+    model = {"kind": "tabular_network", "dense": [4], "training": training}
+    study = clinics.study(study=about, rounds=rounds, model=model)
+    assert study.masked
+    paths = clinics.hospitals(tmp_path, study, 100)
+    done = result.simulate(study, paths, engine.in_process())
+    tables = [opened.table for opened in done.hospitals]
+    states, own = plain.learned(study, tables)
+    brier = 0.0
+    for opened, expected in zip(done.hospitals, own, strict=True):
+        np.testing.assert_allclose(opened.own, expected, atol=1e-6)
+        fitted = compare.fitted(study, states, expected)
+        rows = opened.table.rows("test")
+        brier += float(((fitted.predict(rows) - rows.y) ** 2).sum())
+    found = done.outcome.states["evaluate"].arrays["brier"][0]
+    assert found == pytest.approx(brier, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
