@@ -11,9 +11,9 @@ gradients has sqrt(h) times less, where h honest sites make up one whole togethe
 import math
 
 from common import costs, plan
+from common.networks import Training
 from common.privacy import sigma
 from common.promise import in_total, parts
-from common.release import length
 from common.study import Study
 from common.task import Task
 from common.tasks import noised, private_networks, private_stopping
@@ -55,5 +55,6 @@ def _looks(study: Study, people: float) -> str:
 def _length(study: Study, task: Task, people: float) -> float:
     noisy = costs.noisy(task)
     whole = noisy.clip(study) * sigma(costs.charges(study)[task.name])
-    each = in_total(study, whole) / (people * noisy.sample(study))
-    return each * math.sqrt(length(task.release(study)))
+    training = getattr(study.model, "training", Training())
+    each = in_total(study, whole) / (people * private_networks.learning(training))
+    return each * math.sqrt(task.release(study)["gradient"].size)

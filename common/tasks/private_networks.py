@@ -6,6 +6,7 @@ was not released with noise, or is public, is divided by.
 
 import numpy as np
 
+from common.networks import Training
 from common.release import Array, Field, Release, Summands
 from common.study import Study
 from common.task import Findings, Found, Model, Noisy, Rows, State, Task
@@ -64,6 +65,11 @@ def private(network: Network) -> Model:
     return networks.as_model(network, task)
 
 
+def learning(training: Training) -> float:
+    """Return the share of the people who train that a step is over, on average."""
+    return (1.0 - voting.HELD_OUT if training.patience else 1.0) * training.sample
+
+
 def _release(network: Network, study: Study) -> Release:
     training = network.training(study)
     words = f"sum of the gradients of the loss, each clipped to {training.clip:g}"
@@ -89,8 +95,7 @@ def _start(network: Network, study: Study, found: Found) -> State:
 def _finish(network: Network, study: Study, state: State, total: Summands) -> State:
     """Divide by what is public or has noise itself, never by who was there."""
     training = network.training(study)
-    learning = (1.0 - voting.HELD_OUT if training.patience else 1.0) * training.sample
-    people = float(state.kept["people"][0]) * learning
+    people = float(state.kept["people"][0]) * learning(training)
     moved = stepping.step(training, state, total["gradient"], max(people, 1.0))
     if training.patience:
         moved = private_stopping.judged(training, state, total, moved)
