@@ -5,7 +5,18 @@ from pathlib import Path
 
 import click
 
-from client import approvals, balance, cache, changes, desk, dossier, home, ledger, site
+from client import (
+    approvals,
+    balance,
+    cache,
+    changes,
+    desk,
+    dossier,
+    home,
+    ledger,
+    own_layers,
+    site,
+)
 from client.approvals import HEX, Standing
 from client.desk import Desk
 from common import manifest
@@ -89,6 +100,8 @@ def decide(
     study = desk.find(at, word, SENSIBLE[decision])
     _write(at, study, decision, **({"reason": reason} if reason else {}))
     cache.erase(at.home, study.digest())
+    if decision in {"denied", "revoked"}:
+        own_layers.sweep(at.home, [study.digest()])
     _tell(terminal, study, decision, EFFECT[decision])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from common import trees
 from common.networks import MOST, Training
-from common.release import Summands
+from common.release import Array, Summands
 from common.study import Study
 from common.task import Rows, State
 from common.tasks import crowd
@@ -17,8 +17,10 @@ from common.tasks.class_weights import Gradient
 
 def taken(
     study: Study, training: Training, state: State, rows: Rows, gradient: Gradient
-) -> Summands:
-    """Return where local steps over batches of *rows* lead, times how much it counts.
+) -> tuple[Summands, Array]:
+    """Return how far local steps over batches of *rows* lead, times how much it counts.
+
+    And the parameters that they lead to.
 
     A site without records stays where it is, and counts as none. So does one with a
     batch of too few people: a single step along one record is that record. With a
@@ -37,11 +39,12 @@ def taken(
         mean = total / len(batch.y) + training.proximal * (reached - shown)
         reached -= training.local_rate * mean
         losses += loss / len(batch.y)
-    return {
+    sums = {
         "sum": (reached - shown) * weight,
         "loss": losses / training.local_steps * weight,
         "records": np.array([weight]),
     }
+    return sums, reached
 
 
 def _batches(training: Training, state: State, rows: Rows) -> list[Rows]:

@@ -15,7 +15,7 @@ from common.errors import IntegrityError, StudyError
 from common.networks import MOST, Training
 from common.release import Array, Field, Release
 from common.study import Study
-from common.task import Rows, Shapes, State
+from common.task import Flags, Rows, Shapes, State
 from common.tasks import crowd, stepping
 
 HELD_OUT = 0.2
@@ -51,19 +51,24 @@ def split(study: Study, training: Training, rows: Rows) -> tuple[Rows, Rows]:
 
     Too few of either are nobody.
     """
+    out = held(training, rows)
+    return crowd.enough(study, rows.take(~out)), crowd.enough(study, rows.take(out))
+
+
+def held(training: Training, rows: Rows) -> Flags:
+    """Tell of each record whether its person is held out."""
     (draw,) = trees.draws(rows.key, training.seed * MOST + MOST - 1, 1)
-    learning, held = rows.take(draw >= HELD_OUT), rows.take(draw < HELD_OUT)
-    return crowd.enough(study, learning), crowd.enough(study, held)
+    return np.less(draw, HELD_OUT)
 
 
-def vote(held: Rows, candidate: Array, best: Array) -> Array:
+def vote(out: Rows, candidate: Array, best: Array) -> Array:
     """Return one site's vote [3]: better, bearable, and that it votes.
 
-    From probabilities [records] of the outcome of those *held* out; nobody is no vote.
+    From probabilities [records] of the outcome of those held *out*; nobody is no vote.
     """
-    if not len(held.y):
+    if not len(out.y):
         return np.zeros(3)
-    now, before = loss(candidate, held.y), loss(best, held.y)
+    now, before = loss(candidate, out.y), loss(best, out.y)
     return np.array(
         [now <= before, now <= BEARABLE * before + SLACK, True], dtype=np.float64
     )
