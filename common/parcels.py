@@ -21,7 +21,6 @@ from typing import cast
 import numpy as np
 from flwr.app import Array, ArrayRecord, Message, RecordDict
 from flwr.app.message import remove_content_from_message
-from flwr.app.message.array import FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE as PIECE
 from flwr.app.message.arraychunk import ArrayChunk
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto import message_pb2 as wire
@@ -56,6 +55,8 @@ PULL_SECONDS, ALL_SECONDS = 60.0, 900.0
 """Seconds in which a part that was announced must come, and in which all must."""
 MOST = 256 * 2**20
 """Bytes that all parts of a message may have."""
+PIECE = 2**20
+"""Bytes of a part of an array: Flower's own are five times as large."""
 AT_ONCE = 2
 """So many parts are on their way, and in memory, at a time."""
 PAUSE_FIRST, PAUSE_LAST = 0.02, 0.2
@@ -115,9 +116,9 @@ def pack(message: Message) -> Parcel:
 
 
 def _cut(message: Message) -> None:
-    """Cut large arrays into pieces as Flower does, and let go of each named piece."""
+    """Cut arrays into pieces as Flower does, and let go of each that has its name."""
     for array in _arrays(message.content) if message.has_content() else ():
-        if len(array.data) < large_arrays.LARGE:
+        if len(array.data) <= PIECE:
             continue
         whole, pieces = memoryview(array.data), list[tuple[str, ArrayChunk]]()
         for start in range(0, len(whole), PIECE):
