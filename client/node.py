@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 from flwr.app import Message
 
-from client import credentials, presence, site
+from client import credentials, presence, returning, site
 from client.credentials import Credentials
 from client.fleet import Line, Post
 from client.presence import Board, Last
@@ -285,6 +285,8 @@ def main(path: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     here = resident(path)
+    if not returning.return_large():
+        LOG.debug("what is large stays with this process when it is let go")
     with presence.alone(here.post.home):
         serve(here, stop, lambda: datetime.now(UTC))
     LOG.info("stopped")

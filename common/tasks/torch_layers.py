@@ -71,7 +71,7 @@ class Clipped:
         self._large = self._count > NUMBERS
         if self._large:
             self._model.requires_grad_(requires_grad=False)
-            self._block = max(1, NUMBERS // (4 * (width + sum(network.dense))))
+            self._block = max(1, NUMBERS // (16 * (width + sum(network.dense))))
             return
         self._hooked = GradSampleModule(self._model, loss_reduction="sum", strict=True)
         self._block = max(1, NUMBERS // self._count)
