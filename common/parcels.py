@@ -51,12 +51,15 @@ from common.errors import IntegrityError
 LOG = logging.getLogger("consilium.parcels")
 INLINE = 2**20
 """Bytes of arrays up to which a message is small."""
-PULL_SECONDS, ALL_SECONDS = 60.0, 900.0
-"""Seconds in which a part that was announced must come, and in which all must."""
+PULL_SECONDS, ALL_SECONDS = 180.0, 1800.0
+"""Seconds in which a part that was announced must come, and in which all must.
+
+Flower waits as long for the next part before it forgets a message.
+"""
 MOST = 256 * 2**20
 """Bytes that all parts of a message may have."""
-PIECE = 2**20
-"""Bytes of a part of an array: Flower's own are five times as large."""
+PIECE = 2**21
+"""Bytes of a part of an array: less than half of what Flower would take."""
 AT_ONCE = 2
 """So many parts are on their way, and in memory, at a time."""
 PAUSE_FIRST, PAUSE_LAST = 0.02, 0.2

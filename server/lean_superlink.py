@@ -11,8 +11,18 @@ from typing import Final
 from flwr.supercore import sql_mixin
 from flwr.superlink.cli import flower_superlink
 
-LEAN: Final = {"cache_size": "-2000", "mmap_size": "0"}
-"""SQLite's own sizes: 2000 KiB of pages, and nothing mapped."""
+LEAN: Final = {
+    "cache_size": "-2000",
+    "mmap_size": "0",
+    "busy_timeout": "25000",
+    "synchronous": "OFF",
+}
+"""2000 KiB of pages and nothing mapped, as SQLite would; and milliseconds in which one
+who writes waits for another, for there is one at a time: less than a call may take.
+
+Nothing is synced: a SuperLink begins with an empty database, and journals hold all that
+matters.
+"""
 
 
 def lean() -> None:

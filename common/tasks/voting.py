@@ -12,7 +12,7 @@ import numpy as np
 
 from common import trees
 from common.errors import IntegrityError, StudyError
-from common.large_arrays import made
+from common.large_arrays import made, zeros
 from common.networks import MOST, Training
 from common.release import Array, Field, Release
 from common.study import Study
@@ -43,7 +43,7 @@ def shows(size: int) -> Shapes:
 
 def begun(parameters: Array) -> State:
     """Return what is shown and remembered before the first step."""
-    nothing = {"borne": np.zeros_like(parameters), "candidates": np.zeros(1)}
+    nothing = {"borne": zeros(len(parameters)), "candidates": np.zeros(1)}
     return State({"best": made(np.copy, parameters)}, {**nothing, "pace": np.ones(1)})
 
 
@@ -109,7 +109,7 @@ def judged(training: Training, state: State, votes: Array, moved: State) -> Stat
     }
     parameters = moved.arrays["parameters"]
     if not borne:
-        nothing = np.zeros_like(candidate)
+        nothing = zeros(len(candidate))
         parameters, kept["first"], kept["second"] = best, nothing, nothing
     if moved.done:
         count = float(kept["candidates"][0])
