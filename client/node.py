@@ -5,7 +5,9 @@ renewed certificate is used as soon as it lies in the home.
 """
 
 import logging
+import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -287,6 +289,8 @@ def main(path: Path) -> None:
     here = resident(path)
     if not returning.return_large():
         LOG.debug("what is large stays with this process when it is let go")
+    # Large arrays lie there without a name: /tmp may be in memory, or somebody else's.
+    tempfile.tempdir = os.environ.get("TMPDIR", str(here.post.home))
     with presence.alone(here.post.home):
         serve(here, stop, lambda: datetime.now(UTC))
     LOG.info("stopped")

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +30,10 @@ def filled(count: int) -> np.ndarray:
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every array be a large one, which is looked at by threes."""
     monkeypatch.setattr(large_arrays, "LARGE", 1)
     monkeypatch.setattr(large_arrays, "SOME", 3)
-    yield
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 1000])

@@ -1,4 +1,4 @@
-"""A network whose arrays lie in files learns what one in memory does, to the last bit."""
+"""A network whose arrays lie in files learns what one in memory does, to the bit."""
 
 from pathlib import Path
 
