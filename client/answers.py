@@ -80,7 +80,7 @@ def _head(turn: Turn, answer: Array) -> bytes:
 
 def _check(words: Data, numbers: NDArray[Any]) -> str:
     seal = hashlib.sha256(words)
-    large_arrays.hashed(seal, numbers)
+    large_arrays.hashed(seal.update, numbers)
     return seal.hexdigest()
 
 

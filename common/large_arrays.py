@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
@@ -30,13 +30,6 @@ SOME: Final = 2**18
 """Numbers that are looked at at a time."""
 
 Data = bytes | memoryview
-
-
-class Seal(Protocol):
-    """A hash that goes on."""
-
-    def update(self, data: Data, /) -> None:
-        """Take *data* in."""
 
 
 def empty(count: int, kind: DTypeLike = np.float64) -> NDArray[Any]:
@@ -125,13 +118,13 @@ def bytes_of(array: NDArray[Any]) -> Iterator[memoryview]:
         yield flat[part].data
 
 
-def hashed(seal: Seal, data: Data | NDArray[Any]) -> None:
-    """Take all of *data* into *seal*."""
+def hashed(update: Callable[[Data], object], data: Data | NDArray[Any]) -> None:
+    """Call *update*, that of a hash, with all of *data*, some at a time."""
     if not isinstance(data, np.ndarray) and len(data) < LARGE:
-        seal.update(data)
+        update(data)
         return
     for piece in bytes_of(np.asarray(data)):
-        seal.update(piece)
+        update(piece)
 
 
 def finite(array: NDArray[Any]) -> bool:

@@ -82,5 +82,5 @@ def _hash(arrays: ArrayRecord) -> str:
 
 def _digest(data: bytes) -> str:
     found = hashlib.sha256()
-    large_arrays.hashed(found, data)
+    large_arrays.hashed(found.update, data)
     return found.hexdigest()

@@ -58,7 +58,7 @@ def fingerprint(arrays: Mapping[str, Array]) -> str:
     kinds = [[name, arrays[name].dtype.str, arrays[name].shape] for name in names]
     seal = hashlib.sha256(json.dumps(kinds).encode() + b"\n")
     for name in names:
-        large_arrays.hashed(seal, arrays[name])
+        large_arrays.hashed(seal.update, arrays[name])
     return seal.hexdigest()
 
 

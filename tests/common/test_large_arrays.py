@@ -42,7 +42,7 @@ def test_an_array_in_a_file_is_what_was_written(count: int, tmp_path: Path) -> N
     array, plain = filled(count), np.arange(float(count))
     np.testing.assert_array_equal(array, plain)
     seal = hashlib.sha256()
-    large_arrays.hashed(seal, array)
+    large_arrays.hashed(seal.update, array)
     assert seal.hexdigest() == hashlib.sha256(plain.tobytes()).hexdigest()
     data = large_arrays.joined(large_arrays.bytes_of(array))
     assert bytes(data) == plain.tobytes()
@@ -77,7 +77,7 @@ def test_a_process_holds_little_of_a_large_array() -> None:
     for part in large_arrays.passing(total, array):
         total[part] += array[part]
     data = large_arrays.joined(large_arrays.bytes_of(total))
-    large_arrays.hashed(hashlib.sha256(), data)
+    large_arrays.hashed(hashlib.sha256().update, data)
     large_arrays.norm(total)
     assert total[-1] == COUNT - 1
     size = 8 * COUNT / 2**20
