@@ -61,6 +61,11 @@ def content(path: Path, then: str = "") -> bytes:
 
 def write(path: Path, *parts: bytes | memoryview) -> None:
     """Write *parts* to *path* for its owner only: wholly and durably, or not at all."""
+    write_parts(path, parts)
+
+
+def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write *parts*, which may be made one by one, as :func:`write` does."""
     try:
         replace_parts(path, parts)
     except OSError as broken:

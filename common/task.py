@@ -26,6 +26,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from common import large_arrays
 from common.errors import StudyError
 from common.registry import load, load_analysis, load_private
 from common.release import Array, Release, Summands, unflatten
@@ -57,7 +58,7 @@ def fingerprint(arrays: Mapping[str, Array]) -> str:
     kinds = [[name, arrays[name].dtype.str, arrays[name].shape] for name in names]
     seal = hashlib.sha256(json.dumps(kinds).encode() + b"\n")
     for name in names:
-        seal.update(np.ascontiguousarray(arrays[name]).reshape(-1).data)
+        large_arrays.hashed(seal.update, arrays[name])
     return seal.hexdigest()
 
 

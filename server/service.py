@@ -166,7 +166,9 @@ def _run_studies(folder: Path, link: Link, crew: Crew) -> None:
         if name not in crew.names():
             command = (sys.executable, "-m", "server.runner", str(folder), name)
             log = folder / "logs" / f"{name}.log"
-            settings = {**superlink.settings(), **superlink.LEAN}
+            # Large arrays lie there without a name; /tmp may be in memory.
+            place = {"TMPDIR": str(folder / "run")}
+            settings = {**place, **superlink.settings(), **superlink.LEAN}
             crew.add(
                 Program(name, (*command, str(link.port)), settings, log, ends=True)
             )

@@ -6,7 +6,7 @@ steps x rate x clip, whatever its records are.
 
 import numpy as np
 
-from common import trees
+from common import large_arrays, trees
 from common.networks import MOST, Training
 from common.release import Array, Summands
 from common.study import Study
@@ -32,15 +32,16 @@ def taken(
     if any(crowd.few(study, batch) for batch in batches):
         batches, rows = [], rows.take(np.zeros(0, dtype=np.int64))
     weight = float(min(len(rows.y), training.most))
-    reached, losses = shown.copy(), np.zeros(1)
+    reached, losses = large_arrays.made(np.copy, shown), np.zeros(1)
     for batch in batches:
-        bounds = np.full(len(batch.y), training.clip)
+        count, bounds = len(batch.y), np.full(len(batch.y), training.clip)
         total, loss = gradient(reached, batch, bounds)
-        mean = total / len(batch.y) + training.proximal * (reached - shown)
-        reached -= training.local_rate * mean
-        losses += loss / len(batch.y)
+        for part in large_arrays.passing(total, reached, shown):
+            back = training.proximal * (reached[part] - shown[part])
+            reached[part] -= training.local_rate * (total[part] / count + back)
+        losses += loss / count
     sums = {
-        "sum": (reached - shown) * weight,
+        "sum": large_arrays.made(lambda r, s: (r - s) * weight, reached, shown),
         "loss": losses / training.local_steps * weight,
         "records": np.array([weight]),
     }

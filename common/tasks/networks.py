@@ -22,7 +22,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from common import encoding
+from common import encoding, large_arrays
 from common.encoding import Encoding
 from common.release import Array, Field, Release, Summands
 from common.study import Study
@@ -117,13 +117,15 @@ def _begun(network: Network, study: Study, share: float) -> Array:
     He et al. 2015: uniform within each array's bound. The last bias fits the share.
     """
     draw = np.random.default_rng(network.training(study).seed)
-    arrays = [
-        draw.uniform(-1.0, 1.0, each.shape) * each.bound + each.value
-        for each in network.weights(study)
-    ]
+    begun, weights = large_arrays.empty(size(network, study)), network.weights(study)
+    for each, array in zip(weights, cut(begun, weights), strict=True):
+        flat = array.reshape(-1)
+        for part in large_arrays.passing(flat):
+            drawn = draw.uniform(-1.0, 1.0, len(flat[part]))
+            flat[part] = drawn * each.bound + each.value
     inside = min(max(share, RAREST), 1.0 - RAREST)
-    arrays[-1] += math.log(inside / (1.0 - inside))
-    return np.concatenate([each.ravel() for each in arrays])
+    array += math.log(inside / (1.0 - inside))
+    return begun
 
 
 def _start(network: Network, study: Study, found: Found) -> State:

@@ -12,6 +12,7 @@ import numpy as np
 
 from common import trees
 from common.errors import IntegrityError, StudyError
+from common.large_arrays import made, zeros
 from common.networks import MOST, Training
 from common.release import Array, Field, Release
 from common.study import Study
@@ -42,8 +43,8 @@ def shows(size: int) -> Shapes:
 
 def begun(parameters: Array) -> State:
     """Return what is shown and remembered before the first step."""
-    nothing = {"borne": np.zeros_like(parameters), "candidates": np.zeros(1)}
-    return State({"best": parameters.copy()}, {**nothing, "pace": np.ones(1)})
+    nothing = {"borne": zeros(len(parameters)), "candidates": np.zeros(1)}
+    return State({"best": made(np.copy, parameters)}, {**nothing, "pace": np.ones(1)})
 
 
 def split(study: Study, training: Training, rows: Rows) -> tuple[Rows, Rows]:
@@ -106,18 +107,18 @@ def judged(training: Training, state: State, votes: Array, moved: State) -> Stat
     late = borne and number > training.steps - max(training.steps // stepping.TAIL, 1)
     kept = {
         **moved.kept,
-        "borne": state.kept["borne"] + candidate * late,
+        "borne": made(lambda b, c: b + c * late, state.kept["borne"], candidate),
         "candidates": state.kept["candidates"] + late,
         "pace": np.minimum(state.kept["pace"] * (UP if borne else DOWN), 1.0),
         "rolled_back": state.kept["rolled_back"] + (not borne),
     }
     parameters = moved.arrays["parameters"]
     if not borne:
-        nothing = np.zeros_like(candidate)
+        nothing = zeros(len(candidate))
         parameters, kept["first"], kept["second"] = best, nothing, nothing
     if moved.done:
         count = float(kept["candidates"][0])
-        parameters = kept["borne"] / count if count else best
+        parameters = made(lambda b: b / count, kept["borne"]) if count else best
     shown = {**moved.arrays, "parameters": parameters, "best": best}
     return State(shown, kept, moved.done)
 
