@@ -36,7 +36,7 @@ from common.tasks import (
     voting,
 )
 from common.tasks.describe import level_counts
-from common.tasks.network_kind import Network, personal, size
+from common.tasks.network_kind import Network, cut, personal, size
 
 RAREST = 0.05
 """The first intercept takes the outcome to be no rarer than this."""
