@@ -10,6 +10,7 @@ import client.app
 from client import egress, site
 from client.opened import Opened, open_study
 from client.site import Site
+from client.table import Count
 from common import plan
 from common.errors import DataError, StudyError
 from common.study import Study
@@ -138,7 +139,7 @@ def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, 
         "train": int(table.train.sum()),
         "test": int((~table.train).sum()),
         **results.traffic(done.outcome, name),
-        "cleaning": [asdict(count) for count in table.report],
+        "cleaning": [_counted(count) for count in table.report],
     }
     if pooled and done.study.outcome.kind == "binary":
         models = {
@@ -174,3 +175,10 @@ def _compared(
         ],
         "max_abs_coefficient_difference": gap,
     }
+
+
+def _counted(count: Count) -> dict[str, object]:
+    """Return a line of the cleaning; what a steward might change is the site's own."""
+    facts = asdict(count)
+    del facts["fix"]
+    return facts
