@@ -192,3 +192,10 @@ def _compared(
         ],
         "max_abs_coefficient_difference": gap,
     }
+
+
+def _counted(count: Count) -> dict[str, object]:
+    """Return a line of the cleaning; what a steward might change is the site's own."""
+    facts = asdict(count)
+    del facts["fix"]
+    return facts
