@@ -10,6 +10,7 @@ import client.app
 from client import egress, site
 from client.opened import Opened, open_study
 from client.site import Site
+from client.table import Count
 from common import plan
 from common.errors import DataError, StudyError
 from common.study import Study
@@ -129,6 +130,11 @@ def _open(study: Study, local: Site) -> Opened:
     return opened
 
 
+def _cleaned(count: Count) -> dict[str, object]:
+    """Return a line of the cleaning; how to mend it is for the site that wrote it."""
+    return {key: each for key, each in asdict(count).items() if key != "fix"}
+
+
 def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, object]:
     name, table = opened.site.name, opened.table
     facts: dict[str, object] = {
@@ -137,7 +143,7 @@ def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, 
         "train": int(table.train.sum()),
         "test": int((~table.train).sum()),
         **results.traffic(done.outcome, name),
-        "cleaning": [asdict(count) for count in table.report],
+        "cleaning": [_cleaned(count) for count in table.report],
     }
     if pooled and done.study.outcome.kind == "binary":
         models = {
