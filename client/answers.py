@@ -9,19 +9,23 @@ anyway; one study has one file, so the folder holds no more than the ledger appr
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from client.memory import Turn, turn_of
-from common import private_files
+from common import large_arrays, private_files
 from common.errors import IntegrityError
+from common.large_arrays import Data
 from common.release import Array
 
 ENDING = ".answer"
-BLOCK = 2**20
-"""Bytes that are compared at a time."""
+HEAD = 2**16
+"""Bytes within which the round stands."""
 
 
 def keep(home: Path, turn: Turn, answer: Array) -> None:
@@ -29,11 +33,11 @@ def keep(home: Path, turn: Turn, answer: Array) -> None:
 
     What is stored already is not written again.
     """
-    path, parts = _path(home, turn.place.digest), _packed(turn, answer)
-    if path.exists() and _holds(path, parts):
+    path, head = _path(home, turn.place.digest), _head(turn, answer)
+    if path.exists() and _holds(path, _packed(head, answer)):
         return
     private_files.make_folder(path.parent)
-    private_files.write(path, *parts)
+    private_files.write_parts(path, _packed(head, answer))
     private_files.sync_folder(home)
 
 
@@ -46,7 +50,8 @@ def find(home: Path, digest: str) -> tuple[Turn, Array] | None:
     if not path.exists():
         return None
     try:
-        return _unpacked(private_files.read(path))
+        private_files.require_private(path)
+        return _unpacked(large_arrays.content(path))
     except (ValueError, TypeError, KeyError):
         raise IntegrityError(
             "a stored answer is not what was written",
@@ -67,33 +72,48 @@ def _path(home: Path, digest: str) -> Path:
     return home / "answers" / f"{digest}{ENDING}"
 
 
-def _packed(turn: Turn, answer: Array) -> list[memoryview]:
+def _head(turn: Turn, answer: Array) -> bytes:
+    """Return what stands before the numbers: a checksum, and what they answer."""
+    words = json.dumps(turn.facts()).encode() + b"\n"
+    return _check(words, np.asarray(answer, "<f8")).encode() + b"\n" + words
+
+
+def _check(words: Data, numbers: NDArray[Any]) -> str:
+    seal = hashlib.sha256(words)
+    large_arrays.hashed(seal.update, numbers)
+    return seal.hexdigest()
+
+
+def _packed(head: bytes, answer: Array) -> Iterator[Data]:
     """Return what is stored, in parts: the numbers from where they lie."""
-    head = json.dumps(turn.facts()).encode() + b"\n"
-    numbers = np.ascontiguousarray(answer, "<f8").reshape(-1).view(np.uint8).data
-    seal = hashlib.sha256(head)
-    seal.update(numbers)
-    check = seal.hexdigest().encode() + b"\n"
-    return [memoryview(check), memoryview(head), numbers]
+    return chain([head], large_arrays.bytes_of(np.asarray(answer, "<f8")))
 
 
-def _holds(path: Path, parts: list[memoryview]) -> bool:
-    """Say whether *path* holds these *parts* and nothing else, a block at a time."""
+def _holds(path: Path, parts: Iterator[Data]) -> bool:
+    """Say whether *path* holds these *parts* and nothing else, a part at a time."""
     with path.open("rb") as stored:
-        blocks = (
-            part[at : at + BLOCK] for part in parts for at in range(0, len(part), BLOCK)
-        )
-        return all(stored.read(len(each)) == each for each in blocks) and (
+        return all(stored.read(len(each)) == each for each in parts) and (
             not stored.read(1)
         )
 
 
-def _unpacked(content: bytes) -> tuple[Turn, Array]:
+def _unpacked(content: Data) -> tuple[Turn, Array]:
     """Return what is in *content*; raise ValueError when it is not what was written."""
-    head = content.index(b"\n") + 1
-    numbers = content.index(b"\n", head) + 1
-    check = hashlib.sha256(memoryview(content)[head:]).hexdigest()
-    if content[: head - 1] != check.encode():
+    begun = bytes(content[:HEAD])
+    head = begun.index(b"\n") + 1
+    numbers = begun.index(b"\n", head) + 1
+    found = np.frombuffer(content, np.uint8, offset=numbers)
+    if begun[: head - 1] != _check(begun[head:numbers], found).encode():
         raise ValueError
-    turn = turn_of(json.loads(content[head:numbers]))
-    return turn, np.frombuffer(content, "<f8", offset=numbers).astype(np.float64)
+    return turn_of(json.loads(begun[head:numbers])), _numbers(found)
+
+
+def _numbers(found: NDArray[np.uint8]) -> Array:
+    """Return the numbers of these bytes, which may begin between two words."""
+    answer = large_arrays.empty(found.size // np.dtype("<f8").itemsize, "<f8")
+    own = answer.view(np.uint8)
+    if own.size != found.size:
+        raise ValueError(found.size)
+    for part in large_arrays.passing(own, found):
+        own[part] = found[part]
+    return answer

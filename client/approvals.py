@@ -62,11 +62,13 @@ class Standing:
     when: str = ""
     until: date | None = None
     reason: str = ""
+    ran: bool = False
+    """Whether a run came to its end on this approval: exact sums need another one."""
 
     def words(self) -> str:
         """Return the state as a person reads it."""
         return (
-            f"approved until {self.until}"
+            f"approved until {self.until}{', ran' * self.ran}"
             if self.state == "approved"
             else (f"expired on {self.until}" if self.state == "expired" else self.state)
         )
@@ -127,6 +129,8 @@ def check(found: Standing, decision: str) -> None:
 
 def _step(before: Standing, entry: Entry) -> Standing:
     """Return the standing after *entry*; what changes nothing is passed over."""
+    if entry.kind == "closed":
+        return replace(before, ran=True)
     sensible = ONLY_FROM.get(entry.kind)
     if entry.kind not in AFTER or (sensible and before.state not in sensible):
         return before
@@ -139,6 +143,7 @@ def _step(before: Standing, entry: Entry) -> Standing:
         when=entry.time,
         until=date.fromisoformat(str(until)) if until else before.until,
         reason=str(entry.facts.get("reason", "")),
+        ran=before.ran and entry.kind != "approved",
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import date
 
-from client import answers, chain, home, ledger, once, spending
+from client import answers, chain, home, ledger, once, own_layers, spending
 from client import site as sites
 from client.chain import Entry, Facts, Note
 from client.ledger import Clock, Log
@@ -109,6 +109,7 @@ def charge(opened: Opened, task: Task, turn: Turn, answer: Array, clock: Clock) 
 
 def close(opened: Opened, run: str, clock: Clock) -> None:
     """End *run* for good: free what it did not use, and forget its answer."""
+    own_layers.close(opened.owner, run)
     if opened.site.home:
         note = home.about("closed", opened.study, run=run)
         with writing(opened) as log:

@@ -1,6 +1,6 @@
 """A clean table at rest: encrypted for one study and one state of the records.
 
-    tables/<digest>.table     blocks of AES-256-GCM, each with its own nonce
+    tables/<digest>.table     blocks of AES-256-GCM (client/at_rest.py)
 
 After a restart a site need not read gigabytes again. The key is in the home. What the
 table is of (site, study, settings, files, withdrawals) is authenticated with every
@@ -12,18 +12,15 @@ in clear, and nothing is unpickled.
 import hashlib
 import io
 import json
-import secrets
 import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from client import integration, withdrawals
+from client import at_rest, integration, withdrawals
 from client.mapping import Sql
 from client.site import Site
 from client.table import Count, Table
@@ -32,8 +29,6 @@ from common.study import Study
 
 CONTEXT: Final = "consilium/table/1"
 ENDING: Final = ".table"
-BLOCK: Final = 2**26
-NONCE, TAG, KEY = 12, 16, 32
 
 
 def table(site: Site, study: Study) -> Table:
@@ -45,12 +40,13 @@ def table(site: Site, study: Study) -> Table:
     state = _state(site, study)
     if site.home is None or state is None:
         return integration.table(site, study)
-    path, secret = _path(site.home, study.digest()), key(site.home)
+    path, secret = _path(site.home, study.digest()), at_rest.key(site.home)
     if (found := _opened(path, secret, state)) is not None:
         return found
     made = integration.table(site, study)
     private_files.make_folder(path.parent)
-    private_files.write(path, b"".join(_sealed(_packed(made), secret, state)))
+    sealed = at_rest.sealed(_packed(made), secret, _about(state))
+    private_files.write(path, b"".join(sealed))
     return made
 
 
@@ -70,15 +66,6 @@ def sweep(home: Path | None, digests: Collection[str]) -> None:
 
 def _path(home: Path, digest: str) -> Path:
     return home / "tables" / f"{digest}{ENDING}"
-
-
-def key(home: Path) -> bytes:
-    """Return the secret of *home*, made when it is first asked for."""
-    path = home / "table.key"
-    if not path.exists():
-        private_files.make_folder(home)
-        private_files.write(path, secrets.token_bytes(KEY))
-    return private_files.read(path)
 
 
 def _state(site: Site, study: Study) -> str | None:
@@ -101,34 +88,19 @@ def _files(path: Path) -> list[object]:
     return [[each.name, stat.st_size, stat.st_mtime_ns] for each, stat in stats]
 
 
-def _sealed(content: bytes, key: bytes, state: str) -> Iterator[bytes]:
-    """Yield the blocks of *content*; each knows its place and which is the last."""
-    cipher, blocks = AESGCM(key), range(0, len(content), BLOCK)
-    for number, begin in enumerate(blocks):
-        nonce = secrets.token_bytes(NONCE)
-        about = _about(state, number, last=number == len(blocks) - 1)
-        yield nonce + cipher.encrypt(nonce, content[begin : begin + BLOCK], about)
+def _about(state: str) -> str:
+    return f"{CONTEXT}:{state}"
 
 
 def _opened(path: Path, key: bytes, state: str) -> Table | None:
     """Return the table at *path*; None unless it is whole and of this very state."""
     if not path.exists():
         return None
-    sealed, cipher, found = private_files.read(path), AESGCM(key), []
-    size = NONCE + BLOCK + TAG
-    starts = range(0, len(sealed) or 1, size)
+    found = at_rest.opened(private_files.read(path), key, _about(state))
     try:
-        for number, begin in enumerate(starts):
-            block = sealed[begin : begin + size]
-            about = _about(state, number, last=number == len(starts) - 1)
-            found.append(cipher.decrypt(block[:NONCE], block[NONCE:], about))
-        return _unpacked(b"".join(found))
-    except (InvalidTag, ValueError, KeyError, zipfile.BadZipFile):
+        return None if found is None else _unpacked(found)
+    except (ValueError, KeyError, zipfile.BadZipFile):
         return None
-
-
-def _about(state: str, number: int, *, last: bool) -> bytes:
-    return f"{CONTEXT}:{state}:{number}:{'last' if last else 'more'}".encode()
 
 
 def _packed(table: Table) -> bytes:

@@ -187,7 +187,8 @@ def compared(ahead: float) -> Seen:
     """Say what a clock means that is so many seconds *ahead* of the aggregator's."""
     way = "ahead of" if ahead > 0 else "behind"
     words = f"{abs(ahead):.0f} s {way} the aggregator's"
-    fix = "timedatectl set-ntp true"
+    other = "is this clock right, the aggregator's is wrong: tell its operator"
+    fix = f"timedatectl set-ntp true   # {other}"
     if ahead > AHEAD or -ahead > BEHIND:
         raise MachineError(f"{words}: it takes no call of this machine", fix=fix)
     if abs(ahead) > EXACT:

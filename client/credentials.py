@@ -19,6 +19,17 @@ from common import certificates, enrolment, identity, private_files
 from common.enrolment import Invite, Roster
 from common.errors import IdentityError, UsageError
 
+FILES = (
+    "request.json",  # first: without it a home counts as one that has not joined
+    "invite.json",
+    "signing.key",
+    "pending.key",
+    "tls.pem",
+    "ca.pem",
+    "aggregator.pub",
+    "roster.json",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -83,3 +94,17 @@ def load(folder: Path) -> "Credentials":
     invite = enrolment.unseal_invite(private_files.read(folder / "invite.json"))
     key = identity.read_signing_key(folder / "signing.key")
     return Credentials(folder, invite, key)
+
+
+def lay_aside(folder: Path) -> Path:
+    """Move the identity out of *folder* into one beside it; return where it is now.
+
+    What belongs to the records stays: ledger, inbox, approvals, withdrawals, budget.
+    """
+    number = sum(1 for _ in folder.glob("former-*")) + 1
+    former = folder / f"former-{number}"
+    private_files.make_folder(former)
+    for name in FILES:
+        if (folder / name).exists():
+            (folder / name).rename(former / name)
+    return former

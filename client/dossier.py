@@ -90,7 +90,8 @@ def show(terminal: Terminal, path: Path, word: str) -> None:
     found = _dossier(at, desk.find(at, word, ("waiting",)))
     name = word if word.endswith(".toml") else found.study.digest()[:HEX]
     after = f"consilium client approve {name} --site {path}"
-    text = f"{found.text()}\nnext:   {after}\nor:     …deny {name} … --reason WHY"
+    deny = f"consilium client deny {name} --reason WHY --site {path}"
+    text = f"{found.text()}\nnext:   {after}\nor:     {deny}"
     terminal.result(found.facts(), text)
 
 

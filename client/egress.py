@@ -17,7 +17,7 @@ from pathlib import Path
 
 from flwr.app import Error, Message, RecordDict
 
-from client import answers, budget, chain, home, noise, training
+from client import answers, budget, chain, home, noise, own_layers, training
 from client import legs as seated
 from client import site as sites
 from client.chain import Note
@@ -195,12 +195,14 @@ def _computed(question: wire.Ask, opened: Opened, turn: Turn, clock: Clock) -> A
     study, task = opened.study, plan.find(opened.study, turn.place.task)
     budget.afford(opened, task, turn, clock)
     check_state(task, study, question.state)
-    summands = training.run(task, study, question.state, opened.design)
+    own = own_layers.begin(opened.owner, turn, question.state)
+    summands, reached = training.learn(task, study, question.state, opened.design, own)
     vector = flatten(task.release(study), summands)
     if costs.promise(study):
         deviation = costs.deviation(study, task)
         vector = noise.add(vector, deviation, costs.noisy(task).clip(study))
     budget.charge(opened, task, turn, vector, clock)
+    own_layers.keep(opened.owner, turn, task, question.state, reached)
     return vector
 
 

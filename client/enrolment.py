@@ -18,18 +18,20 @@ from common.enrolment import Admission, Invite, Request, Roster
 from common.errors import IdentityError, UsageError
 
 
-def join(sealed: bytes, folder: Path, now: datetime) -> Credentials:
-    """Make this hospital's keys in *folder*, and a request to be admitted."""
+def join(
+    sealed: bytes, folder: Path, now: datetime, *, anew: bool = False
+) -> Credentials:
+    """Make this hospital's keys in *folder*, and a request to be admitted.
+
+    *anew* lays a former identity aside, and keeps the ledger that stands beside it: a
+    second ledger would forget what has left.
+    """
     invite = enrolment.unseal_invite(sealed)
     _require_valid(invite, now)
-    if (folder / "request.json").exists():
-        raise UsageError(
-            f"{folder} holds an identity already",
-            likely="this hospital joined before",
-            fix=f"send {folder / 'request.json'} again, or choose another --home",
-            then=f"to renew a certificate: consilium client renew --home {folder}",
-        )
     private_files.make_folder(folder)
+    if (folder / "request.json").exists():
+        _require_anew(folder, invite, anew=anew)
+        credentials.lay_aside(folder)
     signing_key = identity.new_signing_key()
     private_files.write(folder / "signing.key", identity.pem(signing_key))
     private_files.write(folder / "invite.json", sealed)
@@ -85,6 +87,24 @@ def _ask(
     private_files.write(home.folder / "pending.key", identity.pem(key))
     sealed = enrolment.seal(request, home.signing_key)
     private_files.write(home.folder / "request.json", sealed)
+
+
+def _require_anew(folder: Path, invite: Invite, *, anew: bool) -> None:
+    """Raise unless the identity in *folder* may make room for one of *invite*."""
+    if not anew:
+        raise UsageError(
+            f"{folder} holds an identity already",
+            likely="this hospital joined before",
+            fix=f"send {folder / 'request.json'} again; after a revocation, with a new "
+            f"invite:   consilium client join INVITE --home {folder} --anew",
+            then=f"to renew a certificate: consilium client renew --home {folder}",
+        )
+    former = credentials.load(folder).invite.site
+    if former != invite.site:
+        raise UsageError(
+            f"the invite is for {invite.site}, and the ledger here is of {former}",
+            fix="another --home, or an invite for the site that this is",
+        )
 
 
 def _require_valid(invite: Invite, now: datetime) -> None:

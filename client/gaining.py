@@ -14,6 +14,7 @@ from client import integration, training
 from client.site import Site
 from client.table import Table
 from client.training import Design
+from common import personal
 from common.encoding import seen
 from common.errors import ConsiliumError, StudyError
 from common.model_file import Learned
@@ -97,10 +98,11 @@ def gain(site: Site, learned: Learned) -> Gain:
         value = learned.arrays[study.selection.key]
         exact = selection.settled(exact, float(value[0]))
     together = _measured(exact, learned.model, learned.arrays, table)
-    own = model_of(exact)
+    common = personal.without(exact)
+    own = model_of(common)
     alone, why = None, ""
     try:
-        alone = _measured(exact, own, _fitted(exact, own, table), table)
+        alone = _measured(common, own, _fitted(common, own, table), table)
     except ConsiliumError as reason:
         why = reason.what
     records = int((~table.train).sum())

@@ -21,14 +21,23 @@ HOME = click.option(
 @click.argument("invite", type=FILE)
 @HOME
 @OUT
+@click.option(
+    "--anew",
+    is_flag=True,
+    help="New keys in a home that has some, as after a revocation; its ledger stays.",
+)
 @terminal.options
-def join(terminal: Terminal, invite: Path, home: Path, out: Path) -> None:
+def join(
+    terminal: Terminal, *, invite: Path, home: Path, out: Path, anew: bool
+) -> None:
     """Make this hospital's keys, and the request that answers INVITE."""
-    from client import enrolment  # noqa: PLC0415 - only now needed
+    from client import enrolment, presence  # noqa: PLC0415 - only now needed
     from common import private_files  # noqa: PLC0415
 
     sealed = private_files.content(invite)
-    joined = enrolment.join(sealed, home, _now())
+    if anew:
+        presence.require_stopped(home)
+    joined = enrolment.join(sealed, home, _now(), anew=anew)
     _asked(terminal, joined, out, by_phone=True)
 
 

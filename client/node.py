@@ -5,7 +5,9 @@ renewed certificate is used as soon as it lies in the home.
 """
 
 import logging
+import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 from flwr.app import Message
 
-from client import credentials, presence, site
+from client import credentials, presence, returning, site
 from client.credentials import Credentials
 from client.fleet import Line, Post
 from client.presence import Board, Last
@@ -285,6 +287,10 @@ def main(path: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     here = resident(path)
+    if not returning.return_large():
+        LOG.debug("what is large stays with this process when it is let go")
+    # Large arrays lie there without a name: /tmp may be in memory, or somebody else's.
+    tempfile.tempdir = os.environ.get("TMPDIR", str(here.post.home))
     with presence.alone(here.post.home):
         serve(here, stop, lambda: datetime.now(UTC))
     LOG.info("stopped")

@@ -2,7 +2,8 @@
 
     add(sums, deviation=3.7, clip=1.0)      # the sums with noise, on the grid
 
-Every call draws a key of its own and expands it with AES-256-CTR; no setting seeds it.
+Every call draws a key of its own (for a large network, one for each part of it) and
+expands it with AES-256-CTR; no setting seeds it.
 
 Sums and noise are whole steps of a grid that every site knows, 2^-32 of the deviation,
 and are added as whole numbers: what the last bits of a float may tell (Mironov 2012)
@@ -25,7 +26,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
 
-from common import promise
+from common import large_arrays, promise
 from common.errors import IntegrityError
 from common.release import Array
 
@@ -50,9 +51,12 @@ def add(
     """
     grid = step(deviation)
     wider = deviation * (1 + STEPS * math.sqrt(sums.size) * grid / clip)
-    noise = normal(sums.size, entropy) * (wider / grid)
-    steps: Array = (_whole(sums / grid) + _whole(noise)).astype(np.float64)
-    return steps * np.float64(grid)
+    noisy = large_arrays.empty(sums.size)
+    for part in large_arrays.passing(noisy, sums):
+        noise = normal(len(sums[part]), entropy) * (wider / grid)
+        steps = _whole(sums[part] / grid) + _whole(noise)
+        noisy[part] = steps.astype(np.float64) * np.float64(grid)
+    return noisy
 
 
 def step(deviation: float) -> float:

@@ -8,15 +8,17 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from client import approvals, cache, overlap, site, withdrawals
+from client import approvals, cache, overlap, own_layers, site, withdrawals
 from client.chain import Entry
 from client.memory import NOT_OPEN, Memory
+from client.own_layers import Kept, Owner
 from client.seats import Seats
 from client.site import Site
 from client.table import Table
 from client.training import Design
 from common import plan
 from common.errors import Refusal
+from common.release import Array
 from common.study import Study
 
 
@@ -26,7 +28,7 @@ class Opened:
 
     ``seats`` are its places in masked rounds. ``book`` holds the charges of a site
     without a home; another has its ledger. ``withdrawn`` is how many people had left
-    when the records were read.
+    when the records were read. ``layers`` are the personal ones of the run.
     """
 
     site: Site
@@ -38,6 +40,17 @@ class Opened:
     seats: Seats = field(default_factory=Seats)
     book: list[Entry] = field(default_factory=list)
     withdrawn: int = 0
+    layers: dict[str, Kept] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> Owner:
+        """This site as the owner of personal layers."""
+        return Owner(self.site, self.study, self.layers)
+
+    @property
+    def own(self) -> Array | None:
+        """The personal layers of the last run that trained any in this process."""
+        return next((each.after for each in self.layers.values()), None)
 
     def of_run(self, run: str) -> "Opened":
         """Return this side of *run*; another run than the last may encode anew.
@@ -67,6 +80,8 @@ def open_study(local: Site, study: Study, today: date) -> Opened:
     standing = approvals.standings(local.entries(), today)
     granted = [d for d, each in standing.items() if each.state == "approved"]
     cache.sweep(local.home, {*granted, study.digest()})
+    no = {d for d, each in standing.items() if each.state in {"denied", "revoked"}}
+    own_layers.sweep(local.home, no)
     table = cache.table(local, study)
     if local.home and study.privacy != "none":
         overlap.check(local.home, table.key)

@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from client import cache
+from client import at_rest
 from common import private_files
 from common.errors import IntegrityError, Refusal
 from common.task import Keys
@@ -38,7 +38,7 @@ def check(home: Path, keys: Keys) -> None:
     for path in sorted(home.parent.glob(f"*/{NAME}")):
         if path.parent == home:
             continue
-        before, now = _read(path), _sketch(people, cache.key(path.parent))
+        before, now = _read(path), _sketch(people, at_rest.key(path.parent))
         if SHARE * len(before & now) >= max(min(len(before), len(now)), 1):
             raise Refusal(
                 f"many people of these records are under the budget of {path.parent}",
@@ -47,7 +47,7 @@ def check(home: Path, keys: Keys) -> None:
                 fix=f'home = "{path.parent.name}"   in site.toml: their budget goes on '
                 "there",
             )
-    sketch = sorted(_sketch(people, cache.key(home)))
+    sketch = sorted(_sketch(people, at_rest.key(home)))
     private_files.write(home / NAME, json.dumps(sketch).encode())
 
 

@@ -43,7 +43,7 @@ from common.terminal import FILE, Terminal
 def predict(terminal: Terminal, model: Path, path: Path, **given: object) -> None:
     """Say what MODEL.json expects of each record here; nothing is sent."""
     from client import persons, predicting, site, treating  # noqa: PLC0415 - pandas loads here
-    from common import model_file  # noqa: PLC0415
+    from common import model_file, personal  # noqa: PLC0415
 
     local = site.read(path)
     learned = predicting.read_model(local, model)
@@ -51,6 +51,8 @@ def predict(terminal: Terminal, model: Path, path: Path, **given: object) -> Non
         terminal.say(
             "this model is not signed: a simulation's, or nobody vouches for it"
         )
+    if words := personal.named(learned.study):
+        terminal.say(f"with the {words} that {local.name} learned for itself")
     file, number, out = given["file"], given["number"], Path(str(given["out"]))
     source = Path(str(file)) if file else None
     maps = Path(str(given["maps"])) if given["maps"] else None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from client import credentials, integration
+from client import credentials, integration, own_layers
 from client.mapping import Column, Csv
 from client.said import REFUSED, Said, text, write
 from client.site import Site
@@ -31,15 +31,15 @@ __all__ = ["REFUSED", "Said", "outside", "predict", "read_model", "text", "write
 
 
 def read_model(site: Site, path: Path) -> Learned:
-    """Return the model at *path*; at a member of a consortium it must be signed.
+    """Return the model at *path*, with this site's own layers if some are personal.
 
-    Raises IdentityError when the site's aggregator did not sign it.
+    At a member of a consortium it must be signed: raises IdentityError when the site's
+    aggregator did not.
     """
-    home = site.home
-    if home is None or not (home / "request.json").exists():
-        return model_file.read(path)
-    key = identity.public_key(credentials.load(home).invite.aggregator)
-    return model_file.read(path, key)
+    home, key = site.home, None
+    if home is not None and (home / "request.json").exists():
+        key = identity.public_key(credentials.load(home).invite.aggregator)
+    return own_layers.applied(site, model_file.read(path, key))
 
 
 def predict(site: Site, learned: Learned, file: Path | None = None) -> Said:

@@ -146,6 +146,12 @@ def running(home: Path) -> int:
         os.close(file)
 
 
+def require_stopped(home: Path) -> None:
+    """Raise MachineError while the resident process of *home* runs."""
+    if number := running(home):
+        raise _runs(home / "resident.lock", number)
+
+
 def _lock(path: Path, file: int) -> None:
     until = time.monotonic() + PATIENCE
     while True:
@@ -155,8 +161,11 @@ def _lock(path: Path, file: int) -> None:
             if time.monotonic() > until:
                 break
         time.sleep(PATIENCE / 20)
-    number = _number(file)
-    raise MachineError(
+    raise _runs(path, _number(file))
+
+
+def _runs(path: Path, number: int) -> MachineError:
+    return MachineError(
         f"the resident process of this home runs already: process {number}",
         where=str(path),
         likely="a service started it, or another terminal",

@@ -90,8 +90,9 @@ def _ended(page: Page | None) -> str:
 
 
 def _silence(page: Page, at: Desk) -> str:
-    quiet = (at.clock() - (page.heard or page.since)).total_seconds()
-    return f", silent for {quiet:.0f} s" if quiet > SILENT else ""
+    heard = page.heard or page.since
+    quiet = (at.clock() - heard).total_seconds()
+    return f", silent since {_when(heard)}" if quiet > SILENT else ""
 
 
 def _identity(at: Desk) -> list[str]:

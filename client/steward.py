@@ -5,7 +5,18 @@ from pathlib import Path
 
 import click
 
-from client import approvals, balance, cache, changes, desk, dossier, home, ledger, site
+from client import (
+    approvals,
+    balance,
+    cache,
+    changes,
+    desk,
+    dossier,
+    home,
+    ledger,
+    own_layers,
+    site,
+)
 from client.approvals import HEX, Standing
 from client.desk import Desk
 from common import manifest
@@ -89,6 +100,8 @@ def decide(
     study = desk.find(at, word, SENSIBLE[decision])
     _write(at, study, decision, **({"reason": reason} if reason else {}))
     cache.erase(at.home, study.digest())
+    if decision in {"denied", "revoked"}:
+        own_layers.sweep(at.home, [study.digest()])
     _tell(terminal, study, decision, EFFECT[decision])
 
 
@@ -166,9 +179,9 @@ def _facts(study: Study, stands: Standing, asked: str) -> dict[str, object]:
 def _table(rows: list[tuple[Study, Standing]], path: Path) -> str:
     if not rows:
         return "the inbox is empty: no study was asked for"
-    lines = [f"{'study':<20}{'digest':<14}{'state':<28}title"]
+    lines = [f"{'study':<20}{'digest':<14}{'state':<32}title"]
     lines += [
-        f"{study.study.name:<20}{study.digest()[:HEX]:<14}{stands.words():<28}"
+        f"{study.study.name:<20}{study.digest()[:HEX]:<14}{stands.words():<32}"
         f"{study.study.title}"
         for study, stands in rows
     ]

@@ -100,7 +100,8 @@ def text(site: Site, what: Suggestion) -> str:
 def _shut(name: str, wrong: DataError) -> str:
     """Return why a source could not be looked into, as a comment."""
     said = [f"{name} could not be looked into: {wrong.what}"]
-    said += [f"  {key}: {hint}" for key, hint in wrong.hints.items() if key != "then"]
+    hints = [(key, hint) for key, hint in wrong.hints.items() if hint and key != "then"]
+    said += [f"  {key}: {hint}" for key, hint in hints]
     return "\n".join(f"# {line}" for each in said for line in each.splitlines())
 
 

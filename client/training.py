@@ -12,10 +12,10 @@ import numpy as np
 from client import clipping, sampling
 from client.clipping import Codes, Part
 from client.table import Table
-from common import costs
+from common import costs, personal
 from common.encoding import Encoding, check, encode
 from common.errors import IntegrityError, StudyError
-from common.release import Summands, length, unflatten
+from common.release import Array, Summands, length, unflatten
 from common.study import Study
 from common.task import Rows, Split, State, Task
 
@@ -91,6 +91,19 @@ def run(task: Task, study: Study, state: State, design: Design) -> Summands:
     if clipped.broken:
         LOG.warning("%s: %d records count as 0: not finite", task.name, clipped.broken)
     return unflatten(release, clipped.total)
+
+
+def learn(
+    task: Task, study: Study, state: State, design: Design, own: Array | None
+) -> tuple[Summands, Array | None]:
+    """Return the summands as :func:`run` does, and this site's own layers after them.
+
+    *own* are those before it: None where it has none yet, and the common model's serve.
+    """
+    shown = State(personal.put(study, state.arrays, own))
+    if task.both is None or personal.places(study, state.arrays) is None:
+        return run(task, study, shown, design), own
+    return task.both(study, shown, design.rows(study, task, shown))
 
 
 def _same(one: Encoding, other: Encoding) -> bool:

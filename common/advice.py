@@ -12,11 +12,12 @@ import math
 from datetime import date
 
 from common import costs, plan
+from common.networks import Training
 from common.privacy import sigma
 from common.promise import in_total, parts
-from common.release import length
 from common.study import Study
 from common.task import Task
+from common.tasks import noised, private_networks, private_stopping
 
 
 def doubts(study: Study, today: date) -> list[str]:
@@ -51,11 +52,24 @@ def noise(study: Study) -> str:
     words = f'{told}; by = "weights" it would be {elsewhere}, and has no private form'
     if own > clip:
         words += "; more people, fewer numbers or a larger epsilon would drown less"
-    return words
+    return words + _looks(study, people)
+
+
+def _looks(study: Study, people: float) -> str:
+    """Return in words how loud a look at people held out is, where there are any."""
+    training = getattr(study.model, "training", None)
+    if training is None or not training.patience:
+        return ""
+    share = noised.paid(study, private_networks.WEIGHT)
+    loud = private_stopping.noise(study, training, share, people)
+    words = f"; {loud:.2g} in the mean loss of people held out, at each look"
+    drowned = loud > private_stopping.LOUDEST
+    return words + (", which is too much: it will not stop early" if drowned else "")
 
 
 def _length(study: Study, task: Task, people: float) -> float:
     noisy = costs.noisy(task)
     whole = noisy.clip(study) * sigma(costs.charges(study)[task.name])
-    each = in_total(study, whole) / (people * noisy.sample(study))
-    return each * math.sqrt(length(task.release(study)))
+    training = getattr(study.model, "training", Training())
+    each = in_total(study, whole) / (people * private_networks.learning(training))
+    return each * math.sqrt(task.release(study)["gradient"].size)

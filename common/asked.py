@@ -186,6 +186,20 @@ def keeps(model: ModelChoice | None, asked: Analysis) -> None:
             raise noted(f"analysis.{name}", f"{told}; {fix}")
 
 
+def looked(model: ModelChoice | None, dropouts: int) -> None:
+    """Raise ValueError, noting the key, for looks at others each time, with noise."""
+    training = getattr(model, "training", None)
+    if training is None or not training.patience:
+        return
+    told = "under a promise patience looks at everybody who is held out: "
+    if training.sample < 1:
+        told += "a sample has hardly any of them"
+        raise noted("model.training.sample", told, "sample = 1, or patience = 0")
+    if dropouts:
+        told += "a round may lack some of them"
+        raise noted("rounds.dropouts", told, "dropouts = 0, or patience = 0")
+
+
 def exact(model: ModelChoice | None) -> None:
     """Raise ValueError, noting the key, for what is read only under a promise."""
     if getattr(model, "one_shot", None):

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from common import manifest
+from common import manifest, personal
 from common.model_file import Learned
 from common.study import Study
 from common.tasks import left_out, svm
@@ -50,6 +50,7 @@ def of(learned: Learned) -> bytes:
         f"- **Intended use** {said.purpose}",
         f"- **Privacy** {click.unstyle(manifest.privacy(study))}",
         "- **Not for** people outside the cohort and the declared ranges below",
+        *(f"- **Personal** {told}" for told in [personal.told(study)] if told),
     ]
     return "\n".join([*head, *_inputs(study), *_measures(learned), ""]).encode()
 

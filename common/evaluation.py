@@ -79,6 +79,8 @@ def check(
         )
     elif learning and learning.combine != "mean":
         what = f"takes sums, and {learning.combine} is none"
+    elif learning and learning.personal:
+        what = f"has no {learning.personal} for a site that does not train"
     elif getattr(model, "site_intercepts", None) and not getattr(model, "ridge", 0.0):
         what = "with site_intercepts takes a ridge: who is left out has none to fit"
     if what:

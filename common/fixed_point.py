@@ -13,15 +13,16 @@ for itself. It holds what one word cannot: large numbers with many fractional bi
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common import signed
+from common import large_arrays, signed
 from common.errors import IntegrityError
 from common.release import Array
 
@@ -102,7 +103,7 @@ def encode(parts: Parts, sites: int, numbers: Mapping[str, Array]) -> Ring:
     check(parts, sites)
     if {part.name for part in parts} != set(numbers) or len(parts) != len(numbers):
         raise IntegrityError("what would be masked is not what was declared")
-    ring, start = np.empty(length(parts), np.uint64), 0
+    ring, start = large_arrays.empty(length(parts), np.uint64), 0
     for part in parts:
         words = ring[start : start + part.words].view(np.int64)
         _encode(part, numbers[part.name], words)
@@ -147,15 +148,23 @@ def decode(parts: Parts, sites: int, total: Ring) -> dict[str, Array]:
 
 
 def _beyond(whole: NDArray[np.int64], least: int, most: int) -> bool:
-    return bool(whole.size and (whole.max() > most or whole.min() < least))
+    return bool(whole.size) and any(
+        whole[part].max() > most or whole[part].min() < least
+        for part in large_arrays.passing(whole)
+    )
 
 
 def _number(part: Part, high: NDArray[np.int64], low: NDArray[np.int64]) -> Array:
     """Return what the words stand for, rounded once."""
-    if not part.wide:
-        return high.astype(np.float64) * np.float64(2.0**-part.bits)
-    upper = high.astype(np.float64) * np.float64(2.0 ** (LOW - part.bits))
-    return upper + low.astype(np.float64) * np.float64(2.0**-part.bits)
+    found, words = large_arrays.empty(high.size), [high, low] if part.wide else [high]
+    for some in large_arrays.passing(found, *words):
+        if not part.wide:
+            found[some] = high[some].astype(np.float64) * np.float64(2.0**-part.bits)
+            continue
+        upper = high[some].astype(np.float64) * np.float64(2.0 ** (LOW - part.bits))
+        lower = low[some].astype(np.float64) * np.float64(2.0**-part.bits)
+        found[some] = upper + lower
+    return found
 
 
 def _encode(part: Part, numbers: Array, words: NDArray[np.int64]) -> None:
@@ -164,17 +173,24 @@ def _encode(part: Part, numbers: Array, words: NDArray[np.int64]) -> None:
         what = f"{part.name} is {numbers.size} numbers of {numbers.dtype}"
         raise IntegrityError(f"{what}, declared {part.size} of float64")
     flat = numbers.ravel()
-    for start in range(0, part.size, BLOCK):
-        block = slice(start, min(start + BLOCK, part.size))
-        _within(part, flat[block])
-        scaled = flat[block] * 2.0**part.bits  # exact, as is every power of two
-        if not part.wide:
-            words[block] = np.rint(scaled, out=scaled)
-            continue
-        high = np.floor(scaled * 2.0**-LOW)
-        words[: part.size][block] = high
-        # exact but for the last step
-        words[part.size :][block] = np.rint(scaled - high * 2.0**LOW)
+    halves = words[: part.size], words[part.size :]
+    for passed in large_arrays.passing(flat, *halves[: 1 + part.wide]):
+        found = [each[passed] for each in (flat, *halves)]
+        for start in range(0, found[0].size, BLOCK):
+            _scale(part, [each[start : start + BLOCK] for each in found])
+
+
+def _scale(part: Part, block: Sequence[NDArray[Any]]) -> None:
+    """Write the numbers of a *block* into its upper words, and its lower ones."""
+    numbers, first, second = block
+    _within(part, numbers)
+    scaled = numbers * 2.0**part.bits  # exact, as is every power of two
+    if not part.wide:
+        first[:] = np.rint(scaled, out=scaled)
+        return
+    high = np.floor(scaled * 2.0**-LOW)
+    first[:] = high
+    second[:] = np.rint(scaled - high * 2.0**LOW)  # exact but for the last step
 
 
 def _within(part: Part, numbers: Array) -> None:

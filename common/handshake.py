@@ -19,6 +19,13 @@ ALERTS = {
 }
 """What the other side's alert means to a person on this side."""
 
+MENDS = {
+    "EXPIRED": "consilium client renew --home HOME   and ask the operator to admit it",
+    "REVOKED": "ask the operator; with a new invite:   consilium client join INVITE "
+    "--home HOME --anew",
+}
+"""What helps a hospital whose certificate the other side calls so."""
+
 VERDICTS = {
     9: "the other side's certificate is not valid yet",
     10: "the other side's certificate has expired",
@@ -82,7 +89,9 @@ def turned_away(word: str) -> IdentityError | None:
     return IdentityError(
         TURNED_AWAY[word],
         where="at the aggregator's door",
-        fix=kept if word == "replaced" else "ask the aggregator's operator",
+        fix=kept
+        if word == "replaced"
+        else MENDS.get(word.upper(), "ask the aggregator's operator"),
     )
 
 
@@ -99,12 +108,13 @@ def explain(reason: OSError, where: str) -> ConsiliumError:
     if isinstance(reason, ssl.SSLError):
         alert = (reason.reason or "").partition("ALERT_")[2] or (reason.reason or "")
         known = [text for name, text in ALERTS.items() if alert.endswith(name)]
+        mends = [text for name, text in MENDS.items() if alert.endswith(name)]
         what = known[0] if known else "the other side refused this side's certificate"
         return IdentityError(
             what,
             where=where,
             likely=(reason.reason or "no reason was given").lower().replace("_", " "),
-            fix="ask the operator to admit this side anew",
+            fix=mends[0] if mends else "ask the operator to admit this side anew",
         )
     return NetworkError(
         "the other side cannot be reached",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from common.errors import MachineError, StudyError
 from common.model_file import Learned
-from common.tasks import image_network, networks
+from common.tasks import image_network, network_kind
 
 
 def of(learned: Learned) -> bytes:
@@ -34,7 +34,7 @@ def of(learned: Learned) -> bytes:
             fix="pip install 'consilium[networks]'",
         ) from None
     model = keras_layers.build(*image_network.asked(study))
-    parts = networks.cut(learned.arrays["parameters"], image_network.weights(study))
+    parts = network_kind.cut(learned.arrays["parameters"], image_network.weights(study))
     model.set_weights(parts)
     model.add(keras.layers.Activation("sigmoid"))
     # Keras writes to a path only; what it writes are weights, and no record.

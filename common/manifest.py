@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from common import advice, coding, plan
+from common import advice, coding, personal, plan
 from common.study import Study
 from common.tasks import left_out
 
@@ -55,7 +55,7 @@ def text(study: Study, leaves: tuple[Leaving, ...]) -> str:
         f"quorum {study.needed}\n"
         f"digest   {study.digest()}\n"
         f"privacy  {privacy(study)}\n"
-        f"sums     {sums(study)}\n{_noise(study)}{_apart(study)}\n"
+        f"sums     {sums(study)}\n{_noise(study)}{_apart(study)}{_stays(study)}\n"
         f"What leaves each site, per round of its task, and nothing else:\n{table}\n"
     )
 
@@ -111,6 +111,11 @@ def _noise(study: Study) -> str:
 def _apart(study: Study) -> str:
     told = [f"by site  {click.style(each, fg='red')}\n" for each in apart(study)]
     return "".join(told)
+
+
+def _stays(study: Study) -> str:
+    words = personal.named(study)
+    return f"stays    each site's own {words}: it is in no sum\n" if words else ""
 
 
 def sentence(study: Study, rounds: dict[str, int]) -> str:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from common import signed
+from common import large_arrays, signed
 from common.errors import IdentityError
 from common.fixed_point import Ring
 from common.shamir import Entropy
@@ -86,13 +86,15 @@ def add(vector: Ring, streams: Iterable[tuple[bytes, Sign]]) -> Ring:
     """
     ciphers = [(Cipher(AES(key), CTR(_START)).encryptor(), no) for key, no in streams]
     out = bytearray(8 * BLOCK + 15)  # update_into asks for a block more, less a byte
-    total = np.empty_like(vector)
-    for start in range(0, len(vector), BLOCK):
-        part = total[start : start + BLOCK]
-        part[:] = vector[start : start + BLOCK]
-        zeros = memoryview(_ZEROS)[: 8 * len(part)]
-        stream = np.frombuffer(out, "<u8", len(part))
-        for cipher, negative in ciphers:
-            cipher.update_into(zeros, out)
-            (np.subtract if negative else np.add)(part, stream, out=part)
+    total = large_arrays.like(vector)
+    for passed in large_arrays.passing(vector, total):
+        given, found = vector[passed], total[passed]
+        for start in range(0, len(given), BLOCK):
+            part = found[start : start + BLOCK]
+            part[:] = given[start : start + BLOCK]
+            zeros = memoryview(_ZEROS)[: 8 * len(part)]
+            stream = np.frombuffer(out, "<u8", len(part))
+            for cipher, negative in ciphers:
+                cipher.update_into(zeros, out)
+                (np.subtract if negative else np.add)(part, stream, out=part)
     return total

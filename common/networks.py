@@ -31,9 +31,12 @@ class Training(Document):
 
     Where the outcome has a declared ``prevalence``, those with it weigh as much as
     those without it in the loss; no gradient is longer than the clip all the same.
+
+    Each site keeps its own ``personal`` layers, by ``weights``: the last one (``head``)
+    or the ``normalisation``. Nobody else sees them, and they are in no sum.
     """
 
-    exact_alone: ClassVar = ("by", "combine", "votes", "patience")
+    exact_alone: ClassVar = ("personal", "by", "combine", "votes")
 
     by: Literal["gradients", "weights"] = "gradients"
     steps: int = Field(default=60, ge=1, le=1000)
@@ -52,6 +55,7 @@ class Training(Document):
     patience: int = Field(default=0, ge=0, le=1000)
     every: int = Field(default=5, ge=1, le=1000)
     prevalence: float | None = Field(default=None, gt=0.0, lt=1.0)
+    personal: Literal["head", "normalisation"] | None = None
 
     @model_validator(mode="after")
     def _one_judge(self) -> Self:
@@ -67,15 +71,24 @@ class Training(Document):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        local = ("local_steps", "local_rate", "batch", "proximal", "most")
+        local = ("local_steps", "local_rate", "batch", "proximal", "most", "personal")
         usual = type(self).model_fields
         said = [name for name in local if getattr(self, name) != usual[name].default]
         if self.by == "gradients" and said:
-            msg = f'{", ".join(said)} are read only with by = "weights"'
+            be = "is" if len(said) == 1 and said[0] == "personal" else "are"
+            msg = f'{", ".join(said)} {be} read only with by = "weights"'
             raise noted(said[0], msg, 'by = "weights"')
         if self.by == "weights" and self.sample < 1:
             msg = 'a sample is drawn only with by = "gradients"'
             raise noted("sample", msg, "sample = 1")
+        return self
+
+    @model_validator(mode="after")
+    def _nobody_goes_back(self) -> Self:
+        if self.personal and (self.votes or self.patience):
+            back = "votes" if self.votes else "patience"
+            msg = f"{back} may go back to an earlier round, and personal layers do not"
+            raise noted(back, msg, "votes = false" if self.votes else "patience = 0")
         return self
 
 
@@ -83,16 +96,20 @@ class ImageNetwork(Document):
     """A convolutional network: a block for each of ``blocks``, a head, dense layers.
 
     A block is a 3 x 3 convolution of so many filters, normalised by ``groups`` of its
-    channels (0: not at all), ReLU, and the largest of each 2 x 2. The head takes the
-    average over the picture, or every number (``flatten``). While it learns, what head
-    and dense layers give is silent, number by number, with a chance of ``dropout``, and
-    pictures are mirrored (``flip``) and moved by up to ``shift`` pixels, by chance.
+    channels (0: not at all), ReLU, and the largest of each 2 x 2 (or their ``average``;
+    or the convolution goes in a ``stride`` of 2). Blocks after the first may be
+    ``separable``: by channel, and then across channels. The head takes the average over
+    the picture, or every number (``flatten``). While it learns, what head and dense
+    layers give is silent, number by number, with a chance of ``dropout``, and pictures
+    are mirrored (``flip``) and moved by up to ``shift`` pixels, by chance.
     """
 
     kind: Literal["image_network"]
     blocks: tuple[Width, ...] = Field(default=(16, 32, 32), min_length=1, max_length=8)
     groups: int = Field(default=4, ge=0, le=64)
     padding: Literal["same", "valid"] = "same"
+    convolution: Literal["separable"] | None = None
+    pool: Literal["average", "stride"] | None = None
     head: Literal["average", "flatten"] = "average"
     dense: tuple[Width, ...] = Field(default=(), max_length=4)
     dropout: Dropout = 0.0
@@ -106,6 +123,9 @@ class ImageNetwork(Document):
             msg = f"{self.groups} groups do not divide the filters of every block"
             whole = math.gcd(self.groups, *self.blocks)
             raise noted("groups", msg, f"groups = {whole}")
+        if not self.groups and self.training.personal == "normalisation":
+            msg = "without groups nothing is normalised that could be personal"
+            raise noted("training.personal", msg, 'personal = "head"')
         return self
 
 
@@ -121,3 +141,10 @@ class TabularNetwork(Document):
     residual: bool = False
     dropout: Dropout = 0.0
     training: Training = Training()
+
+    @model_validator(mode="after")
+    def _nothing_normalised(self) -> Self:
+        if self.training.personal == "normalisation":
+            msg = "a tabular_network has no layers of normalisation"
+            raise noted("training.personal", msg, 'personal = "head"')
+        return self

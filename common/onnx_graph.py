@@ -21,7 +21,7 @@ from common.model_file import Learned
 from common.release import Array
 from common.schema import Category
 from common.study import Study
-from common.tasks import intercepts, networks, svm, tabular_network
+from common.tasks import intercepts, network_kind, svm, tabular_network
 
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 IR = 9
@@ -163,7 +163,7 @@ def _dense(
 ) -> list[NodeProto]:
     """Return the nodes of dense layers with ReLU between them, and one chance."""
     layers = tabular_network.weights(study)
-    parts = networks.cut(arrays["parameters"], layers)
+    parts = network_kind.cut(arrays["parameters"], layers)
     nodes, reached = list[NodeProto](), "design"
     residual = tabular_network.asked(study).residual
     for place in range(len(parts) // 2):

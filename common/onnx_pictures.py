@@ -13,7 +13,7 @@ from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_help
 
 from common.model_file import Learned
 from common.networks import ImageNetwork
-from common.tasks import image_network, networks
+from common.tasks import image_network, network_kind
 
 OPSET, IR = 17, 9
 EPSILON = 1e-3
@@ -47,12 +47,12 @@ def of(learned: Learned) -> bytes:
     study = learned.study
     model, image = image_network.asked(study)
     layers = image_network.weights(study)
-    parts = networks.cut(learned.arrays["parameters"], layers)
+    parts = network_kind.cut(learned.arrays["parameters"], layers)
     left = iter([np.asarray(each, dtype=np.float32) for each in parts])
     graph = Graph()
     graph.then("Transpose", perm=[0, 3, 1, 2])
-    for filters in model.blocks:
-        _block(graph, model, filters, left)
+    for place in range(len(model.blocks)):
+        _block(graph, model, place, left)
     graph.then("Transpose", perm=[0, 2, 3, 1])
     if model.head == "average":
         graph.then("ReduceMean", axes=[1, 2], keepdims=0)
@@ -70,26 +70,48 @@ def of(learned: Learned) -> bytes:
 
 
 def _block(
+    graph: Graph, model: ImageNetwork, place: int, left: Iterator[Weights]
+) -> None:
+    """Add a convolution, its groups, ReLU and what is left of each 2 x 2."""
+    _convolution(graph, model, place, left)
+    if model.groups:
+        _groups(graph, model, model.blocks[place], left)
+    graph.then("Relu")
+    if model.pool != "stride":
+        kind = "AveragePool" if model.pool == "average" else "MaxPool"
+        graph.then(kind, kernel_shape=[2, 2], strides=[2, 2])
+
+
+def _convolution(
+    graph: Graph, model: ImageNetwork, place: int, left: Iterator[Weights]
+) -> None:
+    """Add a convolution, or one by channel and one across channels."""
+    pads = "SAME_UPPER" if model.padding == "same" else "VALID"
+    step = 2 if model.pool == "stride" else 1
+    said: dict[str, Any] = {"auto_pad": pads, "strides": [step, step]}
+    if model.convolution == "separable" and place:
+        own = next(left).transpose(2, 3, 0, 1).copy()
+        graph.then("Conv", own, group=len(own), **said)
+        said = {}
+    kernel, bias = next(left), next(left)
+    graph.then("Conv", kernel.transpose(3, 2, 0, 1).copy(), bias, **said)
+
+
+def _groups(
     graph: Graph, model: ImageNetwork, filters: int, left: Iterator[Weights]
 ) -> None:
-    """Add a convolution, its groups, ReLU and the largest of each 2 x 2."""
-    kernel, bias = next(left), next(left)
-    pads = [1 if model.padding == "same" else 0] * 4
-    graph.then("Conv", kernel.transpose(3, 2, 0, 1).copy(), bias, pads=pads)
-    if model.groups:
-        size = f"size_{len(graph.nodes)}"
-        graph.nodes.append(helper.make_node("Shape", [graph.reached], [size]))
-        graph.then("Reshape", np.array([0, model.groups, -1], dtype=np.int64))
-        ones = np.ones(model.groups, dtype=np.float32)
-        graph.then("InstanceNormalization", ones, ones * 0, epsilon=EPSILON)
-        graph.nodes.append(
-            helper.make_node("Reshape", [graph.reached, size], [f"{size}_back"])
-        )
-        graph.reached = f"{size}_back"
-        graph.then("Mul", next(left).reshape(filters, 1, 1))
-        graph.then("Add", next(left).reshape(filters, 1, 1))
-    graph.then("Relu")
-    graph.then("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    """Add the normalisation by groups of channels."""
+    size = f"size_{len(graph.nodes)}"
+    graph.nodes.append(helper.make_node("Shape", [graph.reached], [size]))
+    graph.then("Reshape", np.array([0, model.groups, -1], dtype=np.int64))
+    ones = np.ones(model.groups, dtype=np.float32)
+    graph.then("InstanceNormalization", ones, ones * 0, epsilon=EPSILON)
+    graph.nodes.append(
+        helper.make_node("Reshape", [graph.reached, size], [f"{size}_back"])
+    )
+    graph.reached = f"{size}_back"
+    graph.then("Mul", next(left).reshape(filters, 1, 1))
+    graph.then("Add", next(left).reshape(filters, 1, 1))
 
 
 def _model(graph: Graph, learned: Learned, shape: tuple[int, ...]) -> ModelProto:

@@ -1,15 +1,17 @@
 """Arrays as they travel: what ``numpy.save`` writes, held once however large.
 
 Nothing in them is run, unpacked or believed. A large array is a view of the bytes that
-came: a network's weights are then one time in the memory, not two.
+came, and those of a network lie in a file (common/large_arrays.py).
 """
 
 import math
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from flwr.app import Array as FlowerArray
+from flwr.app import ArrayRecord
 from numpy.lib.format import (
     header_data_from_array_1_0,
     read_array,
@@ -20,6 +22,8 @@ from numpy.lib.format import (
 )
 from numpy.typing import NDArray
 
+from common import large_arrays
+from common.large_arrays import Data
 from common.release import Array
 
 LARGE, HEAD = 2**20, 2**12
@@ -66,5 +70,25 @@ def packed(array: NDArray[Any]) -> FlowerArray:
     rows = np.ascontiguousarray(array).reshape(array.shape)
     head = BytesIO()
     write_array_header_1_0(head, header_data_from_array_1_0(rows))
-    data = b"".join((head.getvalue(), rows.reshape(-1).view(np.uint8).data))
-    return FlowerArray(str(rows.dtype), tuple(rows.shape), STYPE, data)
+    data = large_arrays.joined(_pieces(head.getvalue(), rows))
+    return holding(str(rows.dtype), tuple(rows.shape), STYPE, data)
+
+
+def holding(dtype: str, shape: tuple[int, ...], stype: str, data: Data) -> FlowerArray:
+    """Return Flower's array of *data*: only to make one it must be bytes."""
+    array = FlowerArray(dtype, shape, stype, b"")
+    array.data = data  # type: ignore[assignment]
+    return array
+
+
+def record(arrays: Mapping[str, FlowerArray]) -> ArrayRecord:
+    """Return Flower's record of *arrays*, which are not made anew."""
+    found = ArrayRecord()
+    for name, array in arrays.items():
+        found[name] = array
+    return found
+
+
+def _pieces(head: bytes, rows: NDArray[Any]) -> Iterator[Data]:
+    yield head
+    yield from large_arrays.bytes_of(rows)

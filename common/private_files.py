@@ -23,7 +23,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(mode=FOLDER, parents=True, exist_ok=True)
     except OSError as broken:
-        what = f"{path} cannot be made ({type(broken).__name__})"
+        what = f"{path} cannot be made: {_why(broken)}"
         raise MachineError(what, fix="choose another folder") from None
     _require(path, FOLDER)
 
@@ -53,7 +53,7 @@ def content(path: Path, then: str = "") -> bytes:
     try:
         return path.read_bytes()
     except OSError as broken:
-        what = f"{path} cannot be read ({type(broken).__name__})"
+        what = f"{path} cannot be read: {_why(broken)}"
         if isinstance(broken, FileNotFoundError):
             what = f"there is no file {path}"
         raise UsageError(what, fix="check the path", then=then) from None
@@ -61,11 +61,16 @@ def content(path: Path, then: str = "") -> bytes:
 
 def write(path: Path, *parts: bytes | memoryview) -> None:
     """Write *parts* to *path* for its owner only: wholly and durably, or not at all."""
+    write_parts(path, parts)
+
+
+def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write *parts*, which may be made one by one, as :func:`write` does."""
     try:
         replace_parts(path, parts)
     except OSError as broken:
         raise MachineError(
-            f"{path} cannot be written ({type(broken).__name__})",
+            f"{path} cannot be written: {_why(broken)}",
             fix=f"see that {path.parent} is there, is yours, and has space",
         ) from None
 
@@ -110,6 +115,11 @@ def replace_parts(
         raise
     step("sync the folder")
     sync_folder(path.parent)
+
+
+def _why(broken: OSError) -> str:
+    """Return what the machine says, without the name: it may be of a new file."""
+    return (broken.strerror or type(broken).__name__).lower()
 
 
 def _require(path: Path, mode: int) -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from common import large_arrays
 from common.errors import IntegrityError
 
 Array = NDArray[np.float64]
@@ -61,7 +62,14 @@ def length(release: Release) -> int:
 def flatten(release: Release, summands: Summands) -> Array:
     """Return *summands* as one vector, in the order in which they are declared."""
     check(release, summands)
-    return np.concatenate([summands[name].ravel() for name in release])
+    vector, start = large_arrays.empty(length(release)), 0
+    for name in release:
+        flat = summands[name].reshape(-1)
+        words = vector[start : start + flat.size]
+        for part in large_arrays.passing(words, flat):
+            words[part] = flat[part]
+        start += flat.size
+    return vector
 
 
 def unflatten(release: Release, vector: Array, sites: int = 1) -> dict[str, Array]:
@@ -85,7 +93,7 @@ def _check_array(name: str, field: Field, array: Array) -> None:
     if array.shape != field.shape or array.dtype != np.float64:
         what = f"{name} is {array.dtype}{array.shape}, declared float64{field.shape}"
         raise IntegrityError(what)
-    if not np.isfinite(array).all():
+    if not large_arrays.finite(array):
         raise IntegrityError(f"{name} holds numbers that are not finite")
 
 

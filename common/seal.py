@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
 from common import content as contents
-from common import signed
+from common import large_arrays, signed
 from common.errors import IntegrityError
 from common.identity import SigningKey
 
@@ -81,4 +81,6 @@ def _hash(arrays: ArrayRecord) -> str:
 
 
 def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    found = hashlib.sha256()
+    large_arrays.hashed(found.update, data)
+    return found.hexdigest()

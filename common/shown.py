@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from common import large_arrays
 from common.errors import IntegrityError
 from common.study import Study
 from common.task import State, Task
@@ -21,5 +22,5 @@ def check_state(task: Task, study: Study, state: State) -> None:
         if array.shape != shape or array.dtype != np.float64:
             what = f"{array.dtype}{array.shape}, declared float64{shape}"
             raise IntegrityError(f"the state {name} of {task.name} is {what}")
-        if not np.isfinite(array).all():
+        if not large_arrays.finite(array):
             raise IntegrityError(f"the state {name} of {task.name} is not finite")

@@ -23,6 +23,8 @@ from common.errors import IdentityError, IntegrityError
 
 LARGEST = 1_000_000
 """Bytes that a document may have: it is parsed before it is known to be genuine."""
+NAMED = {"admission": "admitted"}
+"""How a kind of document stands in the name of its file, where that is another word."""
 _SEAL = b"consilium signed document 1\0"
 _KEYS = {"context", "payload", "signature"}
 
@@ -110,7 +112,7 @@ def _parsed(sealed: bytes, context: str) -> dict[str, Any]:
         raise IntegrityError(
             f"this is no {kind}",
             likely="another kind of Consilium file, or another version",
-            fix=f"choose the file whose name says {kind}",
+            fix=f"choose the file whose name says {NAMED.get(kind, kind)}",
         )
     if not isinstance(whole["payload"], dict):
         raise IntegrityError(f"this {kind} holds nothing")

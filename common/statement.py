@@ -18,6 +18,7 @@ from common.schema import Number
 from common.sheet import Sheet
 from common.study import Study
 from common.task import Task
+from common.tasks import private_stopping, voting
 from common.terms import Privacy
 
 Language = Literal["en", "zh"]
@@ -75,6 +76,8 @@ def _told(study: Study) -> Iterator[tuple[str, Figures]]:
         if drawn
         else ("sampling", {})
     )
+    if getattr(getattr(study.model, "training", None), "patience", 0):
+        yield "stopping", _looks(study)
     yield "preparation", _constants(study)
     yield (
         f"trust_{kept.noise}",
@@ -103,6 +106,17 @@ def _mechanism(study: Study, kept: Privacy, task: Task) -> Figures:
         "rounds": rounds,
         "mu": 1 / sigma(event),
         "alone": epsilon_of([event] * rounds, kept.delta),
+    }
+
+
+def _looks(study: Study) -> Figures:
+    """Return the most rounds that a study may be charged that stops by itself."""
+    task = plan.find(study, study.kind)
+    return {
+        "rounds": costs.noisy(task).rounds(study),
+        "share": voting.HELD_OUT,
+        "most": private_stopping.MOST,
+        "clip": costs.noisy(task).clip(study),
     }
 
 

@@ -253,6 +253,7 @@ def _keeps(study: Study) -> None:
     """Refuse a promise that no form of a task keeps, before anybody is asked."""
     if study.privacy != "none":
         asked.keeps(study.model, study.analysis)
+        asked.looked(study.model, study.rounds.dropouts)
     else:
         asked.exact(study.model)
     asked.combined(study.model, masked=study.masked)

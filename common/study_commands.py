@@ -157,12 +157,14 @@ def schema(terminal: Terminal) -> None:
 @terminal.options
 def export(terminal: Terminal, path: Path, form: str, out: Path) -> None:
     """Write the learned model MODEL.json in another form."""
-    from common import exporting, model_file  # noqa: PLC0415
+    from common import exporting, model_file, personal  # noqa: PLC0415
 
     learned = model_file.read(path)
     written = exporting.write(learned, form, out)
+    lacks = personal.told(learned.study)
     facts = {"ok": True, "digest": learned.study.digest(), "written": str(written)}
-    terminal.result(facts, f"wrote {written}")
+    facts |= {"lacks": lacks} if lacks else {}
+    terminal.result(facts, "\n".join(filter(None, [f"wrote {written}", lacks])))
 
 
 @study.command()

@@ -29,6 +29,9 @@ def begin(level: str, *, as_json: bool, file: Path | None = None) -> None:
     flower.handlers.clear()
     flower.propagate = True
     logging.captureWarnings(capture=True)
+    # A line that a full disk does not take is lost there, and no trace of code is
+    # written for it: the other voice has said it, and the disk is told of by itself.
+    logging.raiseExceptions = False
     threading.excepthook = _thread_ended
 
 

@@ -26,6 +26,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from common import large_arrays
 from common.errors import StudyError
 from common.registry import load, load_analysis, load_private
 from common.release import Array, Release, Summands, unflatten
@@ -57,7 +58,7 @@ def fingerprint(arrays: Mapping[str, Array]) -> str:
     kinds = [[name, arrays[name].dtype.str, arrays[name].shape] for name in names]
     seal = hashlib.sha256(json.dumps(kinds).encode() + b"\n")
     for name in names:
-        seal.update(np.ascontiguousarray(arrays[name]).reshape(-1).data)
+        large_arrays.hashed(seal.update, arrays[name])
     return seal.hexdigest()
 
 
@@ -80,6 +81,7 @@ Found = Mapping[str, State]
 
 Keys = NDArray[np.uint64]
 Sites = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 Images = NDArray[np.float32]
 
 
@@ -137,6 +139,7 @@ Show = Callable[[Study, State], tuple[Sheet, ...]]
 Each = Callable[[Study, State, Rows], Array]
 Bounded = Callable[[Study, State, Rows, Array], Summands]
 Local = Callable[[Study, State, Rows], Summands]
+Both = Callable[[Study, State, Rows], tuple[Summands, Array]]
 Combine = Callable[[Sequence[Summands]], Summands]
 
 
@@ -173,6 +176,7 @@ class Task:
     A task without ``noisy`` is only for a study whose privacy is "none". ``show`` says
     the same as ``read``, as tables for a reader. Where ``combine`` returns a function,
     it makes a total of the answers, which are added otherwise: never of masked ones.
+    ``both`` is ``local`` and, beside it, what stays here: see common/personal.py.
     """
 
     name: str
@@ -187,6 +191,7 @@ class Task:
     noisy: Noisy | None = None
     show: Show = lambda *_: ()
     combine: Callable[[Study], Combine | None] = lambda _study: None
+    both: Both | None = None
 
 
 def added(each: Each, release: Callable[[Study], Release]) -> Local:
@@ -237,7 +242,7 @@ class Model:
     last being what everybody has: their sum is the prediction on the model's own
     ``scale``; of a category for each level [records, columns + 1, levels]. ``interval``
     returns the ends of a 95 % interval of the expected outcome [records, 2], where the
-    model knows them.
+    model knows them. ``stays`` tells which of its ``parameters`` each site keeps.
     """
 
     fit: Task
@@ -247,6 +252,7 @@ class Model:
     explain: Predict | None = None
     scale: str = ""
     interval: Predict | None = None
+    stays: Callable[[Study], Flags | None] = lambda _study: None
 
 
 def model_of(study: Study) -> Model:

@@ -1,11 +1,13 @@
 """How every command speaks: data on stdout, talk on stderr, and errors that help."""
 
+import getpass
 import json
 import logging
 import os
 import shlex
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -149,16 +151,24 @@ def _fill_in(error: ConsiliumError, arguments: list[str]) -> None:
             }
 
 
-def typed(question: str, instead: str, *, hidden: bool = False) -> str:
+def typed(
+    question: str, instead: str, *, hidden: bool = False, twice: bool = False
+) -> str:
     """Return what a person types; *instead* is what a script gives on the command line.
 
-    Raises UsageError with it when there is nobody to type.
+    Raises UsageError with it when there is nobody to type, or no terminal that hides
+    what is.
     """
     try:
-        answer: str = click.prompt(question, err=True, hide_input=hidden)
-    except click.exceptions.Abort:
-        if sys.stdin.isatty():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            answer: str = click.prompt(
+                question, err=True, hide_input=hidden, confirmation_prompt=twice
+            )
+    except (click.exceptions.Abort, getpass.GetPassWarning) as gone:
+        if isinstance(gone, click.exceptions.Abort) and sys.stdin.isatty():
             raise
+        click.echo(err=True)  # what follows does not stand behind the question
         raise UsageError("there is nobody to answer", fix=instead) from None
     return answer
 

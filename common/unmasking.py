@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common import circle as circles
-from common import masking, masks, shamir
+from common import large_arrays, masking, masks, shamir
 from common.circle import Circle, Keys, View
 from common.errors import IdentityError, IntegrityError
 from common.fixed_point import Ring
@@ -69,7 +69,7 @@ def gathered(
     Raises QuorumError when too few have come, IntegrityError naming a site whose vector
     does not fit or was made from another view.
     """
-    total, confirmations = np.zeros(size, np.uint64), dict[str, bytes]()
+    total, confirmations = large_arrays.zeros(size, np.uint64), dict[str, bytes]()
     for site, upload in uploads:
         if site not in view.sharers or site in confirmations:
             raise IntegrityError(f"{site} sent a vector unasked, or twice")
@@ -77,7 +77,8 @@ def gathered(
         circles.read_confirmations(view, view.sharers, said)
         if upload.vector.shape != (size,) or upload.vector.dtype != np.uint64:
             raise IntegrityError(f"{site} did not send {size} numbers modulo 2^64")
-        total += upload.vector
+        for part in large_arrays.passing(total, upload.vector):
+            total[part] += upload.vector[part]
         confirmations[site] = upload.confirmation
     circles.enough(view.circle, confirmations, "have survived")
     return Gathered(view, keys, tuple(sorted(confirmations)), total, confirmations)

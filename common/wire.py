@@ -204,7 +204,7 @@ def _record(
         }
     )
     packed = {name: packed_arrays.packed(array) for name, array in arrays.items()}
-    return RecordDict({"about": about, "arrays": ArrayRecord(packed)})
+    return RecordDict({"about": about, "arrays": packed_arrays.record(packed)})
 
 
 def _words(record: RecordDict, *names: str) -> list[str]:

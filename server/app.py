@@ -9,10 +9,10 @@ a ``consortium`` every message is signed, and ``submitted`` is where progress is
 import json
 from pathlib import Path
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, UserConfig
+from flwr.app import ConfigRecord, Context, UserConfig
 from flwr.serverapp import Grid, ServerApp
 
-from common import wire
+from common import packed_arrays, wire
 from common.study import Study
 from common.task import State
 from server import consortium, heads, journal, retry, rounds, studies
@@ -66,8 +66,9 @@ def _keep(context: Context, outcome: Outcome) -> None:
     }
     context.state["outcome"] = ConfigRecord({"about": json.dumps(about)})
     for name, state in outcome.states.items():
-        packed = {key: Array(array) for key, array in state.arrays.items()}
-        context.state[f"state {name}"] = ArrayRecord(packed)
+        arrays = state.arrays.items()
+        packed = {key: packed_arrays.packed(array) for key, array in arrays}
+        context.state[f"state {name}"] = packed_arrays.record(packed)
 
 
 def outcome_of(context: Context) -> Outcome:
@@ -75,7 +76,8 @@ def outcome_of(context: Context) -> Outcome:
     about = json.loads(str(context.state.config_records["outcome"]["about"]))
     states = {
         key.removeprefix("state "): State(
-            {name: array.numpy() for name, array in record.items()}, done=True
+            {name: packed_arrays.read(array) for name, array in record.items()},
+            done=True,
         )
         for key, record in context.state.array_records.items()
     }

@@ -82,8 +82,9 @@ def admit(
     views.warn(terminal, opened, now)
     sealed = private_files.content(request)
     asked = requests.examine(opened, sealed, now)
+    root = authority.unlock(opened)  # before the call: without it nothing can follow
     prompts.compare(terminal, sealed, asked, words)
-    answer = enrolment.admit(opened, authority.unlock(opened), sealed, now)
+    answer = enrolment.admit(opened, root, sealed, now)
     path = request.with_name(f"{asked.site}.admitted")
     private_files.write(path, answer)
     terminal.result(*views.admitted(opened, path, asked.site))

@@ -50,8 +50,8 @@ def follows(site: str, before: Mapping[str, str], said: str) -> None:
     now = f"it has {_number(said)}" if said else "it has none"
     raise IntegrityError(
         f"the ledger of {site} went back: it had {_number(last)} lines, and {now}",
-        likely="it was restored from an older copy, cut short, lost or written anew: "
-        "what was spent since is missing from its budget",
+        likely="it was restored from an older copy, cut short, lost, or begun anew in "
+        "another home: what was spent since is missing from its budget",
         fix=f"{site} puts back the ledger that `consilium client verify --head {last}` "
         f"accepts there; is that gone for good, take {site}'s line out of {NAME}",
     )

@@ -153,17 +153,18 @@ class Crew:
                     )
                 time.sleep(PAUSE_FIRST / 4)
 
-    def tend(self) -> None:
-        """Start again what died; wait longer each time, unless it had run for long."""
-        now = time.monotonic()
+    def tend(self) -> list[str]:
+        """Start again what died; wait longer each time, unless it had run for long.
+
+        Return the programs that ended by themselves, and are let go.
+        """
+        now, ended = time.monotonic(), []
         for name, life in list(self._lives.items()):
             code = life.process.poll()
             if code is None:
                 continue
             if code == 0 and self._programs[name].ends:
-                talk.event(
-                    LOG, logging.INFO, f"{name} has ended", event="ended", program=name
-                )
+                ended.append(name)
                 del self._lives[name]
             elif not life.next:
                 steady = now - life.begun > STEADY_SECONDS
@@ -175,6 +176,7 @@ class Crew:
             elif now >= life.next:
                 self.start(name)
                 self._lives[name].pause = min(2 * life.pause, PAUSE_LAST)
+        return ended
 
 
 def end_orphans(locks: Path) -> None:

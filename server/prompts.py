@@ -37,6 +37,7 @@ PASSPHRASE_FILE = click.option(
 )
 
 Command = Callable[..., None]
+IN_A_FILE = "--passphrase-file FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,7 @@ def new_passphrase(path: Path | None) -> bytes:
     if path is not None:
         return _stored(path)
     asked = "Passphrase for the consortium's authority"
-    typed: str = click.prompt(asked, hide_input=True, confirmation_prompt=True)
-    return typed.encode()
+    return terminals.typed(asked, IN_A_FILE, hidden=True, twice=True).encode()
 
 
 def compare(
@@ -128,7 +128,7 @@ def compare(
 
 def _typed() -> bytes:
     asked = "Passphrase of the consortium's authority"
-    return terminals.typed(asked, "--passphrase-file FILE", hidden=True).encode()
+    return terminals.typed(asked, IN_A_FILE, hidden=True).encode()
 
 
 def _stored(path: Path) -> bytes:

@@ -63,26 +63,30 @@ def _require_invited(consortium: Consortium, request: Request, now: datetime) ->
         raise IdentityError(
             f"the code in the request of {request.site} is not one that was given out",
             likely="a newer invite replaced it, or the request was made up",
-            fix=f"consilium server invite {request.site}",
+            fix=_invite(consortium, request.site),
         )
     if note.used:
         raise IdentityError(
             f"the invite of {note.site} was used already, on {note.used:%Y-%m-%d}",
             likely="this request was admitted before, or someone copied the code",
             fix=f"send {consortium.folder / note.site}.admitted again; if the site "
-            f"lost its keys: consilium server invite {note.site}",
+            f"lost its keys:   {_invite(consortium, note.site)}",
         )
     if now > note.expires:
         raise IdentityError(
             f"the invite of {note.site} expired on {note.expires:%Y-%m-%d}",
-            fix=f"consilium server invite {note.site}",
+            fix=_invite(consortium, note.site),
         )
     if note.site != request.site:
         raise IdentityError(
             f"the invite was for {note.site}, the request says {request.site}",
             likely="a hospital used another one's invite",
-            fix=f"consilium server invite {request.site}",
+            fix=_invite(consortium, request.site),
         )
+
+
+def _invite(consortium: Consortium, site: str) -> str:
+    return f"consilium server invite {site} --dir {consortium.folder}"
 
 
 def _note(consortium: Consortium, request: Request) -> Invited | None:
@@ -97,7 +101,7 @@ def _require_current(consortium: Consortium, request: Request) -> None:
         state = "was never admitted" if member is None else "was revoked"
         raise IdentityError(
             f"{request.site} {state}, so there is nothing to renew",
-            fix=f"consilium server invite {request.site}",
+            fix=_invite(consortium, request.site),
         )
     kept = (member.signing_key, member.tls_fingerprint)
     if (request.signing_key, request.replaces) != kept:

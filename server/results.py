@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
 
-from common import __version__, costs, manifest, model_file, plan, statement
+from common import __version__, costs, manifest, model_file, personal, plan, statement
 from common.model_file import Learned
 from common.study import Study
 from common.task import Findings, model_of
@@ -109,6 +109,12 @@ def limits(study: Study) -> list[str]:
     """Return what no report of this version may leave out."""
     seen = MASKED if study.masked else OPEN
     own = [f"Told of single sites: {each}." for each in manifest.apart(study)]
+    if personal.named(study):
+        own.append(
+            f"Each hospital keeps its own {personal.named(study)}: a figure is of its "
+            "people by the model as it has it, and a hospital that was not there has "
+            "none."
+        )
     return [EXACT if study.privacy == "none" else PROMISED, seen, *own]
 
 

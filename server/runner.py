@@ -7,6 +7,7 @@ it is killed it is started again, and goes on from the study's journal.
 """
 
 import logging
+import sys
 import traceback
 from pathlib import Path
 
@@ -77,7 +78,11 @@ def main(folder: Path, study: str, port: int) -> None:
     """Carry out the submitted STUDY of DIR over the SuperLink at PORT."""
     talk.begin("INFO", as_json=True)
     link = superlink.link(folder, port)
-    carry_out(folder, studies.at(folder, study), link)
+    try:
+        carry_out(folder, studies.at(folder, study), link)
+    except ConsiliumError as error:  # it could not even be written down
+        talk.event(LOG, logging.ERROR, str(error), event="cut off", **error.facts())
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -5,19 +5,24 @@ whole record, and what has one is never written to again.
 
     file = magic, length of the body, SHA-256 of the body, check of these three, body
     body = length of the head, head (JSON: facts, arrays, seal before), bytes of arrays
+
+A large record is written and read some MB at a time, and what is read lies in the file:
+so spaces end the head where arrays can begin.
 """
 
 import hashlib
 import json
+import math
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from common import private_files
+from common import large_arrays, private_files
 from common.errors import IntegrityError, MachineError
 from common.private_files import Step
 from common.release import Array
@@ -26,6 +31,8 @@ MAGIC = b"consilium record 1\n"
 FRAME = struct.Struct(f">{len(MAGIC)}sQ32s8s")
 LENGTH = struct.Struct(">Q")
 ENDING = ".record"
+EVEN = 64
+"""Bytes of which a multiple is before the first array."""
 
 
 Part = bytes | memoryview
@@ -39,25 +46,30 @@ class Record:
     arrays: Mapping[str, Array]
 
 
-def pack(record: Record, before: str) -> tuple[list[Part], str]:
+def pack(record: Record, before: str) -> tuple[Iterator[Part], str]:
     """Return *record* in parts that follow one another, and its seal.
 
     *before* is the seal before it. The arrays are no copies: a network's state may be a
     large part of the memory.
     """
-    arrays = [np.ascontiguousarray(each) for each in record.arrays.values()]
     kinds = [[n, a.dtype.str, list(a.shape)] for n, a in record.arrays.items()]
     facts = {"facts": record.facts, "arrays": kinds, "before": before}
     head = json.dumps(facts, separators=(",", ":")).encode()
-    body: list[Part] = [LENGTH.pack(len(head)), head]
-    body += [each.reshape(-1).view(np.uint8).data for each in arrays]
+    head += b" " * (-(FRAME.size + LENGTH.size + len(head)) % EVEN)
     seal, length = hashlib.sha256(), 0
-    for part in body:
+    for part in _body(head, record):
         seal.update(part)
         length += len(part)
     digest = seal.digest()
     frame = FRAME.pack(MAGIC, length, digest, _check(length, digest))
-    return [frame, *body], seal.hexdigest()
+    return chain([frame], _body(head, record)), seal.hexdigest()
+
+
+def _body(head: bytes, record: Record) -> Iterator[Part]:
+    yield LENGTH.pack(len(head))
+    yield head
+    for each in record.arrays.values():
+        yield from large_arrays.bytes_of(each)
 
 
 def write(folder: Path, number: int, data: Iterable[Part], step: Step) -> None:
@@ -83,7 +95,7 @@ def read(folder: Path) -> Iterator[tuple[Record, str]]:
     for number, path in enumerate(paths):
         if path != _path(folder, number):
             raise broken(_path(folder, number), number, "is missing")
-        data = path.read_bytes()
+        data = large_arrays.content(path)
         if path == paths[-1] and _ends_early(data):
             return
         record, seal, told = _unpack(path, number, data)
@@ -104,21 +116,22 @@ def broken(path: Path, number: int, how: str) -> IntegrityError:
     )
 
 
-def _ends_early(data: bytes) -> bool:
+def _ends_early(data: Part) -> bool:
     """Say whether *data* is the beginning of a record, and nothing but too short."""
     if len(data) < FRAME.size:
-        return MAGIC.startswith(data[: len(MAGIC)])
+        return MAGIC.startswith(bytes(data[: len(MAGIC)]))
     magic, length, digest, check = FRAME.unpack_from(data)
     whole: bool = magic == MAGIC and check == _check(length, digest)
     return whole and len(data) < FRAME.size + int(length)
 
 
-def _unpack(path: Path, number: int, data: bytes) -> tuple[Record, str, str]:
+def _unpack(path: Path, number: int, data: Part) -> tuple[Record, str, str]:
     if len(data) < FRAME.size:
         raise broken(path, number, "is cut off")
     magic, length, digest, check = FRAME.unpack_from(data)
     body = memoryview(data)[FRAME.size :]
-    seal = hashlib.sha256(body)
+    seal = hashlib.sha256()
+    large_arrays.hashed(seal.update, body)
     sound = magic == MAGIC and check == _check(length, digest) and len(body) == length
     if not sound or seal.digest() != digest:
         raise broken(path, number, "is not what was written")
@@ -131,10 +144,12 @@ def _unpack(path: Path, number: int, data: bytes) -> tuple[Record, str, str]:
 def _arrays(kinds: list[Any], data: memoryview) -> dict[str, Array]:
     arrays, start = {}, 0
     for name, kind, shape in kinds:
-        dtype, count = np.dtype(kind), int(np.prod(shape))
+        dtype, count = np.dtype(kind), math.prod(shape)
         flat = np.frombuffer(data, dtype, count, start)
-        # A copy lies in memory as any fresh array does: sums take the same steps.
-        arrays[name] = flat.reshape(shape).copy()
+        if flat.nbytes < large_arrays.LARGE or not flat.flags.aligned:
+            # A copy lies in memory as any fresh array does: sums take the same steps.
+            flat = flat.copy()
+        arrays[name] = flat.reshape(shape)
         start += flat.nbytes
     return arrays
 

@@ -22,7 +22,7 @@ import httpx
 
 from common import private_files, talk
 from common.errors import MachineError, UsageError
-from server import consortium, logs, studies, superlink
+from server import consortium, ending, logs, room, studies, superlink
 from server.consortium import Consortium
 from server.processes import Crew, Program, end_orphans
 from server.superlink import Link
@@ -104,6 +104,15 @@ def running(folder: Path) -> Service | None:
     return Service(**json.loads(private_files.read(path)))
 
 
+def starting(folder: Path) -> bool:
+    """Say whether a service in *folder* was begun and is not up yet."""
+    lock = folder / LOCK
+    if (folder / FACTS).exists() or not lock.exists():
+        return False
+    with lock.open("rb") as held:
+        return not _locked(held.fileno(), fcntl.LOCK_SH)
+
+
 def _tend(
     opened: Consortium,
     link: Link,
@@ -113,11 +122,13 @@ def _tend(
 ) -> None:
     look = 0.0
     while not stop.wait(TEND_SECONDS):
-        crew.tend()
+        for ended in crew.tend():
+            ending.say(opened.folder, ended)
         _tell(opened, link, crew, members)
         _run_studies(opened.folder, link, crew)
         if time.monotonic() >= look:
             logs.shorten(opened.folder / "logs")
+            room.warn(opened.folder)
             look = time.monotonic() + LOG_SECONDS
 
 
@@ -155,7 +166,9 @@ def _run_studies(folder: Path, link: Link, crew: Crew) -> None:
         if name not in crew.names():
             command = (sys.executable, "-m", "server.runner", str(folder), name)
             log = folder / "logs" / f"{name}.log"
-            settings = {**superlink.settings(), **superlink.LEAN}
+            # Large arrays lie there without a name; /tmp may be in memory.
+            place = {"TMPDIR": str(folder / "run")}
+            settings = {**place, **superlink.settings(), **superlink.LEAN}
             crew.add(
                 Program(name, (*command, str(link.port)), settings, log, ends=True)
             )

@@ -1,6 +1,6 @@
 """How things stand at an aggregator: what runs, who is connected, how far it is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +9,7 @@ import httpx
 
 from common import certificates
 from common.enrolment import Member
-from server import retry, roster, service, studies, superlink
+from server import calls, retry, room, roster, service, studies, superlink
 from server.consortium import Consortium
 from server.service import Service
 from server.studies import HEX, Submitted
@@ -63,20 +63,29 @@ def everything(opened: Consortium) -> Shown:
     """Show the service, the sites and the studies."""
     running, now = service.running(opened.folder), datetime.now(UTC)
     present = _present(opened.folder, running)
-    rows = [_site(each, present, now) for each in opened.roster().members]
+    turned = calls.turned_away(opened.folder) if running else {}
+    rows = [_site(each, present, turned, now) for each in opened.roster().members]
     found = [_study(each) for each in studies.listed(opened.folder)]
+    found.sort(key=lambda row: row["phase"] not in studies.OPEN)  # what runs, first
     warning = certificates.expiry_warning(opened.certificate(), now)
+    short = room.short(opened.folder)
     facts: dict[str, object] = {
         "ok": True,
         "consortium": opened.about.consortium,
         "running": asdict(running) if running else None,
         "certificate_until": opened.certificate().not_valid_after_utc.isoformat(),
         "warning": warning,
+        "disk": short,
         "sites": rows,
         "studies": found,
     }
     lines = [
         *_head(opened, running, warning),
+        *(
+            [f"  disk    {short}", f"  fix     {room.fix(opened.folder)}"]
+            if short
+            else []
+        ),
         *("", "sites"),
         *([f"  {row['site']:<20}{row['words']}" for row in rows] or ["  none yet"]),
         *("", "studies"),
@@ -89,12 +98,14 @@ def _head(
     opened: Consortium, running: Service | None, warning: str | None
 ) -> list[str]:
     name, folder = opened.about.consortium, opened.folder
-    lines = [
-        f"{name}: running since {_time(running.since)}, listening on {running.listen} "
-        f"(process {running.pid})"
-        if running
-        else f"{name}: not running\n  next    consilium server start --dir {folder}"
-    ]
+    if running:
+        words = f"running since {_time(running.since)}, listening on {running.listen} "
+        lines = [f"{name}: {words}(process {running.pid})"]
+    elif service.starting(folder):
+        lines = [f"{name}: starting\n  next    consilium server status --dir {folder}"]
+    else:
+        next_ = f"consilium server start --dir {folder}"
+        lines = [f"{name}: not running\n  next    {next_}"]
     if warning:
         lines.append(f"  the aggregator's certificate {warning}")
         lines.append(f"  fix     consilium server renew --dir {folder}")
@@ -119,10 +130,15 @@ def _by_site(known: Iterable[Presence]) -> dict[str, Presence]:
 
 
 def _site(
-    member: Member, present: dict[str, Presence] | None, now: datetime
+    member: Member,
+    present: dict[str, Presence] | None,
+    turned: Mapping[str, str],
+    now: datetime,
 ) -> dict[str, object]:
     found = present.get(member.site) if present is not None else None
     words = _words(member, found, known=present is not None)
+    if present is not None and not (found and found.connected):
+        words += turned.get(member.site, "")
     warning = certificates.expiry_words(member.expires, now)
     if warning and member.state == "active":
         words += f"; its certificate {warning}"

@@ -185,9 +185,9 @@ def forget(link: Link) -> None:
 
 
 def _command(link: Link) -> tuple[str, ...]:
-    flower = Path(sys.executable).with_name("flower-superlink")
     return (
-        *(str(flower), "--host", "127.0.0.1", "--port", str(link.port)),
+        *(sys.executable, "-m", "server.lean_superlink"),
+        *("--host", "127.0.0.1", "--port", str(link.port)),
         *("--database", str(link.folder / "state.db"), "--isolation", "process"),
         *("--ssl-certfile", str(link.certificate), "--ssl-keyfile", str(link.key)),
         *("--ssl-ca-certfile", str(link.certificate), "--enable-supernode-auth"),

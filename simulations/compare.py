@@ -24,7 +24,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import LinearSVC
 
 from client.table import Table
-from common import follow_up, intervals
+from common import follow_up, intervals, personal
 from common.encoding import Encoding, encode, seen
 from common.errors import StudyError
 from common.release import Array
@@ -60,10 +60,12 @@ class Fitted:
     note: str = ""
 
 
-def fitted(study: Study, states: Mapping[str, State]) -> Fitted:
-    """Return the model that the federation learned."""
+def fitted(
+    study: Study, states: Mapping[str, State], own: Array | None = None
+) -> Fitted:
+    """Return the model that the federation learned, with a site's *own* layers."""
     model = model_of(study)
-    arrays = states[model.fit.name].arrays
+    arrays = personal.applied(study, states[model.fit.name].arrays, own)
 
     def predict(rows: Rows) -> Array:
         return model.predict(study, arrays, seen(study, model.fit, arrays, rows))

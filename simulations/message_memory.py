@@ -50,9 +50,12 @@ def widths(megabytes: float, columns: int) -> tuple[int, ...]:
 
 def size(study: Study) -> float:
     """Return how many MB the weights are that travel."""
-    from common.tasks import networks, tabular_network  # noqa: PLC0415 - of this line
+    from common.tasks import (  # noqa: PLC0415 - of this line
+        network_kind,
+        tabular_network,
+    )
 
-    return networks.size(tabular_network.TABULAR, study) * NUMBER / MEGA
+    return network_kind.size(tabular_network.TABULAR, study) * NUMBER / MEGA
 
 
 def asked(path: Path, dense: tuple[int, ...], optimizer: str) -> Study:

@@ -35,12 +35,22 @@ def run(
 
     With *noise*, every answer gets what the study says that its site adds.
     """
+    return learned(study, tables, noise)[0]
+
+
+def learned(
+    study: Study, tables: Sequence[Table], noise: Noise | None = None
+) -> tuple[dict[str, State], list[Array | None]]:
+    """Return what :func:`run` does, and the personal layers of each site, if any."""
     designs = [Design(table) for table in tables]
     states: dict[str, State] = {}
+    own: list[Array | None] = [None] * len(designs)
     for task in plan.tasks(study):
         state = plan.begin(study, task, states)
         for _ in range(study.rounds.maximum):
-            answers = [training.run(task, study, state, each) for each in designs]
+            pairs = zip(designs, own, strict=True)
+            said = [training.learn(task, study, state, *each) for each in pairs]
+            answers, own = [each for each, _ in said], [each for _, each in said]
             if noise:
                 answers = [_noised(task, study, each, noise) for each in answers]
             state = task.finish(study, state, total(task, study, answers))
@@ -49,7 +59,7 @@ def run(
         else:
             raise StudyError(f"{task.name} did not settle")
         states[task.name] = state
-    return states
+    return states, own
 
 
 def total(task: Task, study: Study, answers: Sequence[Summands]) -> Summands:

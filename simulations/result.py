@@ -11,7 +11,7 @@ from client import egress, site
 from client.opened import Opened, open_study
 from client.site import Site
 from client.table import Count
-from common import plan
+from common import personal, plan
 from common.errors import DataError, StudyError
 from common.study import Study
 from server import results
@@ -130,9 +130,9 @@ def _open(study: Study, local: Site) -> Opened:
     return opened
 
 
-def _cleaned(count: Count) -> dict[str, object]:
-    """Return a line of the cleaning; how to mend it is for the site that wrote it."""
-    return {key: each for key, each in asdict(count).items() if key != "fix"}
+def _counted(count: Count) -> dict[str, object]:
+    """Return a line of the cleaning; what to mend is for the steward alone."""
+    return {name: each for name, each in asdict(count).items() if name != "fix"}
 
 
 def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, object]:
@@ -143,19 +143,30 @@ def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, 
         "train": int(table.train.sum()),
         "test": int((~table.train).sum()),
         **results.traffic(done.outcome, name),
-        "cleaning": [_cleaned(count) for count in table.report],
+        "cleaning": [_counted(count) for count in table.report],
     }
     if pooled and done.study.outcome.kind == "binary":
         models = {
             "alone": compare.reference(
                 plan.settled(done.study, done.outcome.states), [table]
             ),
-            "together": compare.fitted(done.study, done.outcome.states),
+            **_together(done, opened),
             "pooled": pooled,
         }
         for kind, model in models.items():
             facts[kind] = compare.score(model, table)
     return facts
+
+
+def _together(done: Simulation, opened: Opened) -> dict[str, Fitted]:
+    """Return the federation's model as *opened* has it, unless its layers are gone.
+
+    Those of hospitals that ran as processes of their own are.
+    """
+    own = opened.own
+    if personal.named(done.study) and own is None:
+        return {}
+    return {"together": compare.fitted(done.study, done.outcome.states, own)}
 
 
 def _compared(
@@ -166,6 +177,8 @@ def _compared(
     facts: dict[str, object] = {
         "pooled": results.totals(compare.totals(study, pooled, tables))
     }
+    if personal.named(study):
+        return facts
     gap = compare.gap(compare.fitted(study, done.outcome.states), pooled)
     if gap is None or pooled.weights is None:
         return facts

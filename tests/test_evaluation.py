@@ -136,7 +136,10 @@ def test_few_with_a_gap_are_not_what_is_left_of_the_groups() -> None:
 
 
 def test_acting_on_a_chance_is_worth_what_it_finds_less_what_it_alarms() -> None:
-    found, rows, score = evaluated(STUDY, clinics.table(900))
+    every = clinics.study(
+        evaluation=TESTED, disclosure={"min_people": 12, "min_cell": 1}
+    )
+    found, rows, score = evaluated(every, clinics.table(900))
     usual = [0.1, 0.2, 0.3, 0.5]
     chances = [line["chance"] for line in found["net_benefit"]]
     np.testing.assert_allclose(chances, usual, atol=0.02)

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import flwr
+import numpy as np
 import pytest
-from flwr.app import Message, RecordDict
+from flwr.app import Array, ArrayRecord, Message, RecordDict
+from flwr.app.message.arraychunk import ArrayChunk
 
 from client.node import RUN_OVER
 from common import direct, parcels
-from server import superlink
+from server import lean_superlink, superlink
 from server.gateway import FLEET
 from simulations import engine
 
@@ -59,7 +61,6 @@ SIGNATURES = {
     "flwr.app.message.remove_content_from_message": "(message)",
     "flwr.supercore.inflatable.inflatable_object.get_all_nested_objects": "(obj)",
     "flwr.supercore.inflatable.inflatable_object.get_object_tree": "(obj)",
-    "flwr.supercore.inflatable.inflatable_object.iterate_object_tree": "(tree)",
     "flwr.supercore.inflatable.inflatable_object.no_object_id_recompute": "()",
     f"{PARTS}.make_pull_object_fn_protobuf": ("(pull_object_protobuf, node, run_id)"),
     f"{PARTS}.make_push_object_fn_protobuf": (
@@ -72,10 +73,7 @@ SIGNATURES = {
         "(object_ids, pull_object_fn, *, max_concurrent_pulls, max_time, "
         "max_tries_per_object, initial_backoff, backoff_cap)"
     ),
-    "flwr.supercore.inflatable.inflatable_utils.push_objects": (
-        "(objects, push_object_fn, *, object_ids_to_push, keep_objects, "
-        "max_concurrent_pushes)"
-    ),
+    "flwr.superlink.cli.flower_superlink": "()",
     "flwr.supercore.interceptors.RuntimeTokenHttpInterceptor": "(token)",
     "flwr.supercore.interceptors.RuntimeVersionHttpInterceptor": "(component_name)",
     "flwr.supercore.interceptors.SuperExecAuthHttpInterceptor": (
@@ -169,15 +167,39 @@ def test_the_superlink_knows_its_options(tmp_path: Path) -> None:
     link = superlink.prepare(tmp_path, 1)
     command = superlink.program(link).command
     text = subprocess.run(  # noqa: S603
-        [command[0], "--help"],
+        [*command[:3], "--help"],
         env=dict(superlink.program(link).environment),
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    for option in command:
+    for option in command[3:]:
         assert not option.startswith("--") or option in text, option
-    assert sys.executable.rpartition("/")[0] in command[0]
+    assert command[:3] == (sys.executable, "-m", "server.lean_superlink")
+
+
+def test_the_superlink_holds_little_of_its_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixin = find("flwr.supercore", "sql_mixin")
+    monkeypatch.setattr(mixin, "SQLITE_PRAGMAS", mixin.SQLITE_PRAGMAS)
+    lean_superlink.lean()
+    assert set(dict(mixin.SQLITE_PRAGMAS)) >= {"journal_mode", *lean_superlink.LEAN}
+    store = find("flwr.supercore.object_store.sql_object_store", "SqlObjectStore")
+    kept = store(str(tmp_path / "state.db"))
+    kept.initialize()
+    (row,) = kept.query("PRAGMA cache_size")
+    assert str(row["cache_size"]) == lean_superlink.LEAN["cache_size"]
+
+
+def test_flower_takes_the_pieces_that_we_cut() -> None:
+    engine.become(1)
+    arrays = ArrayRecord({"x": Array(np.arange(parcels.PIECE / 4))})
+    content = RecordDict({"arrays": arrays})
+    message = Message(content, dst_node_id=1, message_type="query.round")
+    parts = parcels.pack(message).parts.values()
+    sizes = [len(each.data) for each in parts if isinstance(each, ArrayChunk)]
+    assert max(sizes) == parcels.PIECE
 
 
 def test_only_its_owner_reads_the_superlinks_secrets(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ from common.model_file import Learned
 from common.networks import ImageNetwork
 from common.registry import MODELS
 from common.release import Array
+from common.schema import Image
 from common.task import Rows
+from common.tasks import image_network
 from simulations import compare, plain
 from tests import clinics
 from tests.test_tasks import study_of, table_of
@@ -116,16 +118,31 @@ def test_onnx_adds_what_a_residual_layer_adds(tmp_path: Path) -> None:
     [
         {"head": "average", "blocks": [4, 6]},
         {"head": "flatten", "padding": "valid", "groups": 0},
+        {"blocks": [4, 6, 8], "convolution": "separable"},
+        {"blocks": [4, 6], "convolution": "separable", "pool": "stride"},
+        {"blocks": [4, 6], "pool": "average", "padding": "valid", "head": "flatten"},
+        {"blocks": [4, 6], "pool": "stride", "padding": "valid", "groups": 0},
+        {
+            "blocks": [4, 6],
+            "convolution": "separable",
+            "pool": "stride",
+            "padding": "valid",
+            "head": "flatten",
+        },
     ],
+    ids=str,
 )
+@pytest.mark.parametrize("size", [(13, 10), (16, 11)])
 def test_keras_and_onnx_alone_say_the_same_of_pictures(
-    tmp_path: Path, asked: dict[str, object]
+    tmp_path: Path, asked: dict[str, object], size: tuple[int, int]
 ) -> None:
     kind = {**clinics.MODELS["image_network"], "dense": [5], **asked}
-    study = study_of("image_network").model_copy(
-        update={"model": ImageNetwork(kind="image_network", **kind)}
-    )
-    whole = table_of("image_network", 60)
+    model = ImageNetwork.model_validate({"kind": "image_network", **kind})
+    film = Image(name="film", size=size)
+    study = study_of("image_network")
+    study = study.model_copy(update={"model": model, "image": film})
+    films = np.random.default_rng(2).random((60, *size, 1)).astype(np.float32)
+    whole = replace(table_of("image_network", 60), images=films)
     states = plain.run(study, [whole])
     rows = whole.rows("test")
     made = model_file.of(study, states, {**ABOUT, "measures": {}})
@@ -137,6 +154,10 @@ def test_keras_and_onnx_alone_say_the_same_of_pictures(
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     np.testing.assert_allclose(drawn, expected, rtol=1e-5)
     assert np.ptp(expected) > 0
+    shown = states["image_network"].arrays["parameters"]
+    warm = image_network.heat(study, shown, rows.images)
+    assert warm.shape == (len(rows.images), *size)
+    assert 0.0 <= warm.min() <= warm.max() <= 1.0
 
 
 def test_only_pictures_have_a_file_of_keras(tmp_path: Path) -> None:

@@ -119,12 +119,6 @@ def test_what_does_not_go_together_is_refused(said: dict[str, Any], why: str) ->
         Training(**said)
 
 
-def test_a_promise_has_no_early_end() -> None:
-    model = {"kind": "tabular_network", "training": {"patience": 3}}
-    with pytest.raises(ValidationError, match="patience has no private form"):
-        clinics.study(model=model, privacy=PRIVACY)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=8, deadline=None)
 @given(

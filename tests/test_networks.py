@@ -22,7 +22,7 @@ from common.errors import MachineError, StudyError
 from common.release import flatten
 from common.study import Study
 from common.task import State, model_of
-from common.tasks import image_network, networks, tabular_network
+from common.tasks import image_network, network_kind, tabular_network
 from simulations import plain
 from tests import clinics
 from tests.test_tasks import study_of, table_of
@@ -224,9 +224,9 @@ def test_the_original_network_has_its_numbers() -> None:
     study = clinics.study(
         image=image, model={"kind": "image_network", **original, **head}
     )
-    assert networks.size(image_network.IMAGE, study) == 19_034_177
+    assert network_kind.size(image_network.IMAGE, study) == 19_034_177
     small = clinics.study(image=image, model={"kind": "image_network", **original})
-    assert networks.size(image_network.IMAGE, small) == 93_377
+    assert network_kind.size(image_network.IMAGE, small) == 93_377
 
 
 @pytest.mark.parametrize(

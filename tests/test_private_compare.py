@@ -132,3 +132,21 @@ def test_a_value_beyond_four_deviations_counts_as_four() -> None:
     assert private_compare.WEIGHTS["total"] * np.array([1, 1, -1, 0]) == pytest.approx(
         each[:, 1]
     )
+
+
+def test_scales_learned_from_noise_do_not_cut_people_off() -> None:
+    """Without typical figures: means and deviations are right, with more noise."""
+    people = promising.tables("heart")
+    bare = [
+        {key: value for key, value in each.items() if key != "typical"}
+        for each in promising.variables("heart")
+    ]
+    asked = {"variables": bare, "analysis": {"compare": [["age", "ill"]]}}
+    true = promising.exact(promising.study("heart", **asked), people)["tests"][0]
+    found = promising.told(promising.study("heart", 2.0, **asked), people, 12)
+    apart = [each["tests"][0]["difference"] - true["difference"] for each in found]
+    assert abs(np.mean(apart)) < 0.4
+    for place, group in enumerate(true["groups"]):
+        spread = [each["tests"][0]["groups"][place]["std"] for each in found]
+        known = [each for each in spread if each is not None]
+        assert np.mean(known) == pytest.approx(group["std"], rel=0.15)

@@ -40,7 +40,7 @@ def test_the_first_component_of_real_people_is_found(
             turned.append((angle(first, true), first["turned"]))
     assert len(turned) >= 10
     assert np.mean([apart for apart, _ in turned]) < degrees
-    assert np.mean([apart <= told + 3.0 for apart, told in turned]) >= 0.85
+    assert np.mean([apart <= told + 1.0 for apart, told in turned]) >= 0.9
     assert np.mean(np.abs(shares)) < off
 
 
@@ -53,24 +53,29 @@ def test_with_little_noise_it_is_the_exact_one_but_for_who_was_shortened() -> No
         assert angle(each, usual) < 15.0
 
 
-def test_what_noise_turns_is_told_as_wide_as_it_is() -> None:
+@pytest.mark.parametrize("noise", [0.05, 0.15])
+@pytest.mark.parametrize("together", [0.2, 0.5])
+def test_what_noise_turns_is_told_as_wide_as_it_is(
+    together: float, noise: float
+) -> None:
     """Against the covariance before noise, with the noise of each of many draws."""
-    draw = np.random.default_rng(0)
-    true = np.diag([5.0, 2.0, 1.0, 1.0, 1.0])
-    true[0, 1:] = true[1:, 0] = 0.4
-    true *= 5 / np.trace(true)
+    draw, spread = np.random.default_rng(0), np.linspace(0.5, 1.5, 8)
+    true = np.full((8, 8), together) + np.diag(np.full(8, 1.0 - together))
+    true *= np.outer(spread, spread)
     variances, components = pca.turned(private_pca.scaled(true, 1e-9))
     held, near = [], []
     for _ in range(60):
-        upper = draw.normal(0.0, 0.15, 15) / private_pca._double(5)
-        noisy = true + newton.symmetric(upper, 5)
-        margin, turned = private_pca.moved(noisy, 0.15, 1)
-        found = pca.turned(private_pca.scaled(noisy, 0.15))
+        upper = draw.normal(0.0, noise, 36) / private_pca._double(8)
+        noisy = true + newton.symmetric(upper, 8)
+        made, margin, turned = private_pca.moved(noisy, noise)
+        found = pca.turned(private_pca.scaled(noisy, noise))
         along = min(abs(float(found[1][0] @ components[0])), 1.0)
-        held.append(math.degrees(math.acos(along)) <= turned[0])
-        near.append(abs(found[0][0] - variances[0]) <= margin[0])
-    assert np.mean(held) >= 0.85
-    assert np.mean(near) >= 0.85
+        if turned[0] < private_pca.LOST:
+            held.append(math.degrees(math.acos(along)) <= turned[0])
+        near.append(abs(found[0][0] - made[0] - variances[0]) <= margin[0])
+    assert len(held) > 50
+    assert np.mean(held) >= 0.9
+    assert np.mean(near) >= 0.88
 
 
 def test_what_may_be_noise_is_not_told() -> None:

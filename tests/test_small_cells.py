@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from common import exporting, model_file, plan, scores
+from common import card, model_file, plan, scores
 from common.intervals import share
 from common.release import Array
 from common.scores import Table
@@ -279,9 +279,9 @@ def test_a_tiny_test_set_is_told_on_no_page_and_no_card() -> None:
     page = task.show(study, states["evaluate"])
     assert "withheld" in page[0].notes[0]
     made = model_file.of(study, states, {**FILE, "measures": found})
-    card = exporting.card(made).decode()
-    assert f"| accuracy | {exact['accuracy']:.4g} |" not in card
-    assert "confusion" not in card
+    told = card.of(made).decode()
+    assert f"| accuracy | {exact['accuracy']:.4g} |" not in told
+    assert "confusion" not in told
 
 
 def test_what_is_exact_is_still_scikit_learns() -> None:

@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from common import large_arrays
 from common.networks import Training
 from common.task import State
 from common.tasks import stepping
@@ -49,7 +50,7 @@ def test_the_last_step_adds_twice_the_network_and_changes_nothing_before() -> No
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    blocks = 8 * 8 * stepping.SOME
+    blocks = 8 * 8 * large_arrays.SOME
     assert peak < 2.1 * slope.nbytes + blocks
     for name, array in (state.arrays | state.kept).items():
         np.testing.assert_array_equal(array, before[name])

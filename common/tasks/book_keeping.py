@@ -26,7 +26,7 @@ from scipy.special import expit
 from common.release import Array
 from common.task import Images
 from common.tasks import layer_rules
-from common.tasks.layer_rules import Seen
+from common.tasks.record_slopes import Seen
 
 BLOCK = 64
 """Records in a block, unless the pictures are large."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from common import large_arrays
 from common.networks import Training
 from common.release import Array
 from common.task import Rows
@@ -34,11 +35,12 @@ def weighed(training: Training, gradient: Gradient) -> Gradient:
         return gradient
 
     def both(parameters: Array, rows: Rows, bounds: Array) -> tuple[Array, Array]:
-        total, losses = np.zeros_like(parameters), np.zeros(1)
+        total, losses = large_arrays.zeros(len(parameters)), np.zeros(1)
         for side, weight in enumerate(of(training)):
             some = rows.y == side
             sums = gradient(parameters, rows.take(some), bounds[some] / weight)
-            total += weight * sums[0]
+            for part in large_arrays.passing(total, sums[0]):
+                total[part] += weight * sums[0][part]
             losses += weight * sums[1]
         return total, losses
 

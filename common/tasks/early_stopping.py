@@ -8,6 +8,7 @@ the sum of their losses leave through the same door, and only all sites' mean is
 import numpy as np
 
 from common.errors import IntegrityError, StudyError
+from common.large_arrays import made
 from common.networks import Training
 from common.release import Array, Field, Release, Summands
 from common.task import Rows, State
@@ -33,7 +34,7 @@ def begun(parameters: Array) -> dict[str, Array]:
     """Return what is remembered before the first look."""
     return {
         "least": np.array([WORST]),
-        "least_at": parameters.copy(),
+        "least_at": made(np.copy, parameters),
         "waited": np.zeros(1),
     }
 
@@ -83,7 +84,7 @@ def judged(training: Training, state: State, total: Summands, moved: State) -> S
         )
     kept = {name: state.kept[name] for name in ("least", "least_at", "waited")}
     if loss < float(kept["least"][0]) - BETTER:
-        shown = state.arrays["parameters"].copy()
+        shown = made(np.copy, state.arrays["parameters"])
         kept = {"least": np.array([loss]), "least_at": shown, "waited": np.zeros(1)}
     else:
         kept["waited"] = kept["waited"] + 1.0

@@ -16,8 +16,14 @@ from common.release import Array
 from common.schema import Image
 from common.study import Study
 from common.task import Images, Rows
-from common.tasks import augmentation, dropout, networks, private_networks
-from common.tasks.networks import Network, Weight
+from common.tasks import (
+    augmentation,
+    dropout,
+    network_kind,
+    networks,
+    private_networks,
+)
+from common.tasks.network_kind import Layer, Network, Weight
 
 if TYPE_CHECKING:
     from common.tasks.book_keeping import Clipped
@@ -54,20 +60,42 @@ def weights(study: Study) -> tuple[Weight, ...]:
     model, image = asked(study)
     found: list[Weight] = []
     before: int = image.channels
-    for filters in model.blocks:
-        fan = KERNEL * KERNEL * before
-        kernel = (KERNEL, KERNEL, before, filters)
-        found += [Weight(kernel, math.sqrt(6 / fan)), Weight((filters,))]
+    for place, filters in enumerate(model.blocks):
+        found += _convolution(model, place, before)
         if model.groups:
-            found += [Weight((filters,), value=1.0), Weight((filters,))]
+            found += [
+                Weight((filters,), value=1.0, layer="normalisation"),
+                Weight((filters,), layer="normalisation"),
+            ]
         before = filters
     high, wide = _left(model, image)
     before *= high * wide if model.head == "flatten" else 1
-    for width in (*model.dense, 1):
+    layers: list[Layer] = ["inner"] * len(model.dense)
+    layers.append("head")
+    for width, layer in zip((*model.dense, 1), layers, strict=True):
         bound = math.sqrt(6 / (before + width))
-        found += [Weight((before, width), bound), Weight((width,))]
+        found += [
+            Weight((before, width), bound, layer=layer),
+            Weight((width,), layer=layer),
+        ]
         before = width
     return tuple(found)
+
+
+def _convolution(model: ImageNetwork, place: int, before: int) -> list[Weight]:
+    """Return the weights of the convolution of a block, from so many channels.
+
+    Between both kernels of a separable one nothing is cut off: the first is smaller.
+    """
+    filters, taps = model.blocks[place], KERNEL * KERNEL
+    if model.convolution != "separable" or not place:
+        kernel = (KERNEL, KERNEL, before, filters)
+        return [Weight(kernel, math.sqrt(6 / (taps * before))), Weight((filters,))]
+    return [
+        Weight((KERNEL, KERNEL, before, 1), math.sqrt(3 / taps)),
+        Weight((1, 1, before, filters), math.sqrt(6 / before)),
+        Weight((filters,)),
+    ]
 
 
 def gradient(
@@ -105,7 +133,8 @@ def _left(model: ImageNetwork, image: Image) -> tuple[int, int]:
     """Return height and width of what the blocks leave of a picture."""
     size = np.array(image.size)
     for _ in model.blocks:
-        size = (size - (KERNEL - 1 if model.padding == "valid" else 0)) // POOL
+        size -= KERNEL - 1 if model.padding == "valid" else 0
+        size = -(-size // POOL) if model.pool == "stride" else size // POOL
     if (size < 1).any():
         raise StudyError(
             f"{len(model.blocks)} blocks leave nothing of pictures of "
@@ -119,7 +148,7 @@ def _loaded(study: Study, parameters: Array) -> "Clipped":
     """Return the network of *study* with these parameters."""
     model, image = asked(study)
     clipped = _built(model, image)
-    clipped.set(networks.cut(parameters, weights(study)))
+    clipped.set(network_kind.cut(parameters, weights(study)))
     return clipped
 
 
@@ -139,7 +168,7 @@ def _built(model: ImageNetwork, image: Image) -> "Clipped":
 IMAGE = Network(
     name="image_network",
     encoded=False,
-    training=lambda study: networks.training(study, asked(study)[0].training),
+    training=lambda study: network_kind.training(study, asked(study)[0].training),
     weights=weights,
     gradient=gradient,
     score=score,

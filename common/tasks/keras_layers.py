@@ -8,16 +8,14 @@ from common.networks import ImageNetwork
 from common.schema import Image
 
 KERNEL, POOL = 3, 2
+Layer = Any
 
 
 def build(network: ImageNetwork, image: Image) -> Any:  # noqa: ANN401 - Keras is untyped
     """Return *network* for pictures as *image* says; its last layer gives a logit."""
     layers: list[Any] = [keras.layers.Input(image.shape)]
-    for filters in network.blocks:
-        layers.append(keras.layers.Conv2D(filters, KERNEL, padding=network.padding))
-        if network.groups:
-            layers.append(keras.layers.GroupNormalization(network.groups))
-        layers += [keras.layers.ReLU(), keras.layers.MaxPooling2D(POOL)]
+    for place in range(len(network.blocks)):
+        layers += _block(network, place)
     if network.head == "flatten":
         layers.append(keras.layers.Flatten())
     else:
@@ -28,3 +26,18 @@ def build(network: ImageNetwork, image: Image) -> Any:  # noqa: ANN401 - Keras i
         layers += [keras.layers.Dense(width), keras.layers.ReLU()]
         layers += [each(network.dropout) for each in silent]
     return keras.Sequential([*layers, keras.layers.Dense(1)])
+
+
+def _block(network: ImageNetwork, place: int) -> list[Layer]:
+    """Return the layers of the block at *place*."""
+    apart = network.convolution == "separable" and place > 0
+    kind = keras.layers.SeparableConv2D if apart else keras.layers.Conv2D
+    stride = POOL if network.pool == "stride" else 1
+    filters, padding = network.blocks[place], network.padding
+    layers = [kind(filters, KERNEL, strides=stride, padding=padding)]
+    if network.groups:
+        layers.append(keras.layers.GroupNormalization(network.groups))
+    layers.append(keras.layers.ReLU())
+    if network.pool == "average":
+        return [*layers, keras.layers.AveragePooling2D(POOL)]
+    return layers if stride == POOL else [*layers, keras.layers.MaxPooling2D(POOL)]

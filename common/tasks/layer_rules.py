@@ -6,19 +6,22 @@ returns the length of every record's gradient and any weighted sum of them: see
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from common.errors import StudyError
-
-FEW = 4
-"""A convolution of so few channels is built by rows of taps: the faster way."""
-
-Tensor = Any
-Layer = Any
+from common.tasks import convolutions
+from common.tasks.record_slopes import (
+    Layer,
+    Seen,
+    Slopes,
+    Tensor,
+    finite,
+    kept,
+    square,
+    weighed,
+)
 
 PLAIN = (
     keras.layers.Activation,
@@ -33,35 +36,8 @@ PLAIN = (
 """Layers without weights, which treat each record by itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A layer with weights, what came in, and the linear part that came out of it."""
-
-    layer: Layer
-    given: Tensor
-    linear: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Slopes:
-    """Each record's gradient of one layer: its squared length, and weighted sums.
-
-    ``summed(weight)`` returns the sum over records [records] of weight times gradient,
-    one tensor for each of the layer's weights; a weight of 0 leaves a record out, even
-    one that is not finite.
-    """
-
-    square: Tensor
-    summed: Callable[[Tensor], list[Tensor]]
-
-
 def _dense(layer: Layer, given: Tensor) -> tuple[Tensor, Tensor]:
     linear = tf.matmul(given, layer.kernel.value)
-    return given, linear + layer.bias.value if layer.use_bias else linear
-
-
-def _convolved(layer: Layer, given: Tensor) -> tuple[Tensor, Tensor]:
-    linear = tf.nn.conv2d(given, layer.kernel.value, 1, layer.padding.upper())
     return given, linear + layer.bias.value if layer.use_bias else linear
 
 
@@ -91,68 +67,33 @@ def _moments(layer: Layer, given: Tensor) -> tuple[Tensor, Tensor]:
     )
 
 
+CONVOLUTIONS = (
+    keras.layers.Conv2D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+)
 LINEAR = {
-    keras.layers.Conv2D: _convolved,
+    keras.layers.Conv2D: convolutions.convolved,
     keras.layers.Dense: _dense,
+    keras.layers.DepthwiseConv2D: convolutions.depthwise,
     keras.layers.GroupNormalization: _normed,
     keras.layers.LayerNormalization: _layer_normed,
+    keras.layers.SeparableConv2D: convolutions.separable,
 }
 
 
 def _dense_slopes(seen: Seen, slope: Tensor) -> Slopes:
     """Return what follows without building anything: |gradient|^2 = |slope|^2 |x|^2."""
     ones = 1.0 if seen.layer.use_bias else 0.0
-    square = _square(slope) * (_square(seen.given) + ones)
+    length = square(slope) * (square(seen.given) + ones)
 
     def summed(weight: Tensor) -> list[Tensor]:
-        kept = _kept(slope, weight)
-        kernel = tf.matmul(_finite(seen.given, weight), kept, transpose_a=True)
-        bias = [tf.reduce_sum(kept, 0)] if seen.layer.use_bias else []
+        out = kept(slope, weight)
+        kernel = tf.matmul(finite(seen.given, weight), out, transpose_a=True)
+        bias = [tf.reduce_sum(out, 0)] if seen.layer.use_bias else []
         return [kernel, *bias]
 
-    return Slopes(square, summed)
-
-
-def _conv_slopes(seen: Seen, slope: Tensor) -> Slopes:
-    kernel = _taps(seen, slope)
-    biased = [tf.reduce_sum(slope, [1, 2])] if seen.layer.use_bias else []
-    built = [kernel, *biased]
-    shape = seen.layer.kernel.shape
-
-    def summed(weight: Tensor) -> list[Tensor]:
-        first, *rest = [_weighed(each, weight) for each in built]
-        return [tf.reshape(first, shape), *rest]
-
-    return Slopes(tf.add_n([_square(each) for each in built]), summed)
-
-
-def _taps(seen: Seen, slope: Tensor) -> Tensor:
-    """Return each record's gradient of a kernel, flat: a product for each of its taps.
-
-    Neighbouring taps of few channels go into one product.
-    """
-    high, wide, channels, filters = seen.layer.kernel.shape
-    given, (rows, columns) = _padded(seen), slope.shape[1:3]
-    flat = tf.reshape(slope, [-1, rows * columns, filters])
-    if channels <= FEW:
-        shifted = [given[:, :, each : each + columns] for each in range(wide)]
-        given, wide, channels = tf.concat(shifted, -1), 1, channels * wide
-    products = []
-    for row in range(high):
-        for column in range(wide):
-            part = given[:, row : row + rows, column : column + columns]
-            part = tf.reshape(part, [-1, rows * columns, channels])
-            products.append(tf.matmul(part, flat, transpose_a=True))
-    size = high * wide * channels * filters
-    return tf.reshape(tf.stack(products, 1), [-1, size])
-
-
-def _padded(seen: Seen) -> Tensor:
-    if seen.layer.padding == "valid":
-        return seen.given
-    high, wide = seen.layer.kernel.shape[:2]
-    around = [((each - 1) // 2, each - 1 - (each - 1) // 2) for each in (high, wide)]
-    return tf.pad(seen.given, [(0, 0), *around, (0, 0)])
+    return Slopes(length, summed)
 
 
 def _norm_slopes(seen: Seen, slope: Tensor) -> Slopes:
@@ -161,8 +102,8 @@ def _norm_slopes(seen: Seen, slope: Tensor) -> Slopes:
     crossed = tf.reduce_sum(seen.given * slope, [1, 2])
     gamma = (crossed - mean[:, 0, 0] * beta) * inverse[:, 0, 0]
     return Slopes(
-        _square(gamma) + _square(beta),
-        lambda weight: [_weighed(gamma, weight), _weighed(beta, weight)],
+        square(gamma) + square(beta),
+        lambda weight: [weighed(gamma, weight), weighed(beta, weight)],
     )
 
 
@@ -172,16 +113,18 @@ def _layer_norm_slopes(seen: Seen, slope: Tensor) -> Slopes:
     gamma = tf.reduce_sum(seen.given * slope, inner)
     beta = tf.reduce_sum(slope, inner)
     return Slopes(
-        _square(gamma) + _square(beta),
-        lambda weight: [_weighed(gamma, weight), _weighed(beta, weight)],
+        square(gamma) + square(beta),
+        lambda weight: [weighed(gamma, weight), weighed(beta, weight)],
     )
 
 
 RULES = {
-    keras.layers.Conv2D: _conv_slopes,
+    keras.layers.Conv2D: convolutions.slopes,
     keras.layers.Dense: _dense_slopes,
+    keras.layers.DepthwiseConv2D: convolutions.depthwise_slopes,
     keras.layers.GroupNormalization: _norm_slopes,
     keras.layers.LayerNormalization: _layer_norm_slopes,
+    keras.layers.SeparableConv2D: convolutions.separable_slopes,
 }
 
 
@@ -202,10 +145,8 @@ def rule(layer: Layer) -> Callable[[Seen, Tensor], Slopes]:
 
 def _usual(layer: Layer) -> bool:
     """Tell whether a layer is set as its rule takes it to be."""
-    if isinstance(layer, keras.layers.Conv2D):
-        plain = layer.strides == (1, 1) and layer.dilation_rate == (1, 1)
-        last = layer.data_format == "channels_last"
-        return bool(plain and layer.groups == 1 and last)
+    if isinstance(layer, CONVOLUTIONS):
+        return convolutions.usual(layer)
     if isinstance(layer, keras.layers.GroupNormalization):
         return bool(layer.center and layer.scale and layer.axis in (-1, 3))
     if isinstance(layer, keras.layers.LayerNormalization):
@@ -217,20 +158,3 @@ def _usual(layer: Layer) -> bool:
 
 def _nothing(seen: Seen, slope: Tensor) -> Slopes:
     raise AssertionError((seen, slope))
-
-
-def _square(each: Tensor) -> Tensor:
-    return tf.reduce_sum(tf.square(tf.reshape(each, [tf.shape(each)[0], -1])), 1)
-
-
-def _finite(each: Tensor, weight: Tensor) -> Tensor:
-    """Return *each* record's numbers, 0 where the record is left out."""
-    return tf.where(weight[:, None] > 0, each, 0.0)
-
-
-def _kept(each: Tensor, weight: Tensor) -> Tensor:
-    return _finite(each, weight) * weight[:, None]
-
-
-def _weighed(built: Tensor, weight: Tensor) -> Tensor:
-    return tf.reduce_sum(_kept(built, weight), 0)

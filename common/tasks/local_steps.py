@@ -6,9 +6,9 @@ steps x rate x clip, whatever its records are.
 
 import numpy as np
 
-from common import trees
+from common import large_arrays, trees
 from common.networks import MOST, Training
-from common.release import Summands
+from common.release import Array, Summands
 from common.study import Study
 from common.task import Rows, State
 from common.tasks import crowd
@@ -17,8 +17,10 @@ from common.tasks.class_weights import Gradient
 
 def taken(
     study: Study, training: Training, state: State, rows: Rows, gradient: Gradient
-) -> Summands:
-    """Return where local steps over batches of *rows* lead, times how much it counts.
+) -> tuple[Summands, Array]:
+    """Return how far local steps over batches of *rows* lead, times how much it counts.
+
+    And the parameters that they lead to.
 
     A site without records stays where it is, and counts as none. So does one with a
     batch of too few people: a single step along one record is that record. With a
@@ -30,18 +32,20 @@ def taken(
     if any(crowd.few(study, batch) for batch in batches):
         batches, rows = [], rows.take(np.zeros(0, dtype=np.int64))
     weight = float(min(len(rows.y), training.most))
-    reached, losses = shown.copy(), np.zeros(1)
+    reached, losses = large_arrays.made(np.copy, shown), np.zeros(1)
     for batch in batches:
-        bounds = np.full(len(batch.y), training.clip)
+        count, bounds = len(batch.y), np.full(len(batch.y), training.clip)
         total, loss = gradient(reached, batch, bounds)
-        mean = total / len(batch.y) + training.proximal * (reached - shown)
-        reached -= training.local_rate * mean
-        losses += loss / len(batch.y)
-    return {
-        "sum": (reached - shown) * weight,
+        for part in large_arrays.passing(total, reached, shown):
+            back = training.proximal * (reached[part] - shown[part])
+            reached[part] -= training.local_rate * (total[part] / count + back)
+        losses += loss / count
+    sums = {
+        "sum": large_arrays.made(lambda r, s: (r - s) * weight, reached, shown),
         "loss": losses / training.local_steps * weight,
         "records": np.array([weight]),
     }
+    return sums, reached
 
 
 def _batches(training: Training, state: State, rows: Rows) -> list[Rows]:

@@ -11,65 +11,35 @@ FedAdam (Reddi et al. 2021).
 
 The model is the mean of the weights of the last quarter of the rounds, along which the
 steps grow shorter: both make it less a matter of chance, and of noise.
+
+Some layers may be personal: each site keeps its own between the rounds, and the others
+never see them (Arivazhagan et al. 2019 of the last layer, FedPer; Li et al. 2021 of the
+normalisation, FedBN). In the state, and in the model, these are as they began.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
-from common import encoding, trees
+from common import encoding, large_arrays
 from common.encoding import Encoding
-from common.errors import StudyError
-from common.networks import MOST, Training
 from common.release import Array, Field, Release, Summands
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, Shapes, State, Task
 from common.tasks import (
     class_weights,
-    crowd,
     early_stopping,
-    local_steps,
+    network_rounds,
     robust,
     stepping,
     voting,
 )
-from common.tasks.class_weights import Gradient
 from common.tasks.describe import level_counts
+from common.tasks.network_kind import Network, personal, size
 
 RAREST = 0.05
 """The first intercept takes the outcome to be no rarer than this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """One array of weights: its shape, and the bound of its first values; 0 for none.
-
-    ``value`` is where it begins then.
-    """
-
-    shape: tuple[int, ...]
-    bound: float = 0.0
-    value: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """One kind of network as functions of its flat parameters; the last is a bias.
-
-    ``gradient(study, parameters, rows, bounds, step)`` returns the sum of the gradients
-    of the loss of *rows*, each shortened to its bound [records], and the sum of losses
-    [1]; *step* is the round, for who draws. ``score(study, parameters, rows)`` returns
-    probabilities [records].
-    """
-
-    name: str
-    encoded: bool
-    training: Callable[[Study], Training]
-    weights: Callable[[Study], tuple[Weight, ...]]
-    gradient: Callable[[Study, Array, Rows, Array, int], tuple[Array, Array]]
-    score: Callable[[Study, Array, Rows], Array]
 
 
 def model(network: Network) -> Model:
@@ -83,7 +53,12 @@ def model(network: Network) -> Model:
             shows=lambda study: shows(network, study),
             release=lambda study: _release(network, study),
             start=lambda study, found: _start(network, study, found),
-            local=lambda study, state, rows: _local(network, study, state, rows),
+            local=lambda study, state, rows: network_rounds.local(
+                network, study, state, rows
+            ),
+            both=lambda study, state, rows: network_rounds.both(
+                network, study, state, rows
+            ),
             finish=lambda study, state, sums: _finish(network, study, state, sums),
             read=lambda study, state: read(network, study, state),
             combine=lambda study: robust.combining(network.training(study)),
@@ -92,46 +67,18 @@ def model(network: Network) -> Model:
     return as_model(network, task())
 
 
-def training(study: Study, wanted: Training) -> Training:
-    """Return what a study says of learning; raise StudyError for too few rounds."""
-    if wanted.steps > study.rounds.maximum:
-        raise StudyError(
-            f"a network of {wanted.steps} steps needs as many rounds, and the study "
-            f"allows {study.rounds.maximum}",
-            fix=f"maximum = {wanted.steps}   in [rounds], or fewer steps",
-        )
-    return wanted
-
-
-def size(network: Network, study: Study) -> int:
-    """Return how many parameters there are."""
-    return sum(math.prod(each.shape) for each in network.weights(study))
-
-
-def cut(parameters: Array, weights: tuple[Weight, ...]) -> list[Array]:
-    """Return the flat *parameters* as the arrays that they are."""
-    ends = np.cumsum([math.prod(each.shape) for each in weights])
-    parts = np.split(parameters, ends[:-1])
-    return [part.reshape(w.shape) for part, w in zip(parts, weights, strict=True)]
-
-
 def as_model(network: Network, fit: Task) -> Model:
     """Return the model that *fit* learns."""
 
     def predict(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
         return network.score(study, arrays["parameters"], rows)
 
-    return Model(fit, lambda study: _carries(network, study), predict)
-
-
-def gradient(network: Network, study: Study, state: State) -> Gradient:
-    """Return the gradient of the loss that *study* asks for, at this *state*."""
-    step = int(state.arrays["step"][0])
-
-    def plain(parameters: Array, rows: Rows, bounds: Array) -> tuple[Array, Array]:
-        return network.gradient(study, parameters, rows, bounds, step)
-
-    return class_weights.weighed(network.training(study), plain)
+    return Model(
+        fit,
+        lambda study: _carries(network, study),
+        predict,
+        stays=lambda study: personal(network, study),
+    )
 
 
 def _carries(network: Network, study: Study) -> Shapes:
@@ -147,10 +94,12 @@ def shows(network: Network, study: Study) -> Shapes:
 
 
 def _release(network: Network, study: Study) -> Release:
-    training, width = network.training(study), (size(network, study),)
+    training, own = network.training(study), personal(network, study)
+    width = (size(network, study) if own is None else int(np.count_nonzero(~own)),)
     gradients = training.by == "gradients"
     words = "sum of the gradients of the loss" if gradients else "change by local steps"
     each = f"each clipped to {training.clip:g}" if gradients else "by record"
+    each += "" if own is None else f", all but the personal {training.personal}"
     return {
         "sum": Field(
             f"{words}, {each}", width, "sum", training.clip if gradients else None
@@ -168,13 +117,15 @@ def _begun(network: Network, study: Study, share: float) -> Array:
     He et al. 2015: uniform within each array's bound. The last bias fits the share.
     """
     draw = np.random.default_rng(network.training(study).seed)
-    arrays = [
-        draw.uniform(-1.0, 1.0, each.shape) * each.bound + each.value
-        for each in network.weights(study)
-    ]
+    begun, weights = large_arrays.empty(size(network, study)), network.weights(study)
+    for each, array in zip(weights, cut(begun, weights), strict=True):
+        flat = array.reshape(-1)
+        for part in large_arrays.passing(flat):
+            drawn = draw.uniform(-1.0, 1.0, len(flat[part]))
+            flat[part] = drawn * each.bound + each.value
     inside = min(max(share, RAREST), 1.0 - RAREST)
-    arrays[-1] += math.log(inside / (1.0 - inside))
-    return np.concatenate([each.ravel() for each in arrays])
+    array += math.log(inside / (1.0 - inside))
+    return begun
 
 
 def _start(network: Network, study: Study, found: Found) -> State:
@@ -200,59 +151,6 @@ def first(network: Network, study: Study, found: Found, share: float) -> State:
     return State({**arrays, **best.arrays}, {**kept, **best.kept})
 
 
-def _local(network: Network, study: Study, state: State, rows: Rows) -> Summands:
-    training = network.training(study)
-    if training.patience:
-        return _watched(network, study, state, rows)
-    if not training.votes:
-        return _trained(network, study, state, rows)
-    learning, held = voting.split(study, training, rows)
-    candidate, best = (
-        network.score(study, state.arrays[name], held)
-        for name in ("parameters", "best")
-    )
-    votes = voting.vote(held, candidate, best)
-    return {**_trained(network, study, state, learning), "votes": votes}
-
-
-def _watched(network: Network, study: Study, state: State, rows: Rows) -> Summands:
-    """Return what a site with people held out contributes, and at times their loss."""
-    training = network.training(study)
-    learning, held = voting.split(study, training, rows)
-    seen = early_stopping.unseen()
-    if early_stopping.looks(training, int(state.arrays["step"][0])):
-        score = network.score(study, state.arrays["parameters"], held)
-        seen = early_stopping.seen(score, held)
-    return {**_trained(network, study, state, learning), **seen}
-
-
-def _trained(network: Network, study: Study, state: State, rows: Rows) -> Summands:
-    """Return what the records that train contribute."""
-    training = network.training(study)
-    if training.by == "weights":
-        slopes = gradient(network, study, state)
-        return local_steps.taken(study, training, state, rows, slopes)
-    drawn = _drawn(study, training, state, rows)
-    bounds = np.full(len(drawn.y), training.clip)
-    shown = state.arrays["parameters"]
-    slope, loss = gradient(network, study, state)(shown, drawn, bounds)
-    records = np.array([len(drawn.y)], dtype=np.float64)
-    return {"sum": slope, "loss": loss, "records": records}
-
-
-def _drawn(study: Study, training: Training, state: State, rows: Rows) -> Rows:
-    """Return the people of this step, drawn by who they are; nobody when too few are.
-
-    The draw is public and the same wherever a person is: without a promise nothing is
-    gained by hiding it, and a study can be repeated to the last bit.
-    """
-    if training.sample == 1.0:
-        return rows
-    step = int(state.arrays["step"][0])
-    (draw,) = trees.draws(rows.key, training.seed * MOST + step, 1)
-    return crowd.enough(study, rows.take(draw < training.sample))
-
-
 def _finish(network: Network, study: Study, state: State, total: Summands) -> State:
     training, records = network.training(study), float(total["records"][0])
     over = max(records, 1.0) * (1.0 if training.by == "gradients" else -1.0)
@@ -261,7 +159,7 @@ def _finish(network: Network, study: Study, state: State, total: Summands) -> St
     if stepping.possible(training, float(state.kept["records"][0]), total):
         kept["losses"] = state.kept["losses"].copy()
         kept["losses"][step] = float(total["loss"][0]) / max(records, 1.0)
-        moved = stepping.step(pace, state, total["sum"], over)
+        moved = stepping.step(pace, state, _whole(network, study, total), over)
     else:
         kept["taken_back"] = state.kept["taken_back"] + 1.0
         moved = stepping.step(pace, state, None)
@@ -269,9 +167,31 @@ def _finish(network: Network, study: Study, state: State, total: Summands) -> St
         moved = voting.judged(training, state, total["votes"], moved)
     if training.patience:
         moved = early_stopping.judged(training, state, total, moved)
-    reached = State(moved.arrays, {**kept, **moved.kept}, moved.done)
+    arrays = _unmoved(network, study, state, moved.arrays)
+    reached = State(arrays, {**kept, **moved.kept}, moved.done)
     stepping.sound(training, reached.kept)
     return after(reached)
+
+
+def _whole(network: Network, study: Study, total: Summands) -> Array:
+    """Return the sum of all sites by parameter; of the personal ones there is none."""
+    own = personal(network, study)
+    if own is None:
+        return total["sum"]
+    found = np.zeros(len(own))
+    found[~own] = total["sum"]
+    return found
+
+
+def _unmoved(
+    network: Network, study: Study, state: State, reached: Mapping[str, Array]
+) -> Mapping[str, Array]:
+    """Return what was *reached* with the personal layers as they were, to the bit."""
+    own = personal(network, study)
+    if own is None:
+        return reached
+    parameters = np.where(own, state.arrays["parameters"], reached["parameters"])
+    return {**reached, "parameters": parameters}
 
 
 def after(state: State) -> State:

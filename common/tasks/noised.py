@@ -135,3 +135,16 @@ def moments(study: Study, sums: Summands, index: int) -> tuple[float, float]:
     noise = math.hypot(second[1], 2 * mean * first[1])
     variance = leaning(max(second[0] - mean**2, 0.0), noise, VARIANCE)
     return mean, min(math.sqrt(variance), 1.0)
+
+
+def widest(study: Study, sums: Summands, index: int) -> float:
+    """Return a deviation that a number hardly exceeds, in units of half its range.
+
+    That of the variance that was found and leant, and one deviation of its own doubt.
+    """
+    known = present(study, sums, index)
+    mean, deviated = moments(study, sums, index)
+    first, second = (deviation(study, name) / known for name in ("total", "square"))
+    noise, guess = math.hypot(second, 2 * mean * first), VARIANCE[1]
+    doubt = math.sqrt(noise**2 * guess / (noise**2 + guess))
+    return min(math.sqrt(deviated**2 + doubt), 1.0)

@@ -27,7 +27,7 @@ SHARES: Final = {"records": 0.05, "total": 0.1, "product": 0.85}
 """How a row's squared length is shared out: components are made of the last."""
 REACH: Final = 2.0
 """Squared length of a record, over that of a usual one, from where it is shortened."""
-ALIKE: Final = 0.1
+ALIKE: Final = 1.0
 """The variance of the guess that all columns vary alike, in squares of that mean."""
 LEAST: Final = 0.1
 """A column is taken to vary by no less, in what columns vary by on average."""
@@ -79,7 +79,10 @@ def each(study: Study, state: State, rows: Rows) -> Array:
 
 
 def finish(study: Study, state: State, total: Summands) -> State:
-    """Keep the components, and how far the same noise moves them when drawn again."""
+    """Keep the components, and how far the same noise moves them when drawn again.
+
+    A variance is told without what the noise has added to it.
+    """
     width, by = len(columns(study)), weights(study)
     records = float(total["records"][0]) / by["records"]
     size = max(records, 2.0)
@@ -88,7 +91,8 @@ def finish(study: Study, state: State, total: Summands) -> State:
     about = newton.symmetric(upper, width) - size * np.outer(mean, mean)
     covariance, noise = about / (size - 1.0), deviation(study) / (size - 1.0)
     variances, components = pca.turned(scaled(covariance, noise))
-    margin, turned = moved(covariance, noise, study.analysis.pca or width)
+    made, margin, turned = moved(covariance, noise)
+    variances = variances - made
     whole = CLEAR * noise * math.sqrt(width) < np.trace(covariance)
     told = {"variances": variances, "margin": margin, "turned": turned}
     told |= {"components": components, "records": np.array([records])}
@@ -115,10 +119,12 @@ def scaled(covariance: Array, noise: float) -> Array:
     return alike
 
 
-def moved(covariance: Array, noise: float, count: int) -> tuple[Array, Array]:
-    """Return how far noise moves the first *count* variances, and turns directions.
+def moved(covariance: Array, noise: float) -> tuple[Array, Array, Array]:
+    """Return what noise adds to each variance, and how far else it moves them.
 
-    In degrees, 19 times of 20 by no more.
+    And by how many degrees it turns directions: both 19 times of 20 by no more. Noise
+    makes the largest variances larger, and drawn again by about as much again (Efron
+    1979).
     """
     draw, width = np.random.default_rng(0), len(covariance)
     variances, components = pca.turned(scaled(covariance, noise))
@@ -126,11 +132,12 @@ def moved(covariance: Array, noise: float, count: int) -> tuple[Array, Array]:
     for _ in range(DRAWS):
         upper = draw.normal(0.0, noise, width * (width + 1) // 2) / _double(width)
         again = pca.turned(scaled(covariance + newton.symmetric(upper, width), noise))
-        apart.append(np.abs(again[0] - variances)[:count])
-        along = np.abs((again[1] * components).sum(axis=1)[:count]).clip(max=1.0)
+        apart.append(again[0] - variances)
+        along = np.abs((again[1] * components).sum(axis=1)).clip(max=1.0)
         turns.append(np.degrees(np.arccos(along)))
-    margin, turned = (np.quantile(each, SURE, axis=0) for each in (apart, turns))
-    return margin, turned
+    made = np.mean(apart, axis=0)
+    margin = np.quantile(np.abs(apart - made), SURE, axis=0)
+    return made, margin, np.quantile(turns, SURE, axis=0)
 
 
 def found(study: Study, state: State) -> list[Component]:
@@ -142,7 +149,7 @@ def found(study: Study, state: State) -> list[Component]:
     whole = float(variances.sum())
     asked = zip(
         *(state.arrays[name] for name in ("margin", "turned", "components")),
-        strict=False,
+        strict=True,
     )
     return [
         Component(
@@ -153,7 +160,7 @@ def found(study: Study, state: State) -> list[Component]:
             float(turned) if turned < LOST else None,
         )
         for at, (margin, turned, loadings) in enumerate(asked)
-        if variances[at] > margin
+        if at < (study.analysis.pca or 0) and variances[at] > margin
     ]
 
 

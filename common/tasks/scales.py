@@ -23,12 +23,16 @@ LEAST: Final = 0.01
 
 
 def shapes(names: Sequence[str]) -> Shapes:
-    """Show mean and deviation of each number."""
-    return {_of(name): (2,) for name in names}
+    """Show of each number its mean, its deviation, and how far from it may count."""
+    return {_of(name): (3,) for name in names}
 
 
 def near(study: Study, found: Found, names: Sequence[str]) -> dict[str, Array]:
-    """Return about the mean and the deviation of each number, in its unit."""
+    """Return about the mean and the deviation of each number, in its unit.
+
+    And how far from the mean a value counts: a deviation that was found too small by
+    noise would cut off many.
+    """
     return {_of(name): np.array(_near(study, found, name)) for name in names}
 
 
@@ -49,19 +53,22 @@ def bounded(study: Study, state: State, rows: Rows, name: str) -> Array:
 
 def reach(study: Study, state: State, name: str) -> tuple[float, float]:
     """Return the mean, and how far from it a value may count as: within the range."""
-    mean, deviation = (float(each) for each in state.arrays[_of(name)])
+    mean, _, farthest = (float(each) for each in state.arrays[_of(name)])
     low, high = named.number(study, name).range
-    return mean, min(REACH * deviation, max(high - mean, mean - low))
+    return mean, min(farthest, max(high - mean, mean - low))
 
 
-def _near(study: Study, found: Found, name: str) -> tuple[float, float]:
+def _near(study: Study, found: Found, name: str) -> tuple[float, float, float]:
     variable = named.number(study, name)
     if variable.typical:
-        return variable.typical
-    half = describe.half(variable)
+        mean, deviation = variable.typical
+        return mean, deviation, REACH * deviation
+    half, sums = describe.half(variable), found["describe"].arrays
     index = [each.name for each in study.everything].index(name)
-    mean, deviation = noised.moments(study, found["describe"].arrays, index)
-    return describe.middle(variable) + mean * half, max(deviation, LEAST) * half
+    mean, deviation = noised.moments(study, sums, index)
+    widest = max(noised.widest(study, sums, index), LEAST)
+    centre = describe.middle(variable) + mean * half
+    return centre, max(deviation, LEAST) * half, REACH * widest * half
 
 
 def _of(name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from common import large_arrays
 from common.errors import IntegrityError
 from common.networks import Training
 from common.release import Array, Summands
@@ -31,15 +32,13 @@ TOLD = {
 KEPT = ("first", "second", "tail")
 MOMENTS = {"plain": (), "momentum": KEPT[:1], "adam": KEPT[:2]}
 """What each optimizer remembers of the steps before."""
-SOME = 2**18
-"""Numbers that are moved at a time."""
 TAIL = 4
 """The model is the mean of the last 1/TAIL of the steps."""
 
 
 def begun(parameters: Array) -> dict[str, Array]:
     """Return what is remembered before the first step."""
-    nothing = np.zeros_like(parameters)
+    nothing = large_arrays.zeros(len(parameters))
     return {"first": nothing, "second": nothing, "tail": nothing}
 
 
@@ -57,11 +56,14 @@ def step(
         reached, moments = _moved(training, state, slope, over)
         kept |= moments
     done = number >= training.steps
-    if number > training.steps - max(training.steps // TAIL, 1):
-        kept["tail"] = state.kept["tail"] + reached
+    last = max(training.steps // TAIL, 1)
+    if number > training.steps - last:
+        over = last if done else 1
+        kept["tail"] = large_arrays.made(
+            lambda tail, now: (tail + now) / over, state.kept["tail"], reached
+        )
     if done:
         reached = kept["tail"]
-        reached /= max(training.steps // TAIL, 1)
     arrays = {**state.arrays, "parameters": reached, "step": np.array([float(number)])}
     return State(arrays, {} if done else {name: kept[name] for name in KEPT}, done)
 
@@ -78,10 +80,9 @@ def _moved(
     rate = training.rate * min(1.0, 2 * left)
     names = MOMENTS[training.optimizer]
     later = names if number < training.steps else ()
-    kept = {name: np.empty_like(shown) for name in later}
-    reached = np.empty_like(shown)
-    for start in range(0, len(shown), SOME):
-        part = slice(start, start + SOME)
+    kept = {name: large_arrays.like(shown) for name in later}
+    reached, old = large_arrays.like(shown), [state.kept[name] for name in names]
+    for part in large_arrays.passing(reached, shown, slope, *old, *kept.values()):
         before = {name: state.kept[name][part] for name in names}
         way, after = _way(training, before, slope[part] / over, number)
         reached[part] = shown[part] - rate * way
@@ -119,7 +120,7 @@ def possible(training: Training, most: float, total: Summands) -> bool:
     if training.by == "weights":
         reach *= training.local_steps * training.local_rate
     longest = reach * records * (1.0 + ROUNDING)
-    return records <= most and float(np.linalg.norm(total["sum"])) <= longest
+    return records <= most and large_arrays.norm(total["sum"]) <= longest
 
 
 def sound(training: Training, kept: Mapping[str, Array]) -> None:

@@ -14,8 +14,8 @@ from common.networks import TabularNetwork
 from common.release import Array
 from common.study import Study
 from common.task import Rows
-from common.tasks import dropout, networks, private_networks
-from common.tasks.networks import Network, Weight
+from common.tasks import dropout, network_kind, networks, private_networks
+from common.tasks.network_kind import Layer, Network, Weight
 
 if TYPE_CHECKING:
     from common.tasks.torch_layers import Clipped
@@ -32,10 +32,16 @@ def weights(study: Study) -> tuple[Weight, ...]:
     """Return every array of weights, in the order of PyTorch: [out, in], then bias."""
     found: list[Weight] = []
     before = len(columns(study))
-    for width in (*asked(study).dense, 1):
+    dense = asked(study).dense
+    layers: list[Layer] = ["inner"] * len(dense)
+    layers.append("head")
+    for width, layer in zip((*dense, 1), layers, strict=True):
         last = width if width == 1 else 0
         bound = math.sqrt(6 / (before + last))
-        found += [Weight((width, before), bound), Weight((width,))]
+        found += [
+            Weight((width, before), bound, layer=layer),
+            Weight((width,), layer=layer),
+        ]
         before = width
     return tuple(found)
 
@@ -57,7 +63,7 @@ def score(study: Study, parameters: Array, rows: Rows) -> Array:
 
 def _loaded(study: Study, parameters: Array) -> "Clipped":
     clipped = _built(asked(study), len(columns(study)))
-    clipped.set(networks.cut(parameters, weights(study)))
+    clipped.set(network_kind.cut(parameters, weights(study)))
     return clipped
 
 
@@ -76,7 +82,7 @@ def _built(model: TabularNetwork, width: int) -> "Clipped":
 TABULAR = Network(
     name="tabular_network",
     encoded=True,
-    training=lambda study: networks.training(study, asked(study).training),
+    training=lambda study: network_kind.training(study, asked(study).training),
     weights=weights,
     gradient=gradient,
     score=score,

@@ -12,10 +12,11 @@ import numpy as np
 
 from common import trees
 from common.errors import IntegrityError, StudyError
+from common.large_arrays import made, zeros
 from common.networks import MOST, Training
 from common.release import Array, Field, Release
 from common.study import Study
-from common.task import Rows, Shapes, State
+from common.task import Flags, Rows, Shapes, State
 from common.tasks import crowd, stepping
 
 HELD_OUT = 0.2
@@ -42,8 +43,8 @@ def shows(size: int) -> Shapes:
 
 def begun(parameters: Array) -> State:
     """Return what is shown and remembered before the first step."""
-    nothing = {"borne": np.zeros_like(parameters), "candidates": np.zeros(1)}
-    return State({"best": parameters.copy()}, {**nothing, "pace": np.ones(1)})
+    nothing = {"borne": zeros(len(parameters)), "candidates": np.zeros(1)}
+    return State({"best": made(np.copy, parameters)}, {**nothing, "pace": np.ones(1)})
 
 
 def split(study: Study, training: Training, rows: Rows) -> tuple[Rows, Rows]:
@@ -51,19 +52,24 @@ def split(study: Study, training: Training, rows: Rows) -> tuple[Rows, Rows]:
 
     Too few of either are nobody.
     """
+    out = held(training, rows)
+    return crowd.enough(study, rows.take(~out)), crowd.enough(study, rows.take(out))
+
+
+def held(training: Training, rows: Rows) -> Flags:
+    """Tell of each record whether its person is held out."""
     (draw,) = trees.draws(rows.key, training.seed * MOST + MOST - 1, 1)
-    learning, held = rows.take(draw >= HELD_OUT), rows.take(draw < HELD_OUT)
-    return crowd.enough(study, learning), crowd.enough(study, held)
+    return np.less(draw, HELD_OUT)
 
 
-def vote(held: Rows, candidate: Array, best: Array) -> Array:
+def vote(out: Rows, candidate: Array, best: Array) -> Array:
     """Return one site's vote [3]: better, bearable, and that it votes.
 
-    From probabilities [records] of the outcome of those *held* out; nobody is no vote.
+    From probabilities [records] of the outcome of those held *out*; nobody is no vote.
     """
-    if not len(held.y):
+    if not len(out.y):
         return np.zeros(3)
-    now, before = loss(candidate, held.y), loss(best, held.y)
+    now, before = loss(candidate, out.y), loss(best, out.y)
     return np.array(
         [now <= before, now <= BEARABLE * before + SLACK, True], dtype=np.float64
     )
@@ -101,18 +107,18 @@ def judged(training: Training, state: State, votes: Array, moved: State) -> Stat
     late = borne and number > training.steps - max(training.steps // stepping.TAIL, 1)
     kept = {
         **moved.kept,
-        "borne": state.kept["borne"] + candidate * late,
+        "borne": made(lambda b, c: b + c * late, state.kept["borne"], candidate),
         "candidates": state.kept["candidates"] + late,
         "pace": np.minimum(state.kept["pace"] * (UP if borne else DOWN), 1.0),
         "rolled_back": state.kept["rolled_back"] + (not borne),
     }
     parameters = moved.arrays["parameters"]
     if not borne:
-        nothing = np.zeros_like(candidate)
+        nothing = zeros(len(candidate))
         parameters, kept["first"], kept["second"] = best, nothing, nothing
     if moved.done:
         count = float(kept["candidates"][0])
-        parameters = kept["borne"] / count if count else best
+        parameters = made(lambda b: b / count, kept["borne"]) if count else best
     shown = {**moved.arrays, "parameters": parameters, "best": best}
     return State(shown, kept, moved.done)
 

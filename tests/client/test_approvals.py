@@ -138,3 +138,13 @@ def test_a_refusal_names_who_decided_and_why() -> None:
     assert caught.value.hints["likely"] == (
         "decided by ada on 2026-11-22: minors are not excluded"
     )
+
+
+def test_an_approval_says_that_a_run_ended_on_it_until_the_next_one() -> None:
+    facts = {"until": TODAY.isoformat(), "by": "ada"}
+    kinds = ["approved", "closed", "paused", "resumed"]
+    made = [Note(kind, ONE, "small", facts) for kind in kinds]
+    found = approvals.standing(ledgers.entries(made), ONE, TODAY)
+    assert found.words() == "approved until 2026-11-22, ran"
+    again = ledgers.entries([*made, Note("approved", ONE, "small", facts)])
+    assert approvals.standing(again, ONE, TODAY).words() == "approved until 2026-11-22"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import cache, integration, opened, site
+from client import at_rest, cache, integration, opened, site
 from client.app import SHELF
 from client.table import Table
 from common.cli import build
@@ -47,7 +47,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_table_comes_back_without_reading(
     tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr(cache, "BLOCK", block)
+    monkeypatch.setattr(at_rest, "BLOCK", block)
     study, path = clinics.study(), hospital(tmp_path)
     first = cache.table(site.read(path), study)
     again = cache.table(site.read(path), study)
@@ -83,11 +83,11 @@ def test_a_table_of_other_records_study_or_settings_does_not_open(
 def test_a_damaged_table_is_read_anew(
     tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
-    monkeypatch.setattr(cache, "BLOCK", 1000)
+    monkeypatch.setattr(at_rest, "BLOCK", 1000)
     study, path = clinics.study(), hospital(tmp_path)
     first = cache.table(site.read(path), study)
     (file,) = stored(path)
-    content, block = file.read_bytes(), 1000 + cache.NONCE + cache.TAG
+    content, block = file.read_bytes(), 1000 + at_rest.NONCE + at_rest.TAG
     changed = {
         "flip": content[:20] + bytes([content[20] ^ 1]) + content[21:],
         "cut": content[: block * (len(content) // block)],

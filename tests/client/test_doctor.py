@@ -126,7 +126,8 @@ def test_a_clock_that_goes_wrong_is_seen(ahead: float, state: str) -> None:
             MachineError, match=f"{abs(ahead)} s (ahead|behind)"
         ) as told:
             checks.compared(ahead)
-        assert told.value.hints["fix"] == "timedatectl set-ntp true"
+        fix = told.value.hints["fix"]
+        assert fix.startswith("timedatectl set-ntp true   # is this clock right")
         return
     assert bool(checks.compared(ahead).fix) == (state == "warning")
 

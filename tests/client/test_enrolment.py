@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from client import credentials, joining
+from client import credentials, joining, presence
 from common import certificates, enrolment, identity, signed
 from common.enrolment import Admission, Invite, Roster
 from common.errors import ConsiliumError, IdentityError, IntegrityError
@@ -95,6 +95,39 @@ def test_an_identity_is_not_overwritten(desk: Desk) -> None:
     assert code == 2
     assert "holds an identity already" in err
     assert desk.run("client", "renew", "--home", "nowhere")[0] == 2
+
+
+def test_a_site_that_was_revoked_joins_anew_and_keeps_its_ledger(desk: Desk) -> None:
+    desk.admit()
+    ledger, old = Path("north/ledger.jsonl"), Path("north/signing.key").read_bytes()
+    ledger.touch(mode=0o600)
+    ledger.write_text("what has left", encoding="utf-8")
+    again = ("client", "join", "north.invite", "--home", "north")
+    assert desk.operator("revoke", "north")[0] == 0
+    assert desk.operator("invite", "north")[0] == 0
+    code, _, err = desk.run(*again)
+    assert code == 2
+    assert "consilium client join INVITE --home north --anew" in err
+    with presence.alone(Path("north")):
+        assert desk.run(*again, "--anew")[0] == 4
+    assert Path("north/signing.key").read_bytes() == old
+    words = str(desk.facts(*again, "--anew")["words"])
+    assert desk.operator("admit", "north.request", "--words", words)[0] == 0
+    assert desk.answer()[0] == 0
+    assert ledger.read_text(encoding="utf-8") == "what has left"
+    assert Path("north/former-1/signing.key").read_bytes() == old
+    assert credentials.load(Path("north")).roster().version == 4
+    assert not [each for each in Path("north").rglob("*") if each.stat().st_mode & 0o77]
+
+
+def test_a_home_is_of_one_site(desk: Desk) -> None:
+    desk.admit()
+    assert desk.operator("invite", "south")[0] == 0
+    code, _, err = desk.run(
+        "client", "join", "south.invite", "--home", "north", "--anew"
+    )
+    assert code == 2
+    assert "the invite is for south, and the ledger here is of north" in err
 
 
 def test_an_open_home_is_refused(desk: Desk) -> None:

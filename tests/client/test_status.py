@@ -108,7 +108,7 @@ def test_it_says_what_was_asked_last_and_that_it_is_silent_since(
         early = datetime(2026, 1, 1, tzinfo=UTC)
         board.put(state="connected", heard=early, last=last)
         text, facts = told()
-    assert ", silent for " in text
+    assert ", silent since " in text
     assert f"logistic?[2J round 7 of {STUDY.digest()[:12]}, answered" in text
     assert facts["now"]["last"]["round"] == 7
 

@@ -3,6 +3,8 @@
 import json
 import re
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -79,6 +81,26 @@ def test_the_operator_types_yes_and_a_passphrase(
     assert "were not confirmed" in err
     assert desk.run(*command)[0] == 0
     assert desk.run("server", "init", "b", "--name", "b", "--host", "localhost")[0] == 0
+
+
+def test_a_passphrase_without_a_terminal_is_asked_from_a_file(desk: Desk) -> None:
+    """As a script or a service starts the command: nothing hides what is typed."""
+    command = [sys.executable, "-c", "from common.cli import main; main()"]
+    command += ["server", "init", "b", "--name", "b", "--host", "localhost"]
+    ended = subprocess.run(  # noqa: S603 - the command is ours
+        command,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,  # no terminal to fall back to
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "GetPassWarning" not in ended.stderr
+    assert "\nerror: there is nobody to answer\n  fix     --passphrase-file FILE" in (
+        ended.stderr
+    )
+    assert not (desk.folder / "b").exists()
 
 
 @pytest.mark.parametrize("words", ["", "acorn " * 12, "zipper"])

@@ -132,19 +132,20 @@ def test_a_hospital_of_the_consortium_is_let_in(ours: House, port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("site", "told"),
+    ("site", "told", "helps"),
     [
-        ("late", "this side's certificate has expired"),
-        ("early", "this side's certificate is not valid yet"),
-        ("left", "this side's certificate was revoked"),
+        ("late", "this side's certificate has expired", "consilium client renew"),
+        ("early", "this side's certificate is not valid yet", "admit this side anew"),
+        ("left", "this side's certificate was revoked", "--home HOME --anew"),
     ],
 )
 def test_a_certificate_out_of_its_time_is_refused(
-    ours: House, port: int, site: str, told: str
+    ours: House, port: int, site: str, told: str, helps: str
 ) -> None:
     with pytest.raises(IdentityError, match=told) as refused:
         knock(ours.home(site), port)
     assert "ask the operator" in refused.value.hints["fix"]
+    assert helps in refused.value.hints["fix"]
 
 
 def test_another_consortium_is_refused(ours: House, theirs: House, port: int) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -96,5 +97,8 @@ def test_the_image_holds_every_package_and_runs_as_nobody() -> None:
     assert copied == {"client", "common", "server", "simulations"}
     assert re.search(r"^FROM \S+python:3\.11-slim$", text, re.MULTILINE)
     assert "USER 10001:10001" in text
+    extras = re.findall(r"EXTRAS=\[([\w,]+)\]", text)[0].split(",")
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert set(extras) < set(pyproject["project"]["optional-dependencies"])
     installs = re.findall(r"\b(pip|apt|apt-get|uv|curl|wget)\b \w+", text)
     assert installs == ["pip"]

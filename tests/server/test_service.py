@@ -1,15 +1,20 @@
 """The service tells the SuperLink who may connect, and keeps its own house in order."""
 
+import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from common.errors import MachineError, UsageError
-from server import consortium, logs, service, superlink
+from server import calls, consortium, ending, logs, room, service, studies, superlink
 from server.processes import Crew
 from server.service import Members
+from server.studies import Phase, Progress
 from server.superlink import Link
+from tests import clinics
 from tests.enrolling import Desk, desk
 
 __all__ = ["desk"]
@@ -66,7 +71,70 @@ def test_one_service_at_a_time_and_the_other_is_named(tmp_path: Path) -> None:
         pass
     assert "server status" in no.value.hints["then"]
     with service._only(tmp_path):
-        pass
+        assert service.starting(tmp_path)  # it has not said where it listens
+        (tmp_path / service.FACTS).touch()
+        assert not service.starting(tmp_path)
+        (tmp_path / service.FACTS).unlink()
+    assert not service.starting(tmp_path)
+
+
+def test_little_room_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    room.warn(tmp_path)
+    assert (room.short(tmp_path), caplog.messages) == (None, [])
+    monkeypatch.setattr(room, "LEAST", 2**80)
+    room.warn(tmp_path)
+    assert (
+        f"MiB free in {tmp_path}; a full disk stops every study" in caplog.messages[0]
+    )
+    assert f"df -h {tmp_path}" in caplog.messages[0]
+
+
+def test_a_study_that_failed_is_said_with_its_fix() -> None:
+    error = MachineError("no room", fix="make some", then="submit again").facts()
+    said = ending.words(Progress("failed", error=error))
+    assert said == "has failed: no room\n  fix     make some\n  then    submit again"
+    phases: list[Phase] = ["finished", "stopped", "submitted"]
+    said = ", ".join(ending.words(Progress(each)) for each in phases)
+    assert said == "has finished, was stopped, begins anew"
+
+
+def test_a_study_whose_folder_is_gone_ends_without_a_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "consilium.server")
+    ending.say(tmp_path, "heart-0")
+    assert caplog.messages == ["heart-0 was stopped"]
+
+
+def test_what_cannot_be_written_down_leaves_no_trace_of_code(tmp_path: Path) -> None:
+    """The study's process ends with the error alone, and is started again."""
+    given = studies.submit(tmp_path, clinics.study())
+    (given.folder / "progress.json").unlink()
+    (given.folder / "progress.json").mkdir()  # as a full disk: no file takes its place
+    command = (sys.executable, "-m", "server.runner", tmp_path, given.folder.name)
+    port = str(service.free_port())
+    ended = subprocess.run(  # noqa: S603 - the command is ours
+        (*command, port), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == MachineError.exit_code
+    assert "Traceback" not in ended.stdout + ended.stderr
+    said = json.loads(ended.stdout.splitlines()[-1])
+    assert "progress.json cannot be written: is a directory" in said["what"]
+
+
+def test_whose_calls_are_turned_away(tmp_path: Path) -> None:
+    assert calls.turned_away(tmp_path) == {}
+    log = tmp_path / "logs" / "gateway.log"
+    log.parent.mkdir()
+    line = '2026-11-30 00:21:33,460 INFO {{"site": "{}", "status": {}}}\n'
+    answers = [("north", 200), ("south", 401), ("east", 401), ("north", 401)]
+    written = "".join(line.format(*each) for each in [*answers, ("east", 200)])
+    log.write_text(f"{'x' * calls.TAIL}\n2026-11-30 INFO started\n{written}")
+    found = calls.turned_away(tmp_path)
+    assert set(found) == {"north", "south"}
+    assert "turned away, the last at 00:21:33" in found["south"]
 
 
 def test_a_log_that_has_grown_is_laid_aside_under_its_writer(tmp_path: Path) -> None:
