@@ -249,7 +249,7 @@ def _floor(opened: Opened, task: Task) -> None:
         raise Refusal(
             f"{site.name} has fewer people for {task.name} than its floor of {floor}",
             where=site.where("min_people"),
-            likely="the cohort is narrow here, or cleaning left most records out",
+            likely="a narrow cohort; cleaning left most out; or few of them test",
             fix="see what was left out; a smaller floor is the steward's decision",
             then=f"{CHECK}{site.path}",
         )

@@ -68,9 +68,9 @@ def selected(model: ModelChoice | None, asked: Selection, *, exact: bool) -> Non
         raise noted(f"selection.{key}", f"selection {what}")
 
 
-def refused(where: str, what: str) -> ValueError:
-    """Return the error that *where* in ``[analysis]`` does not fit."""
-    return noted(f"analysis.{where}", f"{where} {what}")
+def refused(where: str, what: str, fix: str = "") -> ValueError:
+    """Return the error that *where* in ``[analysis]`` does not fit, and its fix."""
+    return noted(f"analysis.{where}", f"{where} {what}", fix)
 
 
 def named(everything: Every, names: Iterable[str], where: str) -> Every:

@@ -14,6 +14,9 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from common.intervals import Interval
+from common.sheet import WITHHELD
+from common.tasks.effects_shown import OF_EFFECT
+from common.tasks.treatments import EFFECT
 from server import charts
 from server.charts import SERIES, Mark, Row
 from server.facts import Coefficient, Report, Score, Site, Totals
@@ -98,9 +101,20 @@ def headline(report: Report) -> str:
             tested = f"tested a model on {report.together.records:,} records"
             few = "too few of them, or of one outcome, to tell how good it is"
             return f"Together, {hospitals} {tested}: {few}."
+        if changed := _effect(report):
+            return f"{changed}, of {records} of {hospitals}."
         return f"Together, {hospitals} counted {records}; no model was tested."
     joint = f"{MEASURES[measure]} of {decimal(*reached)}"
     return f"Together, {hospitals} reach {joint}{_alone(report, measure)}."
+
+
+def _effect(report: Report) -> str:
+    """Return what a treatment changes for everybody; nothing where it is not told."""
+    told = [sheet for sheet in report.sheets if sheet.task == EFFECT and not sheet.part]
+    if not told:
+        return ""
+    effect = dict(zip(told[0].columns, told[0].rows[0], strict=True))[OF_EFFECT]
+    return "" if effect in {None, WITHHELD} else f"{told[0].title}: {effect}"
 
 
 def verdict(report: Report) -> str:

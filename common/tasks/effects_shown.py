@@ -8,6 +8,8 @@ from common.study import Study
 from common.task import Findings
 from common.tasks import named
 
+OF_EFFECT = "effect (95 %)"
+"""The column of what a treatment changes."""
 USUAL = 0.1
 """Below so much a standardised mean difference is called balanced."""
 MANY = 0.05
@@ -40,7 +42,7 @@ def _effects(study: Study, found: Findings) -> Sheet:
         f"records, {high}",
         f"mean, {low}" if number else f"risk, {low}",
         f"mean, {high}" if number else f"risk, {high}",
-        "effect (95 %)",
+        OF_EFFECT,
         "p",
         "crude",
         "E-value",

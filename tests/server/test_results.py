@@ -11,6 +11,7 @@ from common import study as studies
 from common.study import Study
 from server import report as reports
 from server import results, screen
+from server.facts import Sheet
 from server.report import Report
 from server.rounds import Outcome
 from simulations import engine, hospitals, result
@@ -166,3 +167,15 @@ def test_a_model_of_numbers_shows_its_errors(fitted: tuple[Study, Outcome]) -> N
         "  R²              0.310",
         "",
     ]
+
+
+@pytest.mark.parametrize("told", ["0.05 (0.01 to 0.09)", "withheld"])
+def test_what_a_treatment_changes_is_the_headline(
+    counted: tuple[Study, Outcome], told: str
+) -> None:
+    made, title = _report(counted), "What sex = male changes in ill"
+    columns, row = ("group", "effect (95 %)"), ("everybody", told)
+    sheet = Sheet(title=title, columns=columns, rows=(row,), task="treatment_effect")
+    said = reports.headline(made.model_copy(update={"sheets": (sheet,)}))
+    assert said.startswith(f"{title}: {told}, of ") == (told != "withheld")
+    assert ("no model was tested" in said) == (told == "withheld")
