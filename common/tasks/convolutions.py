@@ -4,7 +4,7 @@ A kernel's gradient is built tap by tap: at each tap, what came in moved by it, 
 the slope of what came out, added up over the picture.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -14,6 +14,8 @@ from common.tasks.record_slopes import Layer, Seen, Slopes, Tensor
 
 FEW = 4
 """A convolution of so few channels is built by rows of taps: the faster way."""
+
+Pair = Sequence[int]
 
 
 def convolved(layer: Layer, given: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,16 +109,15 @@ def _taps(layer: Layer, shape: Any, given: Tensor, slope: Tensor) -> Tensor:  # 
     Neighbouring taps of few channels go into one product.
     """
     high, wide, channels, filters = shape
-    given, (rows, columns) = _padded(layer, shape, given, slope), slope.shape[1:3]
+    whole, (rows, columns) = _padded(layer, shape, given, slope), slope.shape[1:3]
     flat = tf.reshape(slope, [-1, rows * columns, filters])
-    step = layer.strides[1]
+    (down, right), across = layer.strides, wide
     if channels <= FEW:
-        reach = step * (columns - 1) + 1
-        shifted = [given[:, :, each : each + reach : step] for each in range(wide)]
-        given, wide, channels, step = tf.concat(shifted, -1), 1, channels * wide, 1
+        row = _moved(whole, (1, wide), (whole.shape[1], columns), (1, right))
+        whole, across, right = tf.concat(row, -1), 1, 1
     products = []
-    for part in _moved(given, (high, wide), (rows, columns), (layer.strides[0], step)):
-        each = tf.reshape(part, [-1, rows * columns, channels])
+    for part in _moved(whole, (high, across), (rows, columns), (down, right)):
+        each = tf.reshape(part, [-1, rows * columns, part.shape[-1]])
         products.append(tf.matmul(each, flat, transpose_a=True))
     size = high * wide * channels * filters
     return tf.reshape(tf.stack(products, 1), [-1, size])
@@ -125,26 +126,36 @@ def _taps(layer: Layer, shape: Any, given: Tensor, slope: Tensor) -> Tensor:  # 
 def _own_taps(layer: Layer, shape: Any, given: Tensor, slope: Tensor) -> Tensor:  # noqa: ANN401 - of a kernel
     """Return the same where every channel has taps of its own."""
     high, wide, channels, each = shape
-    given, out = _padded(layer, shape, given, slope), slope.shape[1:3]
+    whole, out = _padded(layer, shape, given, slope), slope.shape[1:3]
     apart = tf.reshape(slope, [-1, *out, channels, each])
     products = [
         tf.reduce_sum(part[..., None] * apart, [1, 2])
-        for part in _moved(given, (high, wide), out, layer.strides)
+        for part in _moved(whole, (high, wide), out, layer.strides)
     ]
     size = high * wide * channels * each
     return tf.reshape(tf.stack(products, 1), [-1, size])
 
 
-def _moved(given: Tensor, kernel: Any, out: Any, strides: Any) -> Iterator[Tensor]:  # noqa: ANN401 - pairs
-    """Yield what came in under each tap of a kernel, by rows, for all that is out."""
-    down, right = (
-        step * (size - 1) + 1 for step, size in zip(strides, out, strict=True)
-    )
-    for row in range(kernel[0]):
-        for column in range(kernel[1]):
-            yield given[
-                :, row : row + down : strides[0], column : column + right : strides[1]
-            ]
+def _moved(given: Tensor, kernel: Pair, out: Pair, strides: Pair) -> list[Tensor]:
+    """Return what came in under each tap of a kernel, by rows, for all that is out.
+
+    In steps it is parted first, for a view that leaves places out is slow.
+    """
+    (down, right), (rows, columns) = strides, out
+    parts = {
+        (row, column): given[:, row::down, column::right]
+        for row in range(min(down, kernel[0]))
+        for column in range(min(right, kernel[1]))
+    }
+    return [
+        parts[row % down, column % right][
+            :,
+            row // down : row // down + rows,
+            column // right : column // right + columns,
+        ]
+        for row in range(kernel[0])
+        for column in range(kernel[1])
+    ]
 
 
 def _padded(layer: Layer, shape: Any, given: Tensor, slope: Tensor) -> Tensor:  # noqa: ANN401 - of a kernel
