@@ -108,7 +108,7 @@ def test_a_wide_record_adds_the_same_whoever_is_beside_it(
     task = plan.tasks(study)[-1]
     state = task.start(study, plain.run(study, promising.tables("breast_cancer")))
     x = np.asarray(draw.normal(size=(40, 30)), order="F")
-    rows = Rows(x, np.zeros(40))
+    rows = Rows(x, np.zeros(40), values=x)
     every = task.noisy.each(study, state, rows)
     for at in range(40):
         alone = task.noisy.each(study, state, rows.take(np.array([at])))

@@ -170,7 +170,10 @@ def _group(level: str, each: Groups, at: int) -> Findings:
 
 
 def _variance(each: Groups) -> Findings:
-    """Return F over the groups that are told: means weighed by chance and noise."""
+    """Return F over the groups that are told: means weighed by chance and noise.
+
+    No eta² where the deviation of a group is within the noise.
+    """
     n, mean, variance, moved = (
         array[each.clear]
         for array in (each.records, each.mean, each.variance, each.moved)
@@ -188,7 +191,9 @@ def _variance(each: Groups) -> Findings:
         "f": ratio,
         "degrees": degrees,
         "p": float(stats.f.sf(ratio, len(n) - 1, free)),
-        "eta_squared": _eta(n, mean, moved, within),
+        "eta_squared": _eta(n, mean, moved, within)
+        if each.spread[each.clear].all()
+        else None,
     }
 
 
