@@ -5,8 +5,7 @@ each of a dozen connections, and see 256 MB of it through each: more than the me
 The machine's own cache of files does as well, and is no process' memory.
 """
 
-import sys
-from typing import Final
+from typing import Any, Final
 
 from flwr.supercore import sql_mixin
 from flwr.superlink.cli import flower_superlink
@@ -27,10 +26,10 @@ matters.
 
 def lean() -> None:
     """Let each connection to the database that is opened from now on be a small one."""
-    pragmas = {**dict(sql_mixin.SQLITE_PRAGMAS), **LEAN}
-    sql_mixin.SQLITE_PRAGMAS = tuple(pragmas.items())
+    opened: Any = sql_mixin
+    opened.SQLITE_PRAGMAS = tuple({**dict(opened.SQLITE_PRAGMAS), **LEAN}.items())
 
 
 if __name__ == "__main__":
     lean()
-    sys.exit(flower_superlink())
+    flower_superlink()

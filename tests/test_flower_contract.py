@@ -178,18 +178,25 @@ def test_the_superlink_knows_its_options(tmp_path: Path) -> None:
     assert command[:3] == (sys.executable, "-m", "server.lean_superlink")
 
 
-def test_the_superlink_holds_little_of_its_database(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mixin = find("flwr.supercore", "sql_mixin")
-    monkeypatch.setattr(mixin, "SQLITE_PRAGMAS", mixin.SQLITE_PRAGMAS)
-    lean_superlink.lean()
-    assert set(dict(mixin.SQLITE_PRAGMAS)) >= {"journal_mode", *lean_superlink.LEAN}
-    store = find("flwr.supercore.object_store.sql_object_store", "SqlObjectStore")
-    kept = store(str(tmp_path / "state.db"))
-    kept.initialize()
-    (row,) = kept.query("PRAGMA cache_size")
-    assert str(row["cache_size"]) == lean_superlink.LEAN["cache_size"]
+OPENED = """
+import sys
+from server import lean_superlink
+lean_superlink.lean()
+from flwr.supercore.object_store.sql_object_store import SqlObjectStore
+store = SqlObjectStore(sys.argv[1])
+store.initialize()
+for name in ("cache_size", "mmap_size", "busy_timeout", "synchronous", "journal_mode"):
+    (row,) = store.query(f"PRAGMA {name}")
+    print(*row.values())
+"""
+
+
+def test_the_superlink_holds_little_of_its_database(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OPENED, str(tmp_path / "state.db")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    off = {"OFF": "0"}
+    wanted = [off.get(each, each) for each in lean_superlink.LEAN.values()]
+    assert said.stdout.split()[-5:] == [*wanted, "wal"]
 
 
 def test_flower_takes_the_pieces_that_we_cut() -> None:
