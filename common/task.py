@@ -120,13 +120,14 @@ class Rows:
 
     def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> "Rows":
         """Return the *chosen* records, in that order; each is held by rows."""
-        x = np.ascontiguousarray(self.x[chosen])
-        values = x if self.values is self.x else self.values[chosen]
+        values = x = np.ascontiguousarray(self.x[chosen])
+        if self.values is not self.x:
+            values = self.values[chosen] if len(self.values) else self.values
         return Rows(
             x,
             self.y[chosen],
             self.key[chosen] if len(self.key) else self.key,
-            values if len(self.values) else self.values,
+            values,
             self.site[chosen] if len(self.site) else self.site,
             self.images[chosen] if len(self.images) else self.images,
             self.fewest,

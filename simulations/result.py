@@ -130,11 +130,6 @@ def _open(study: Study, local: Site) -> Opened:
     return opened
 
 
-def _counted(count: Count) -> dict[str, object]:
-    """Return a line of the cleaning; what to mend is for the steward alone."""
-    return {name: each for name, each in asdict(count).items() if name != "fix"}
-
-
 def _site(done: Simulation, opened: Opened, pooled: Fitted | None) -> dict[str, object]:
     name, table = opened.site.name, opened.table
     facts: dict[str, object] = {

@@ -43,4 +43,5 @@ def _shifted(images: Images, drawn: tuple[Array, Array], most: int) -> Images:
     top, left = ((each * (2 * most + 1)).astype(np.int64) for each in drawn)
     rows, columns = top[:, None] + np.arange(high), left[:, None] + np.arange(wide)
     every = np.arange(len(images))[:, None, None]
-    return around[every, rows[:, :, None], columns[:, None, :]]
+    cut: Images = around[every, rows[:, :, None], columns[:, None, :]]
+    return cut
