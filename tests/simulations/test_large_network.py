@@ -14,10 +14,10 @@ from simulations import engine, hospitals, message_memory
 from tests import clinics
 
 NAMES = ["east", "north", "south"]
-MEGA, MOST = 40.0, 3.0
+MEGA, MOST = 40.0, 3.5
 """MB of weights; and how many times that a process may take for them."""
-SHARED = 6.0
-"""The same for the SuperLink, whose requests and caches are tens of MB at any size."""
+SHARED = 10.0
+"""The same for the SuperLink, whose requests and caches are 270 MB at any size."""
 
 
 def asked(optimizer: str, **training: object) -> Study:
