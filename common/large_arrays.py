@@ -12,6 +12,7 @@ keeps it in its cache of files while there is room, and a process holds a few MB
 
 import mmap
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -41,8 +42,16 @@ def empty(count: int, kind: DTypeLike = np.float64) -> NDArray[Any]:
     if size < LARGE:
         return np.empty(count, kind)
     with _room(), tempfile.TemporaryFile() as file:
-        os.posix_fallocate(file.fileno(), 0, size)
+        _take(file.fileno(), size)
         return np.frombuffer(mmap.mmap(file.fileno(), size), kind)
+
+
+def _take(file: int, size: int) -> None:
+    """Make *file* so long; where the system can, its room on the disk is taken now."""
+    if sys.platform == "darwin":
+        os.ftruncate(file, size)
+    else:
+        os.posix_fallocate(file, 0, size)
 
 
 def zeros(count: int, kind: DTypeLike = np.float64) -> NDArray[Any]:
