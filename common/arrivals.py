@@ -69,12 +69,17 @@ Take = Callable[[Sequence[str]], dict[str, bytes]]
 """Returns what the parts of these names hold."""
 
 
-def _bounded(pull: Pull) -> Pull:
-    """Return *pull* for one message: raise IntegrityError when it has no end."""
+def _bounded(pull: Pull, until: float) -> Pull:
+    """Return *pull* for one message, which has an end in bytes and in time.
+
+    Raises IntegrityError for one that is larger, ObjectPullError when it is too late.
+    """
     received = 0
 
     def counting(request: wire.PullObjectRequest) -> wire.PullObjectResponse:
         nonlocal received
+        if time.monotonic() > until:
+            raise ObjectPullError(request.object_id, "the parts come too slowly")
         response = pull(request)
         received += len(response.object_content)
         _within(MOST, received)
@@ -116,8 +121,8 @@ def answer(
 
 def _assembled(tree: wire.ObjectTree, pull: Pull, place: Place) -> RecordDict:
     """Return what the message of a *tree* carries, fetched level by level."""
-    one = make_pull_object_fn_protobuf(_bounded(pull), place.node, place.run)
-    take = partial(_taken, one, time.monotonic() + ALL_SECONDS)
+    bounded = _bounded(pull, time.monotonic() + ALL_SECONDS)
+    take = partial(_taken, make_pull_object_fn_protobuf(bounded, place.node, place.run))
     contents, arrays, level = dict[str, bytes](), dict[str, Array](), [tree]
     while level:
         contents |= take([each.object_id for each in level])
@@ -154,12 +159,8 @@ def _record(content: bytes, arrays: Mapping[str, Array]) -> InflatableObject:
     return packed_arrays.record(found)
 
 
-def _taken(
-    one: Callable[[str], bytes], until: float, names: Sequence[str]
-) -> dict[str, bytes]:
+def _taken(one: Callable[[str], bytes], names: Sequence[str]) -> dict[str, bytes]:
     """Return what the parts of these *names* hold; ObjectPullError if too late."""
-    if time.monotonic() > until:
-        raise ObjectPullError(names[0], "the parts come too slowly")
     return pull_objects(
         [*names],
         one,

@@ -100,9 +100,12 @@ class Consortium:
         """Return the aggregator's TLS certificate."""
         return certificates.read(private_files.read(self.folder / "tls.pem"))
 
-    def certificate_of(self, site: str) -> x509.Certificate:
-        """Return the certificate that *site* was given last."""
-        sealed = private_files.read(self.folder / f"{site}.admitted")
+    def certificate_of(self, site: str) -> x509.Certificate | None:
+        """Return the certificate that *site* was given last, if any is here."""
+        path = self.folder / f"{site}.admitted"
+        if not path.exists():
+            return None
+        sealed = private_files.read(path)
         admission = enrolment.unseal(sealed, Admission, self.aggregator)
         return certificates.read(admission.certificate)
 

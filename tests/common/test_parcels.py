@@ -7,6 +7,7 @@ from flwr.proto import message_pb2 as wire
 from flwr.proto.node_pb2 import Node
 
 from common import arrivals, parcels
+from common.arrivals import ALL_SECONDS
 from common.errors import IntegrityError
 from common.parcels import INLINE, Place
 from simulations import engine
@@ -180,3 +181,23 @@ def test_an_array_that_is_named_again_and_again_counts_each_time(
     monkeypatch.setattr(arrivals, "MOST", 4 * INLINE)
     with pytest.raises(IntegrityError, match="a message is larger than 4 MiB"):
         arrivals.fetch(parcel.head, parcel.tree, store.pull, PLACE.node)
+
+
+def test_a_tree_of_a_million_parts_has_an_end_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    head, store = parcels.pack(message(INLINE // 8 + 1)).head, Store()
+    store.kept = {"0" * 64: part("ConfigRecord", b"")}
+    tree = wire.ObjectTree(object_id="0" * 64)
+    tree.children.extend([wire.ObjectTree(object_id="0" * 64)] * 1000)
+    late = iter([0.0, *[1.0] * 10, *[ALL_SECONDS + 1] * 1000])
+    monkeypatch.setattr("common.arrivals.time.monotonic", lambda: next(late))
+    calls: list[str] = []
+
+    def pull(request: wire.PullObjectRequest) -> wire.PullObjectResponse:
+        calls.append(request.object_id)
+        return store.pull(request)
+
+    with pytest.raises(IntegrityError, match="a message cannot be read"):
+        arrivals.fetch(head, tree, pull, PLACE.node)
+    assert len(calls) <= 20
