@@ -323,3 +323,14 @@ def test_no_error_shows_what_was_wrong(desk: Desk) -> None:
         enrolment.unseal_invite(sealed)
     assert "Kanarienvogel" not in str(refused.value)
     assert "code" in str(refused.value)
+
+
+def test_the_request_of_another_home_is_not_replaced_in_silence(desk: Desk) -> None:
+    desk.ask()
+    again = ("client", "join", "north.invite", "--home", "other")
+    code, _, err = desk.run(*again)
+    assert code == 0
+    assert "north.request was the request of other keys, and is replaced" in err
+    Path("north.request").write_bytes(b"no request")
+    code, _, err = desk.run(*again[:-1], "third")
+    assert (code, err) == (0, "")

@@ -364,7 +364,7 @@ def test_a_folder_is_used_once_and_named(desk: Desk) -> None:
     assert code == 2
     assert "consilium server init nowhere" in err
     assert desk.operator("invite", "North!")[0] == 2
-    assert desk.operator("invite", "north", "--out", "nowhere")[0] == 2
+    assert desk.operator("invite", "north", "--out", "nowhere")[0] == 4
 
 
 @pytest.mark.parametrize(
@@ -587,3 +587,12 @@ def test_an_invite_is_the_aggregators(desk: Desk) -> None:
     assert invite.ca_fingerprint == certificates.fingerprint(opened.ca)
     with pytest.raises(IntegrityError):
         enrolment.unseal_request(sealed)
+
+
+def test_a_passphrase_that_others_can_read_is_no_matter_of_invites(desk: Desk) -> None:
+    Path("pass").chmod(0o644)
+    code, _, err = desk.operator("revoke", "north")
+    assert code == 6
+    assert "chmod 0600 pass" in err
+    assert "who may have read it must not have ca.key too" in err
+    assert "invite" not in err
