@@ -7,6 +7,7 @@ signing.key       what invites, admissions and rosters are signed with
 roster.json       the current roster, signed
 crl.pem           the certificates that are revoked, signed by the authority
 book.json         invites (a hash of each code) and every certificate given out
+SITE.admitted     what a site was given last; SITE.admitting while that is made
 heads.json        the last head of each site's ledger, as the site showed it
 """
 
