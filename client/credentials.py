@@ -96,15 +96,16 @@ def load(folder: Path) -> "Credentials":
     return Credentials(folder, invite, key)
 
 
-def lay_aside(folder: Path) -> Path:
-    """Move the identity out of *folder* into one beside it; return where it is now.
+def lay_aside(folder: Path) -> None:
+    """Move the identity, or what is left of one, out of *folder* into one beside it.
 
     What belongs to the records stays: ledger, inbox, approvals, withdrawals, budget.
     """
+    left = [name for name in FILES if (folder / name).exists()]
+    if not left:
+        return
     number = sum(1 for _ in folder.glob("former-*")) + 1
     former = folder / f"former-{number}"
     private_files.make_folder(former)
-    for name in FILES:
-        if (folder / name).exists():
-            (folder / name).rename(former / name)
-    return former
+    for name in left:
+        (folder / name).rename(former / name)

@@ -31,7 +31,7 @@ def join(
     private_files.make_folder(folder)
     if (folder / "request.json").exists():
         _require_anew(folder, invite, anew=anew)
-        credentials.lay_aside(folder)
+    credentials.lay_aside(folder)
     signing_key = identity.new_signing_key()
     private_files.write(folder / "signing.key", identity.pem(signing_key))
     private_files.write(folder / "invite.json", sealed)

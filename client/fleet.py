@@ -35,7 +35,7 @@ from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from common import certificates, identity, parcels, private_files, tls
+from common import arrivals, certificates, identity, parcels, private_files, tls
 from common.direct import Direct
 from common.parcels import Place
 
@@ -182,7 +182,7 @@ class Line:
         head, tree = self._taken
         if self._whole is None:
             pull = self.client.PullObject
-            self._whole = parcels.fetch(head, tree, pull, self.node)
+            self._whole = arrivals.fetch(head, tree, pull, self.node)
         self.client.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(
                 node=self.node,

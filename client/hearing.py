@@ -17,6 +17,8 @@ KINDS = {
     legs.UNMASK: "unmask",
 }
 """How a question is called where people read of it."""
+LEGS = frozenset({"keys", "share", "confirm", "unmask"})
+"""The questions about a masked round beside the one that asks for its sums."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from common import terminal
+from common.errors import ConsiliumError
 from common.terminal import FILE, FOLDER, OUT, Terminal
 
 if TYPE_CHECKING:  # help answers without loading it
@@ -89,6 +90,8 @@ def _asked(
 
     invite, sealed = home.invite, home.request()
     path = out / f"{invite.site}.request"
+    if _anothers(path, sealed):
+        terminal.say(f"warning: {path} was the request of other keys, and is replaced")
     private_files.write(path, sealed)
     spoken = enrolment.spoken(sealed)
     facts = {"ok": True, "site": invite.site, "request": str(path), "words": spoken}
@@ -105,6 +108,19 @@ def _asked(
         f"{invite.site}.admitted --home {home.folder}"
     )
     terminal.result(facts, (call if by_phone else sign) + answer)
+
+
+def _anothers(path: Path, sealed: bytes) -> bool:
+    """Say whether at *path* lies a request of other keys than those of *sealed*."""
+    from common import enrolment  # noqa: PLC0415 - only now needed
+
+    if not path.exists():
+        return False
+    try:
+        before = enrolment.unseal_request(path.read_bytes())
+    except ConsiliumError:  # it is no request: nobody misses it
+        return False
+    return before.signing_key != enrolment.unseal_request(sealed).signing_key
 
 
 def _now() -> datetime:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 from flwr.app import Message
 
-from client import credentials, presence, returning, site
+from client import credentials, hearing, presence, returning, site
 from client.credentials import Credentials
 from client.fleet import Line, Post
 from client.presence import Board, Last
@@ -231,7 +231,8 @@ def _next(line: Line, shift: Shift) -> Message | None:
     )
     board.put(last=last, heard=last.time, studies=answering.studies())
     if not said.refused:
-        LOG.info("answered %s", last.words())
+        level = logging.DEBUG if last.kind in hearing.LEGS else logging.INFO
+        LOG.log(level, "answered %s", last.words())
     return said.reply
 
 

@@ -4,7 +4,7 @@ Read from what lies in the home, so that it can be told when nothing runs.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,8 +21,8 @@ from common.terminal import Terminal
 
 SILENT = 30.0
 """Seconds without a word from the other side after which that is worth telling."""
-HIDDEN = ("denied", "expired", "revoked")
-"""States in which a study needs nobody's attention."""
+OVER = ("denied", "expired", "revoked")
+"""States in which a study needs nobody's attention: they are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ def show(terminal: Terminal, path: Path) -> None:
     text = [
         f"{at.site.name}: {_process(running, page, at)}",
         *_identity(at),
-        *(_line(row) for row in rows if row.state not in HIDDEN),
+        *(_line(row) for row in rows if row.state not in OVER),
+        *_over(at, Counter(row.state for row in rows if row.state in OVER)),
         _left(entries),
     ]
     terminal.result(facts, "\n".join(text))
@@ -191,6 +192,14 @@ def _line(row: Row) -> str:
     last = f"; last answer {_plain(row.last)}" if row.last else ""
     then = f"\n  next    {row.then}" if row.then else ""
     return f"{head}{row.words}{last}{then}"
+
+
+def _over(at: Desk, counts: Mapping[str, int]) -> list[str]:
+    """Return how many studies were denied, have expired or were revoked, if any."""
+    if not counts:
+        return []
+    told = ", ".join(f"{counts[state]} {state}" for state in OVER if counts[state])
+    return [f"  over    {told}:   consilium client inbox --site {at.site.path}"]
 
 
 def _facts(row: Row) -> dict[str, object]:

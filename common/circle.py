@@ -239,6 +239,8 @@ def _keys(words: signed.Payload, site: str, said: signed.Payload) -> Keys:
         raise IntegrityError(f"the keys of {site} are not three")
     for each in fresh.values():
         _key(site, each)
+    if not all(masks.hides(bytes.fromhex(fresh[each])) for each in ("box", "mask")):
+        raise IdentityError(f"{site}: a public key is one that hides nothing")
     return Keys(**fresh)
 
 

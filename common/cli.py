@@ -46,3 +46,7 @@ def main() -> None:
     """Run ``consilium`` and exit with its code."""
     os.environ.update(QUIET_FLOWER)
     sys.exit(terminal.run(build(), sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -30,7 +30,7 @@ LARGE = 4096
 """Numbers of an array from which on it is worth its bytes to halve them."""
 WORD, MIB = 8, 2**20
 LARGEST: Final = 256 * MIB
-"""Bytes that a message carries: as many as common/parcels.py takes."""
+"""Bytes that a message carries: as many as common/arrivals.py takes."""
 REACH: Final = 12
 """Deviations that noise may have: client/noise.py reaches 8.5."""
 

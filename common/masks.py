@@ -58,6 +58,15 @@ def agreed(private: bytes, peer: bytes, purpose: signed.Payload) -> bytes:
     return derived(secret, purpose)
 
 
+def hides(peer: bytes) -> bool:
+    """Say whether a public key can hide anything: one of small order cannot."""
+    try:
+        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(peer))
+    except ValueError:
+        return False
+    return True
+
+
 def derived(secret: bytes, purpose: signed.Payload) -> bytes:
     """Return the key that *secret* gives for *purpose*, unrelated to any other."""
     return HKDF(SHA256(), KEY, None, signed.canonical(purpose)).derive(secret)

@@ -16,6 +16,7 @@ FILE, FOLDER = 0o600, 0o700
 Step = Callable[[str], None]
 """Told what is about to happen; a test dies there."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_KEY = "if others may have read a key, ask for a new invite instead"
 
 
 def make_folder(path: Path) -> None:
@@ -37,9 +38,9 @@ def require_private(path: Path) -> None:
     _require(path, FILE)
 
 
-def require_own(path: Path) -> None:
+def require_own(path: Path, then: str) -> None:
     """Raise IdentityError when others can read *path*, wherever it lies."""
-    _require(path, FILE)
+    _require(path, FILE, then)
 
 
 def read(path: Path, then: str = "") -> bytes:
@@ -122,7 +123,7 @@ def _why(broken: OSError) -> str:
     return (broken.strerror or type(broken).__name__).lower()
 
 
-def _require(path: Path, mode: int) -> None:
+def _require(path: Path, mode: int, then: str = _KEY) -> None:
     if not path.exists():
         return
     found = stat.S_IMODE(path.stat().st_mode)
@@ -131,5 +132,5 @@ def _require(path: Path, mode: int) -> None:
             f"{path} is open to other users of this machine (mode {found:04o})",
             likely="it was copied or unpacked without its permissions",
             fix=f"chmod {mode:04o} {path}",
-            then="if others may have read a key, ask for a new invite instead",
+            then=then,
         )

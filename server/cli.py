@@ -96,12 +96,13 @@ def admit(
 @prompts.opening
 def revoke(terminal: Terminal, authority: Opening, site: str) -> None:
     """Revoke SITE: its certificates, its place in the roster, its open invite."""
-    from server import consortium, enrolment, views  # noqa: PLC0415
+    from server import consortium, enrolment, studies, views  # noqa: PLC0415
 
     opened = consortium.load(authority.folder)
     root = authority.unlock(opened)
     roster = enrolment.revoke(opened, root, site, prompts.now())
-    terminal.result(*views.revoked(site, roster))
+    needing = studies.needing(opened.folder, site)
+    terminal.result(*views.revoked(site, roster, needing))
 
 
 @server.command()

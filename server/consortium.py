@@ -7,6 +7,7 @@ signing.key       what invites, admissions and rosters are signed with
 roster.json       the current roster, signed
 crl.pem           the certificates that are revoked, signed by the authority
 book.json         invites (a hash of each code) and every certificate given out
+SITE.admitted     what a site was given last; SITE.admitting while that is made
 heads.json        the last head of each site's ledger, as the site showed it
 """
 
@@ -100,9 +101,12 @@ class Consortium:
         """Return the aggregator's TLS certificate."""
         return certificates.read(private_files.read(self.folder / "tls.pem"))
 
-    def certificate_of(self, site: str) -> x509.Certificate:
-        """Return the certificate that *site* was given last."""
-        sealed = private_files.read(self.folder / f"{site}.admitted")
+    def certificate_of(self, site: str) -> x509.Certificate | None:
+        """Return the certificate that *site* was given last, if any is here."""
+        path = self.folder / f"{site}.admitted"
+        if not path.exists():
+            return None
+        sealed = private_files.read(path)
         admission = enrolment.unseal(sealed, Admission, self.aggregator)
         return certificates.read(admission.certificate)
 

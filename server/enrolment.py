@@ -73,6 +73,7 @@ def invite(consortium: Consortium, site: str, days: int, now: datetime) -> bytes
     )
     note = Invited(site=site, code=requests.hashed(code), expires=expires)
     with consortium.alone():
+        requests.begun(consortium, site).unlink(missing_ok=True)
         book = consortium.book()
         invited = (*_without_open(book, site), note)
         consortium.store("book.json", book.model_copy(update={"invited": invited}))
@@ -93,11 +94,14 @@ def admit(
         )
         leaf = authorities.site_leaf(request.consortium, request.site)
         certificate = authorities.certify(authority, leaf, key, now)
+        mark = requests.begun(consortium, request.site)
+        private_files.write(mark, signed.digest(sealed))
         book = _noted(consortium.book(), request, certificate, now)
         member = _member(request, certificate, now)
         _publish(consortium, authority, book, (member,), now)
         answer = _admission(consortium, sealed, request, certificate)
         private_files.write(consortium.folder / f"{request.site}.admitted", answer)
+        mark.unlink()
         return answer
 
 
@@ -106,6 +110,7 @@ def revoke(
 ) -> Roster:
     """Revoke every certificate and every open invite of *site*."""
     with consortium.alone():
+        requests.begun(consortium, site).unlink(missing_ok=True)
         book, member = consortium.book(), consortium.roster().member(site)
         invited = _without_open(book, site)
         if member is None and invited == book.invited:

@@ -16,7 +16,7 @@ from flwr.app import RecordDict
 
 from common import circle as circles
 from common import coding, fixed_point, legs, unmasking, wire
-from common.circle import Circle, Round, View
+from common.circle import Circle, Keys, Round, View
 from common.errors import IntegrityError, QuorumError, UnseatedError, UsageError
 from common.fixed_point import Parts, Ring
 from common.identity import SigningKey
@@ -47,6 +47,7 @@ class Ready:
 
     circle: Circle
     keys: Documents
+    public: Mapping[str, Keys]
     boxes: Boxes
 
     def of(self, circle: Circle, present: frozenset[str], fewest: int) -> bool:
@@ -168,14 +169,14 @@ def _gathered(turn: Turn) -> Gathered:
     coded = fixed_point.digest(turn.parts, turn.count)
     asks = Round(place.task, place.round, place.state)
     view = View(ready.circle, seen, sharers, asks, coded)
-    keys = circles.read_keys(ready.circle, ready.keys)
     masks.ready, masks.after = None, {}
     content = legs.said(
         wire.ask(turn.question), masks.attempt, boxes=legs.flat(ready.boxes)
     )
     asked = Question(wire.ROUND, place, content, sharers, turn.spare(sharers))
     uploads = _uploads(turn, asked)
-    return unmasking.gathered(view, keys, uploads, fixed_point.length(turn.parts))
+    length = fixed_point.length(turn.parts)
+    return unmasking.gathered(view, ready.public, uploads, length)
 
 
 def _ready(turn: Turn) -> Ready:
@@ -193,12 +194,14 @@ def _ready(turn: Turn) -> Ready:
     keys = {
         site: _one(site, said["keys"]) for site, said in _asked(turn, first, ("keys",))
     }
+    # Before others see them: they would say no to keys that are wrong, and be blamed.
+    public = circles.read_keys(circle, keys)
     then = Asked(legs.SHARE, tuple(keys), turn.spare(keys))
     boxes = {
         site: said["boxes"] for site, said in _asked(turn, then, ("boxes",), keys=keys)
     }
     unmasking.routed(circle, boxes)
-    return Ready(circle, keys, boxes)
+    return Ready(circle, keys, public, boxes)
 
 
 def _uploads(turn: Turn, asked: Question) -> Iterator[tuple[str, Upload]]:
@@ -226,6 +229,9 @@ def _opened(turn: Turn, held: Gathered) -> fixed_point.Ring:
         signed = {site: _one(site, each["confirmation"]) for site, each in said}
         confirmations = unmasking.confirmed(held, signed)
     masks.fixed = place.sequence, held.survivors
+    following = replace(place, sequence=place.sequence + 1)
+    circle = pinned.circle(following, masks.attempt, turn.question.sites)
+    public = circles.read_keys(circle, masks.after)
     needless = len(held.survivors) - held.view.circle.threshold
     openings, boxes = {}, {}
     for site, parts in _asked(
@@ -238,9 +244,7 @@ def _opened(turn: Turn, held: Gathered) -> fixed_point.Ring:
     ):
         openings[site] = Opening(parts["seeds"], parts["shares"])
         boxes[site] = parts["boxes"]
-    following = replace(place, sequence=place.sequence + 1)
-    circle = pinned.circle(following, masks.attempt, turn.question.sites)
-    masks.ready = Ready(circle, dict(masks.after), boxes)
+    masks.ready = Ready(circle, dict(masks.after), public, boxes)
     return unmasking.unmasked(held, openings)
 
 

@@ -180,8 +180,11 @@ class Crew:
 
 
 def end_orphans(locks: Path) -> None:
-    """End every program that outlived the crew which started it."""
-    for path in sorted(locks.iterdir()):
+    """End every program that outlived the crew which started it.
+
+    What a library left there, which takes it for a place of large files, is no lock.
+    """
+    for path in sorted(each for each in locks.iterdir() if each.is_file()):
         os.close(_seized(path))
 
 

@@ -134,5 +134,5 @@ def _typed() -> bytes:
 def _stored(path: Path) -> bytes:
     from common import private_files  # noqa: PLC0415 - only now needed
 
-    private_files.require_own(path)
+    private_files.require_own(path, "who may have read it must not have ca.key too")
     return private_files.content(path).rstrip(b"\r\n")

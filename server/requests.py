@@ -2,8 +2,9 @@
 
 import hashlib
 from datetime import datetime
+from pathlib import Path
 
-from common import certificates, enrolment
+from common import certificates, enrolment, private_files, signed
 from common.certificates import fingerprint
 from common.enrolment import Request
 from common.errors import IdentityError
@@ -21,11 +22,28 @@ def examine(consortium: Consortium, sealed: bytes, now: datetime) -> Request:
     certificates.requested(
         request.certificate_request, request.consortium, request.site
     )
+    if _cut_off(consortium, sealed, request.site):
+        return request
     if request.replaces:
         _require_current(consortium, request)
     else:
         _require_invited(consortium, request, now)
     return request
+
+
+def begun(consortium: Consortium, site: str) -> Path:
+    """Return the file that says which request of *site* is being admitted.
+
+    It is there while the papers are written: whose admission was cut off meanwhile has
+    spent its code, or replaced its certificate, and has nothing for it.
+    """
+    return consortium.folder / f"{site}.admitting"
+
+
+def _cut_off(consortium: Consortium, sealed: bytes, site: str) -> bool:
+    """Say whether the admission of this very request was cut off."""
+    path = begun(consortium, site)
+    return path.exists() and private_files.read(path) == signed.digest(sealed)
 
 
 def hashed(code: str) -> str:

@@ -8,7 +8,6 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
 from importlib.metadata import version
 
 from common import __version__, costs, manifest, model_file, personal, plan, statement
@@ -19,6 +18,7 @@ from common.tasks import by_site, left_out, treatments
 from server.facts import Totals
 from server.report import Report, Score
 from server.rounds import Outcome
+from server.studies import Took
 
 USED = ("flwr", "numpy")
 EXACT = 'No differential privacy: the study says privacy = "none", so sums leave exact.'
@@ -30,14 +30,16 @@ MASKED = (
 )
 
 
-def report(study: Study, outcome: Outcome, created: datetime, seconds: float) -> Report:
+def report(study: Study, outcome: Outcome, took: Took) -> Report:
     """Return the report of a study that hospitals ran over a network."""
     facts = {
         **known(study, outcome),
         "simulated": False,
-        "created": created.isoformat(timespec="seconds"),
+        "created": took.end.isoformat(timespec="seconds"),
         "engine": "network",
-        "seconds": round(seconds, 3),
+        "seconds": round(took.seconds, 3),
+        "seconds_per_round": took.steady,
+        "seconds_to_report": round(took.seconds, 3),
         "sites": [
             {"name": name, **traffic(outcome, name), **_own(study, outcome, name)}
             for name in outcome.roster

@@ -34,6 +34,12 @@ def retry(given: Submitted, without: Collection[str]) -> None:
         studies.anew(given)
 
 
+def forget(given: Submitted) -> None:
+    """Take the operator's word back: the run of now has come to its end."""
+    for word in (WITHOUT, "retry"):
+        (given.folder / word).unlink(missing_ok=True)
+
+
 def left_out(given: Submitted) -> frozenset[str]:
     """Return the sites that the run of now leaves out."""
     path = given.folder / WITHOUT

@@ -164,13 +164,14 @@ class Waiting:
         self._told, self._tell = told, now + TELL_AGAIN
 
     def absent(self, missing: frozenset[str]) -> QuorumError:
-        """Return the error that nobody waits any longer."""
-        seconds = self._line.clock() - self._begun
+        """Return the error that nobody waits any longer, with what each said last."""
+        seconds, said = self._line.clock() - self._begun, self._told.items()
+        no = "".join(f"; {who}: {why}" for who, why in said if why and who in missing)
         return QuorumError(
             f"missing since the study opened: {', '.join(sorted(missing))}",
             missing=missing,
             likely=f"waited {seconds:.0f} s, since {self._since}: a site is down, or "
-            "refuses now",
+            f"refuses now{no}",
             fix="start it, or read its own log; a run has the same sites to its end",
         )
 

@@ -36,8 +36,15 @@ def carry_out(aggregator: Path, given: Submitted, link: Link) -> None:
     except Exception as fault:  # noqa: BLE001 - started again, it would do it again
         _ended(given, _ours(fault))
     else:
-        studies.note(given, Progress("finished", since=studies.now()))
-        talk.event(LOG, logging.INFO, "the study has finished", event="finished")
+        _finished(given)
+
+
+def _finished(given: Submitted) -> None:
+    """Write down that a study has finished; a word to try it again came too late."""
+    if studies.marked(given, "retry"):
+        retry.forget(given)
+    studies.note(given, Progress("finished", since=studies.now()))
+    talk.event(LOG, logging.INFO, "the study has finished", event="finished")
 
 
 def _ended(given: Submitted, error: ConsiliumError) -> None:

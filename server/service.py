@@ -21,6 +21,7 @@ from pathlib import Path
 import httpx
 
 from common import private_files, talk
+from common.certificates import fingerprint
 from common.errors import MachineError, UsageError
 from server import consortium, ending, logs, room, studies, superlink
 from server.consortium import Consortium
@@ -138,26 +139,35 @@ def _tell(opened: Consortium, link: Link, crew: Crew, members: Members) -> None:
     if now == members.told:
         return
     try:
-        _register(opened, link)
+        late = _register(opened, link)
+        why = f"the admission of {', '.join(late)} is not in the folder" * bool(late)
     except httpx.HTTPError as reason:
-        if not members.silent:
-            why = type(reason).__name__
-            text = f"the SuperLink does not answer yet ({why}); it is asked again"
-            talk.event(LOG, logging.WARNING, text, event="superlink silent", why=why)
-        members.silent = True
-        return
-    members.told, members.silent = now, False
+        why = f"the SuperLink does not answer yet ({type(reason).__name__})"
+    if why and not members.silent:
+        text = f"{why}; it is tried again"
+        talk.event(LOG, logging.WARNING, text, event="not registered", why=why)
+    members.silent = bool(why)
+    members.told = members.told if why else now
 
 
-def _register(opened: Consortium, link: Link) -> None:
-    """Let every active member of the roster connect, by its certificate of now."""
-    known = superlink.registered(link)
+def _register(opened: Consortium, link: Link) -> tuple[str, ...]:
+    """Let every active member of the roster connect, by its certificate of now.
+
+    Returns whose certificate is not there: an admission is written after the roster
+    that it brings, and who looks in between finds none, or the one before it.
+    """
+    known, late = superlink.registered(link), list[str]()
     for member in opened.roster().members:
+        if member.state != "active":
+            continue
         certificate = opened.certificate_of(member.site)
-        if member.state == "active" and superlink.key(certificate) not in known:
+        if not certificate or fingerprint(certificate) != member.tls_fingerprint:
+            late.append(member.site)
+        elif superlink.key(certificate) not in known:
             superlink.register(link, member.site, certificate)
             facts = {"event": "registered", "site": member.site}
             talk.event(LOG, logging.INFO, f"{member.site} may connect", **facts)
+    return tuple(late)
 
 
 def _run_studies(folder: Path, link: Link, crew: Crew) -> None:

@@ -13,15 +13,18 @@ The folder is named by the study's name and the start of its digest.
 
 import json
 import secrets
+import shutil
+import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 from common import private_files, wire
 from common import study as studies
-from common.errors import UsageError
+from common.errors import MachineError, UsageError
 from common.study import Study
 from server import journal, rounds, sealed
 from server.line import Tell
@@ -92,8 +95,12 @@ def submit(aggregator: Path, study: Study) -> Submitted:
         return given
     for folder in (place.parent, place):
         private_files.make_folder(folder)
-    note(given, Progress("submitted", since=now()))
-    private_files.write(place / "study.json", study.canonical())
+    try:
+        note(given, Progress("submitted", since=now()))
+        private_files.write(place / "study.json", study.canonical())
+    except MachineError:  # nothing of it is to be found
+        shutil.rmtree(place, ignore_errors=True)
+        raise
     return given
 
 
@@ -121,6 +128,12 @@ def find(aggregator: Path, word: str) -> Submitted:
         fix="name it by the start of its digest, at the end of its folder's name",
         then=f"consilium server status --dir {aggregator}",
     )
+
+
+def needing(aggregator: Path, site: str) -> tuple[Submitted, ...]:
+    """Return the studies that are not over and invite *site*."""
+    found = [at(aggregator, name) for name in unfinished(aggregator)]
+    return tuple(each for each in found if site in each.study.study.sites)
 
 
 def at(aggregator: Path, folder: str) -> Submitted:
@@ -250,16 +263,22 @@ def outcome(given: Submitted) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """When a run was over, and how many seconds it took, pauses and all."""
+    """When a run was over, and how many seconds it took, pauses and all.
+
+    ``steady`` is the median between two records; a run of one record has none.
+    """
 
     end: datetime
     seconds: float
+    steady: float | None
 
 
 def took(given: Submitted) -> Took:
     """Return how long a run took, by the times of its records on the disk."""
     times = written(given)
-    return Took(datetime.fromtimestamp(times[-1], UTC), times[-1] - times[0])
+    rounds = [after - before for before, after in pairwise(times)]
+    steady = statistics.median(rounds) if rounds else None
+    return Took(datetime.fromtimestamp(times[-1], UTC), times[-1] - times[0], steady)
 
 
 def written(given: Submitted) -> list[float]:

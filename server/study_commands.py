@@ -159,7 +159,7 @@ def report(terminal: Terminal, word: str, folder: Path, out: Path) -> None:
     opened = consortium.load(folder)
     given = studies.find(folder, word)
     outcome, took = studies.outcome(given), studies.took(given)
-    made = results.report(given.study, outcome, took.end, took.seconds)
+    made = results.report(given.study, outcome, took)
     page = reports.write(made, out)
     lines = [*screen.lines(made), "", f"report    {page}"]
     every, key = results.learned(given.study, outcome, made), opened.signing_key

@@ -1,5 +1,6 @@
 """What the operator's commands show: each result as data and as text."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from common.enrolment import Roster
 from common.terminal import Terminal
 from server.consortium import Consortium
 from server.enrolment import Row
+from server.studies import Submitted
 
 Shown = tuple[dict[str, object], str]
 
@@ -85,10 +87,20 @@ def admitted(consortium: Consortium, path: Path, site: str) -> Shown:
     return facts, text
 
 
-def revoked(site: str, roster: Roster) -> Shown:
-    """Show a revocation."""
-    text = f"revoked {site}; the roster is version {roster.version}"
-    return {"ok": True, "site": site, "roster": roster.version}, text
+def revoked(site: str, roster: Roster, needing: Sequence[Submitted]) -> Shown:
+    """Show a revocation, and the studies that it holds up."""
+    lines = [f"revoked {site}; the roster is version {roster.version}"]
+    for each in needing:
+        lines.append(f"{each.name} is not over, and invites {site}")
+        lines.append(f"  fix     {each.command('retry')} --without {site}")
+        lines.append(f"  or      {each.command('stop')}")
+    facts: dict[str, object] = {
+        "ok": True,
+        "site": site,
+        "roster": roster.version,
+        "studies": [each.study.digest() for each in needing],
+    }
+    return facts, "\n".join(lines)
 
 
 def sites(consortium: Consortium, rows: list[Row]) -> Shown:

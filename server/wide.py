@@ -17,7 +17,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.runtime import RuntimeHttpClient
 
-from common import parcels
+from common import arrivals, parcels
 from common.parcels import Parcel, Place
 
 
@@ -78,7 +78,7 @@ class Wide(Grid):
 
     def _fetch(self, head: wire.Message, tree: wire.ObjectTree) -> Message:
         pull = self._runtime.PullObject
-        message = parcels.answer(head, tree, pull, self._place.node)
+        message = arrivals.answer(head, tree, pull, self._place.node)
         self._runtime.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(
                 node=self._place.node,

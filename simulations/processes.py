@@ -9,14 +9,12 @@ mutual TLS, with the papers of a throw-away consortium.
 
 import logging
 import shutil
-import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from client import home, ledger
@@ -96,10 +94,9 @@ def _run_in(
 
         outcome = run(study, running, meanwhile)
         given = studies.find(running.aggregator, study.digest())
-        took = [after - before for before, after in pairwise(studies.written(given))]
+        steady = studies.took(given).steady
         back = tuple(name for name in victims if _opened(running, name) > 1)
-    per_round = statistics.median(took) if took else None
-    return Ran(outcome, "processes", per_round, back)
+    return Ran(outcome, "processes", steady, back)
 
 
 def _opened(running: Federation, name: str) -> int:

@@ -146,8 +146,11 @@ def test_the_dry_run_shows_counts_and_sends_nothing(
     facts = json.loads(capsys.readouterr().out)
     assert facts["records"] == 80
     assert not facts["approved"]
-    assert {"step": "read", "variable": "", "what": "records read", "count": 80} in (
-        facts["cleaning"]
+    first = facts["cleaning"][0]
+    assert (first["step"], first["what"], first["count"]) == (
+        "read",
+        "records read",
+        80,
     )
 
 
@@ -318,3 +321,9 @@ def test_a_reader_that_leaves_early_is_no_fault() -> None:
         assert done.stderr is not None
         assert done.stderr.read() == b""
     assert done.returncode == 0
+
+
+def test_the_module_is_the_command_too() -> None:
+    command = [sys.executable, "-m", "common.cli", "--version"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    assert told.stdout.startswith("consilium")

@@ -26,7 +26,7 @@ from client import answering, egress, node
 from client.credentials import Credentials
 from client.fleet import Line
 from client.node import Resident
-from common import identity, parcels, seal, wire
+from common import arrivals, identity, parcels, seal, wire
 from common.errors import ConsiliumError
 from common.parcels import Parcel
 from server import executor, journal, superlink
@@ -393,7 +393,7 @@ def test_an_answer_that_cannot_be_read_ends_the_round_by_name(
     monkeypatch: pytest.MonkeyPatch,
     spoil: Callable[[Parcel], Parcel],
 ) -> None:
-    monkeypatch.setattr(parcels, "PULL_SECONDS", 0.5)
+    monkeypatch.setattr(arrivals, "PULL_SECONDS", 0.5)
 
     def twist(question: Message, reply: Message) -> list[Message]:
         if question.metadata.message_type != wire.ROUND:

@@ -323,3 +323,29 @@ def test_no_error_shows_what_was_wrong(desk: Desk) -> None:
         enrolment.unseal_invite(sealed)
     assert "Kanarienvogel" not in str(refused.value)
     assert "code" in str(refused.value)
+
+
+def test_the_request_of_another_home_is_not_replaced_in_silence(desk: Desk) -> None:
+    desk.ask()
+    again = ("client", "join", "north.invite", "--home", "other")
+    code, _, err = desk.run(*again)
+    assert code == 0
+    assert "north.request was the request of other keys, and is replaced" in err
+    Path("north.request").write_bytes(b"no request")
+    code, _, err = desk.run(*again[:-1], "third")
+    assert (code, err) == (0, "")
+
+
+def test_what_a_join_that_was_cut_off_has_left_is_laid_aside(desk: Desk) -> None:
+    """The first of the former identity's files was moved, and then the power went."""
+    desk.admit()
+    desk.found(name="other-net", folder="new")
+    (Path("north") / "request.json").unlink()
+    invite = ("server", "invite", "north", "--dir", "new", "--out", "new")
+    assert desk.run(*invite)[0] == 0
+    joined = desk.facts("client", "join", "new/north.invite", "--home", "north")
+    admit = ("server", "admit", "north.request", "--words", joined["words"])
+    secret = ("--dir", "new", "--passphrase-file", "pass")
+    assert desk.run(*admit, *secret)[0] == 0
+    assert desk.answer()[0] == 0
+    assert (Path("north") / "former-1" / "roster.json").exists()

@@ -481,7 +481,7 @@ def test_nothing_that_it_is_sent_ends_it(
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(direct, "ANSWER", 2**20)
     monkeypatch.setattr(node, "RETRY_LAST", 0.05)
-    monkeypatch.setattr("common.parcels.PULL_SECONDS", 0.3)
+    monkeypatch.setattr("common.arrivals.PULL_SECONDS", 0.3)
     server = HTTPServer(("127.0.0.1", 0), Hostile)
     here = node.resident(residents.found(tmp_path, STUDY, server.server_address[1]))
     papers = tmp_path / "net" / "aggregator"

@@ -137,6 +137,16 @@ def test_studies_are_told_with_the_next_command(told: Any, path: Path) -> None:
     assert "running" not in told()[0].replace("not running", "")
 
 
+def test_studies_that_were_denied_are_counted(told: Any, path: Path) -> None:
+    other = clinics.study(study={**clinics.ABOUT, "name": "other"})
+    note(path, "requested", other)
+    note(path, "denied", other, by="ada", reason="no")
+    text, facts = told()
+    assert f"  over    1 denied:   consilium client inbox --site {path}" in text
+    assert "  study   other" not in text
+    assert [each["state"] for each in facts["studies"]] == ["denied"]
+
+
 def test_a_site_that_is_not_admitted_is_told_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from client import noise as drawn
-from common import coding, costs, fixed_point, parcels
+from common import arrivals, coding, costs, fixed_point
 from common.errors import IntegrityError, StudyError
 from common.fixed_point import Part
 from common.registry import ANALYSES, MODELS
@@ -145,7 +145,7 @@ def test_what_no_message_carries_is_refused_before_anybody_is_asked(
     *, masked: bool
 ) -> None:
     """It would be refused at the door, asked again, and so on without end."""
-    assert coding.LARGEST == parcels.MOST
+    assert coding.LARGEST == arrivals.MOST
     rest = {"kind": "tabular_network", "training": {"steps": 3, "by": "weights"}}
     rounds = {"quorum": 3, "secure_aggregation": masked}
     about = {**clinics.ABOUT, "sites": ["a", "b", "c"]}

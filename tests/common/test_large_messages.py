@@ -11,7 +11,7 @@ from flwr.app.message.arraychunk import ArrayChunk
 from flwr.supercore.constant import HEAD_BODY_DIVIDER
 from flwr.supercore.inflatable.inflatable_object import get_object_id
 
-from common import packed_arrays, parcels, wire
+from common import arrivals, packed_arrays, parcels, wire
 from common.errors import IntegrityError
 from common.task import State, fingerprint
 from common.wire import Place
@@ -89,7 +89,7 @@ def test_pieces_that_are_named_again_and_again_have_an_end() -> None:
     said["arraychunk_ids"] = said["arraychunk_ids"] * 1000
     store.kept[name] = head + HEAD_BODY_DIVIDER + json.dumps(said).encode()
     with pytest.raises(IntegrityError, match="is larger than 256 MiB"):
-        parcels.fetch(parcel.head, parcel.tree, store.pull, PLACE.node)
+        arrivals.fetch(parcel.head, parcel.tree, store.pull, PLACE.node)
 
 
 def test_equal_pieces_of_two_arrays_arrive_in_both() -> None:
@@ -100,7 +100,7 @@ def test_equal_pieces_of_two_arrays_arrive_in_both() -> None:
     kinds = [each for each in parcel.parts.values() if isinstance(each, ArrayChunk)]
     assert len({get_object_id(each.deflate()) for each in kinds}) == len(kinds)
     parcels.post([parcel], parcel.parts, store.push, (PLACE, "session"))
-    arrived: Message = parcels.fetch(parcel.head, parcel.tree, store.pull, PLACE.node)
+    arrived: Message = arrivals.fetch(parcel.head, parcel.tree, store.pull, PLACE.node)
     for each in arrived.content.array_records["arrays"].values():
         np.testing.assert_array_equal(each.numpy(), np.zeros(MANY))
 
@@ -113,7 +113,7 @@ def test_a_large_message_is_fetched_and_read_some_parts_at_a_time() -> None:
     parcels.post([parcel], parcel.parts, store.push, (PLACE, "session"))
     tracemalloc.start()
     try:
-        arrived = parcels.fetch(parcel.head, parcel.tree, store.pull, PLACE.node)
+        arrived = arrivals.fetch(parcel.head, parcel.tree, store.pull, PLACE.node)
         read = wire.read_ask(arrived.content)
         now, peak = tracemalloc.get_traced_memory()
     finally:
@@ -121,3 +121,22 @@ def test_a_large_message_is_fetched_and_read_some_parts_at_a_time() -> None:
     assert read.state.arrays["parameters"].size == count
     assert now < 0.1 * 8 * count
     assert peak < 0.3 * 8 * count
+
+
+HEADS = (
+    "{'descr': (), 'fortran_order': False, 'shape': (3,)}",
+    "{'descr': ',,', 'fortran_order': False, 'shape': (3,)}",
+    "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999999999,)}",
+    "-" * 5000 + "1",
+    "\0{",
+)
+
+
+@pytest.mark.filterwarnings("ignore:Reading `.npy`:UserWarning")
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("size", [24, packed_arrays.LARGE])
+def test_a_head_that_numpy_stumbles_over_is_refused(head: str, size: int) -> None:
+    length = len(head).to_bytes(2, "little")
+    data = b"\x93NUMPY\x01\x00" + length + head.encode() + bytes(size)
+    with pytest.raises(IntegrityError, match="cannot be read"):
+        wire.read_ask(spoiled(data, (3,)))

@@ -6,7 +6,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDic
 from flwr.proto import message_pb2 as wire
 from flwr.proto.node_pb2 import Node
 
-from common import parcels
+from common import arrivals, parcels
+from common.arrivals import ALL_SECONDS
 from common.errors import IntegrityError
 from common.parcels import INLINE, Place
 from simulations import engine
@@ -50,7 +51,7 @@ def test_a_message_arrives_as_it_left(count: int) -> None:
     parcel = parcels.pack(sent)
     parcels.post([parcel], parcel.parts, store.push, (PLACE, "session"))
     head = wire.Message.FromString(parcel.head.SerializeToString())
-    arrived = parcels.fetch(head, parcel.tree, store.pull, PLACE.node)
+    arrived = arrivals.fetch(head, parcel.tree, store.pull, PLACE.node)
     assert bool(store.kept) == (count > 5)
     assert arrived.metadata.message_id == sent.object_id
     assert arrived.content.config_records["about"]["round"] == 3
@@ -60,16 +61,16 @@ def test_a_message_arrives_as_it_left(count: int) -> None:
 def test_a_message_in_parts_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     parcel, store = parcels.pack(message(INLINE // 8 + 1)), Store()
     parcels.post([parcel], parcel.parts, store.push, (PLACE, "session"))
-    monkeypatch.setattr(parcels, "MOST", INLINE)
+    monkeypatch.setattr(arrivals, "MOST", INLINE)
     with pytest.raises(IntegrityError, match="is larger than 1 MiB"):
-        parcels.fetch(parcel.head, parcel.tree, store.pull, PLACE.node)
+        arrivals.fetch(parcel.head, parcel.tree, store.pull, PLACE.node)
 
 
 def test_a_refusal_travels_whole() -> None:
     question = message(1)
     question.metadata.__dict__["_message_id"] = "1"
     parcel = parcels.pack(Message(Error(1, "refused, id 7"), reply_to=question))
-    arrived = parcels.fetch(parcel.head, parcel.tree, Store().pull, PLACE.node)
+    arrived = arrivals.fetch(parcel.head, parcel.tree, Store().pull, PLACE.node)
     assert not parcel.parts
     assert arrived.error.reason == "refused, id 7"
 
@@ -110,7 +111,93 @@ def test_what_cannot_be_read_is_said(how: str) -> None:
     store.kept["f" * 64] = b"nonsense"
     head, tree = spoiled(how)
     with pytest.raises(IntegrityError, match="a message cannot be read"):
-        parcels.fetch(head, tree, store.pull, PLACE.node)
-    instead = parcels.answer(head, tree, store.pull, PLACE.node)
+        arrivals.fetch(head, tree, store.pull, PLACE.node)
+    instead = arrivals.answer(head, tree, store.pull, PLACE.node)
     assert instead.error.reason == "its answer cannot be read"
     assert instead.metadata.dst_node_id == 1
+
+
+def told(reader: Message, reply_to: str) -> tuple[wire.Message, wire.ObjectTree, Store]:
+    """Return a large message whose content says that it answers *reply_to*."""
+    store, true = Store(), parcels.pack(message(INLINE // 8 + 1))
+    reader.metadata.__dict__["_message_id"] = ""
+    reader.metadata.__dict__["_reply_to_message_id"] = reply_to
+    lie = parcels.pack(reader)
+    parcels.post([lie], lie.parts, store.push, (PLACE, "session"))
+    return true.head, lie.tree, store
+
+
+def test_the_head_alone_says_which_question_a_message_answers() -> None:
+    head, tree, store = told(message(INLINE // 8 + 1), "the question to another site")
+    arrived = arrivals.fetch(head, tree, store.pull, PLACE.node)
+    assert arrived.metadata.reply_to_message_id == head.metadata.reply_to_message_id
+    assert arrived.metadata.reply_to_message_id != "the question to another site"
+    assert numbers(arrived) == [float(each) for each in range(INLINE // 8 + 1)]
+
+
+def part(kind: str, body: bytes, *children: str) -> bytes:
+    return f"{kind} {','.join(children)} {len(body)}".encode() + b"\0" + body
+
+
+TREES = {
+    "an array for a root": part("Array", b'{"arraychunk_ids": []}'),
+    "words for a root": part("ConfigRecord", b""),
+    "words that are none": part("ConfigRecord", b"\xff\xff"),
+    "a message that is none": part("Message", b"\xff\xff"),
+    "lists in lists": part("Array", b"[" * 100_000),
+    "records in records": part("RecordDict", b"[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("how", TREES)
+def test_a_tree_that_is_no_message_is_said(how: str) -> None:
+    head, store = parcels.pack(message(INLINE // 8 + 1)).head, Store()
+    store.kept = {"0" * 64: TREES[how], "f" * 64: part("ConfigRecord", b"")}
+    tree = wire.ObjectTree(object_id="0" * 64)
+    tree.children.add(object_id="f" * 64)
+    with pytest.raises(IntegrityError, match="a message cannot be read"):
+        arrivals.fetch(head, tree, store.pull, PLACE.node)
+
+
+def test_words_have_an_end_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, store = message(INLINE // 8 + 1), Store()
+    sent.content["about"] = ConfigRecord({"numbers": [1] * INLINE})
+    parcel = parcels.pack(sent)
+    parcels.post([parcel], parcel.parts, store.push, (PLACE, "session"))
+    arrivals.fetch(parcel.head, parcel.tree, store.pull, PLACE.node)
+    monkeypatch.setattr(arrivals, "WORDS", INLINE // 2)
+    with pytest.raises(IntegrityError, match="a message is larger than 0 MiB"):
+        arrivals.fetch(parcel.head, parcel.tree, store.pull, PLACE.node)
+
+
+def test_an_array_that_is_named_again_and_again_counts_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent, store = message(INLINE // 8 + 1), Store()
+    one = sent.content.array_records["arrays"]["x"]
+    sent.content["arrays"] = ArrayRecord({f"{each}": one for each in range(20)})
+    parcel = parcels.pack(sent)
+    parcels.post([parcel], parcel.parts, store.push, (PLACE, "session"))
+    monkeypatch.setattr(arrivals, "MOST", 4 * INLINE)
+    with pytest.raises(IntegrityError, match="a message is larger than 4 MiB"):
+        arrivals.fetch(parcel.head, parcel.tree, store.pull, PLACE.node)
+
+
+def test_a_tree_of_a_million_parts_has_an_end_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    head, store = parcels.pack(message(INLINE // 8 + 1)).head, Store()
+    store.kept = {"0" * 64: part("ConfigRecord", b"")}
+    tree = wire.ObjectTree(object_id="0" * 64)
+    tree.children.extend([wire.ObjectTree(object_id="0" * 64)] * 1000)
+    late = iter([0.0, *[1.0] * 10, *[ALL_SECONDS + 1] * 1000])
+    monkeypatch.setattr("common.arrivals.time.monotonic", lambda: next(late))
+    calls: list[str] = []
+
+    def pull(request: wire.PullObjectRequest) -> wire.PullObjectResponse:
+        calls.append(request.object_id)
+        return store.pull(request)
+
+    with pytest.raises(IntegrityError, match="a message cannot be read"):
+        arrivals.fetch(head, tree, pull, PLACE.node)
+    assert len(calls) <= 20

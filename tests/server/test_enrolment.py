@@ -1,5 +1,6 @@
 """The operator's side: who is admitted, who is not, and what TLS makes of it."""
 
+import itertools
 import json
 import re
 import ssl
@@ -11,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from socket import create_connection, create_server
 from threading import Thread
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -364,7 +366,7 @@ def test_a_folder_is_used_once_and_named(desk: Desk) -> None:
     assert code == 2
     assert "consilium server init nowhere" in err
     assert desk.operator("invite", "North!")[0] == 2
-    assert desk.operator("invite", "north", "--out", "nowhere")[0] == 2
+    assert desk.operator("invite", "north", "--out", "nowhere")[0] == 4
 
 
 @pytest.mark.parametrize(
@@ -587,3 +589,63 @@ def test_an_invite_is_the_aggregators(desk: Desk) -> None:
     assert invite.ca_fingerprint == certificates.fingerprint(opened.ca)
     with pytest.raises(IntegrityError):
         enrolment.unseal_request(sealed)
+
+
+def test_a_passphrase_that_others_can_read_is_no_matter_of_invites(desk: Desk) -> None:
+    Path("pass").chmod(0o644)
+    code, _, err = desk.operator("revoke", "north")
+    assert code == 6
+    assert "chmod 0600 pass" in err
+    assert "who may have read it must not have ca.key too" in err
+    assert "invite" not in err
+
+
+class Dies(BaseException):
+    """The power goes."""
+
+
+@pytest.mark.parametrize("write", range(1, 6))
+def test_an_admission_that_was_cut_off_is_given_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, write: int
+) -> None:
+    """The papers are five files: it ends before any of them is written."""
+    words = desk.ask()
+    for _ in ("its first", "its renewal"):
+        admit = ("admit", "north.request", "--words", words)
+        _dies_before(write, monkeypatch)
+        with pytest.raises(Dies):
+            desk.operator(*admit)
+        monkeypatch.undo()
+        monkeypatch.chdir(desk.folder)
+        code, _, err = desk.operator(*admit)
+        assert code == 0, err
+        assert desk.answer()[0] == 0
+        assert not Path("agg/north.admitting").exists()
+        words = str(desk.facts("client", "renew", "--home", "north")["words"])
+
+
+def _dies_before(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the power go before the file of this *number* has its name."""
+    replace, count = private_files.replace_parts, itertools.count(1)
+
+    def dies(*given: Any) -> None:
+        if next(count) == number:
+            raise Dies
+        replace(*given)
+
+    monkeypatch.setattr(private_files, "replace_parts", dies)
+
+
+def test_who_was_revoked_meanwhile_is_not_admitted_by_what_was_cut_off(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admit = ("admit", "north.request", "--words", desk.ask())
+    _dies_before(5, monkeypatch)
+    with pytest.raises(Dies):
+        desk.operator(*admit)
+    monkeypatch.undo()
+    monkeypatch.chdir(desk.folder)
+    assert desk.operator("revoke", "north")[0] == 0
+    code, _, err = desk.operator(*admit)
+    assert code == 6
+    assert "the invite of north was used already" in err

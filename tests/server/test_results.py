@@ -14,6 +14,7 @@ from server import results, screen
 from server.facts import Sheet
 from server.report import Report
 from server.rounds import Outcome
+from server.studies import Took
 from simulations import engine, hospitals, result
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -52,7 +53,7 @@ def _ran(study: Study, written: Path) -> tuple[Study, Outcome]:
 
 
 def _report(ran: tuple[Study, Outcome]) -> Report:
-    return results.report(*ran, NOW, 5_000.0)
+    return results.report(*ran, Took(NOW, 5_000.0, 250.0))
 
 
 def test_a_real_report_has_the_model_of_the_simulated_one(
@@ -179,3 +180,11 @@ def test_what_a_treatment_changes_is_the_headline(
     said = reports.headline(made.model_copy(update={"sheets": (sheet,)}))
     assert said.startswith(f"{title}: {told}, of ") == (told != "withheld")
     assert ("no model was tested" in said) == (told == "withheld")
+
+
+def test_a_study_of_hospitals_tells_how_long_a_round_took(
+    fitted: tuple[Study, Outcome],
+) -> None:
+    made = _report(fitted)
+    assert (made.seconds_per_round, made.seconds_to_report) == (250.0, 5_000.0)
+    assert "\na steady round took 250.00 s\n" in "\n".join(screen.lines(made))

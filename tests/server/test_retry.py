@@ -106,6 +106,16 @@ def test_one_that_runs_is_ended_first_and_goes_on_from_there(tmp_path: Path) -> 
     assert retry.left_out(given) == SOUTH
 
 
+def test_a_word_that_comes_as_it_finishes_leaves_nobody_out(tmp_path: Path) -> None:
+    given = given_of(tmp_path)
+    studies.note(given, Progress("running", since="then"))
+    retry.retry(given, ["south"])
+    runner._finished(given)
+    assert studies.progress(given).phase == "finished"
+    assert retry.left_out(given) == frozenset(), "they are in the result"
+    assert not studies.marked(given, "retry")
+
+
 def test_after_a_stop_all_sites_take_part_again(tmp_path: Path) -> None:
     given = given_of(tmp_path)
     retry.retry(given, ["south"])

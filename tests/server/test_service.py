@@ -4,10 +4,12 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from common import enrolment, private_files
 from common.errors import MachineError, UsageError
 from server import calls, consortium, ending, logs, room, service, studies, superlink
 from server.processes import Crew
@@ -38,6 +40,8 @@ def test_the_superlink_is_told_of_every_member_again(desk: Desk) -> None:
         desk.admit("south")
         service._tell(opened, link, crew, members)
         assert known(link) == ["north", "south"]
+        _admissions_come_late(desk, lambda: service._tell(opened, link, crew, members))
+        assert known(link) == ["east", "north", "south"]
         crew.kill("superlink")
         superlink.forget(link)
         before = members.told
@@ -46,7 +50,24 @@ def test_the_superlink_is_told_of_every_member_again(desk: Desk) -> None:
         assert members.told == before
         crew.await_ready()
         service._tell(opened, link, crew, members)
-        assert known(link) == ["north", "south"]
+        assert known(link) == ["east", "north", "south"]
+
+
+def _admissions_come_late(desk: Desk, tell: Callable[[], None]) -> None:
+    """Look just after a roster was written, and before the admission that brings it."""
+    desk.admit("east")
+    kept = Path("agg/east.admitted").rename("kept")
+    tell()
+    kept.rename("agg/east.admitted")
+    desk.facts("client", "renew", "--home", "east")
+    before = Path("agg/east.admitted").read_bytes()
+    words = enrolment.spoken(Path("east.request").read_bytes())
+    assert desk.operator("admit", "east.request", "--words", words)[0] == 0
+    after = Path("agg/east.admitted").read_bytes()
+    private_files.write(Path("agg/east.admitted"), before)
+    tell()
+    private_files.write(Path("agg/east.admitted"), after)
+    tell()
 
 
 @pytest.mark.parametrize(

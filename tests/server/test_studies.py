@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import UsageError
+from common.errors import MachineError, UsageError
 from server import addresses, studies
 from server.studies import Progress, Submitted
 from tests import clinics
@@ -19,6 +19,22 @@ STUDY = clinics.study()
 @pytest.fixture
 def given(tmp_path: Path) -> Submitted:
     return studies.submit(tmp_path, STUDY)
+
+
+def test_a_study_that_found_no_room_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = studies.private_files.write
+
+    def full(path: Path, content: bytes) -> None:
+        if path.name == "study.json":
+            raise MachineError(f"{path} cannot be written: no space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(studies.private_files, "write", full)
+    with pytest.raises(MachineError, match="no space left"):
+        studies.submit(tmp_path, STUDY)
+    assert list((tmp_path / "studies").iterdir()) == []
 
 
 def test_submitting_twice_changes_nothing(given: Submitted, tmp_path: Path) -> None:
@@ -108,7 +124,12 @@ def test_the_commands_of_an_aggregator_that_does_not_run(desk: Desk) -> None:
     code, _, err = desk.operator("begin", "smal")
     assert code == 2
     assert "submitted are: small-" in err
-    assert desk.operator("revoke", "north")[0] == 0
+    code, out, _ = desk.operator("revoke", "north")
+    assert code == 0
+    retry = f"consilium server retry {STUDY.digest()[:12]} --dir "
+    assert "small is not over, and invites north\n" in out
+    assert retry in out
+    assert "--without north" in out
     code, _, err = desk.operator("submit", "small")
     assert code == 3
     assert "north was revoked and is no site of this consortium any more" in err

@@ -16,7 +16,13 @@ import client.app
 from client import site
 from client.opened import open_study
 from common import coding, legs, manifest, wire
-from common.errors import IntegrityError, QuorumError, StudyError, UsageError
+from common.errors import (
+    IdentityError,
+    IntegrityError,
+    QuorumError,
+    StudyError,
+    UsageError,
+)
 from common.study import Study
 from common.task import fingerprint
 from server import asking, roster, rounds
@@ -339,3 +345,30 @@ def test_a_site_that_answers_another_attempt_is_not_believed(
         path.write_text(path.read_text().replace(approved(path), study.digest()))
     with pytest.raises(IntegrityError, match="answered at another attempt"):
         run(study, Other(world[1]))
+
+
+@pytest.mark.parametrize("kind", [legs.KEYS, wire.ROUND])
+def test_a_site_that_sends_wrong_keys_is_named_before_others_see_them(
+    world: tuple[Study, list[Path]], kind: str
+) -> None:
+    """They would refuse them, and be taken for those who end the round."""
+    study, south = study_of(rounds={"secure_aggregation": True}), NAMES.index("south")
+
+    class Wrong(Watched):
+        def _answer(self, message: Message) -> str:
+            number, about = super()._answer(message), message.metadata
+            reply = self._replies[number]
+            if (about.message_type, about.dst_node_id) == (kind, south + 1):
+                document = legs.heard(reply.content, "keys").parts["keys"][legs.ONE]
+                other = document.replace(b'"seed":"', b'"seed":"00')[:-2] + b'"}'
+                said = legs.said(reply.content, 1, keys={legs.ONE: other})
+                reply.content["about"] = said["about"]
+            return number
+
+    for path in world[1]:
+        path.write_text(path.read_text().replace(approved(path), study.digest()))
+    grid = Wrong(world[1])
+    with pytest.raises((IntegrityError, IdentityError), match=r"^south: "):
+        run(study, grid)
+    assert legs.UNMASK not in grid.seen.kinds
+    assert (legs.SHARE in grid.seen.kinds) == (kind == wire.ROUND)
