@@ -25,6 +25,8 @@ Pair = tuple[float, float]
 STEPS = (1.0, 2.0, 5.0, 10.0)
 FEW = 10
 """Chances in fewer bins than these may be solved for how many records have each."""
+SURE = 1.0
+"""Where chances leave fewer records in doubt, their sums are numbers of records."""
 SHARED = 3.0
 """With fewer records in such a bin on average, chances are each record's own."""
 
@@ -188,7 +190,7 @@ def counted(said: Array, fewest: int) -> bool:
     together = said.reshape(-1, bins).sum(axis=0)
     used = int(np.count_nonzero(together))
     few = used < FEW and together.sum() >= SHARED * used
-    return fewest > 1 and bool(few or doubt < fewest)
+    return fewest > 1 and bool(few or doubt < SURE)
 
 
 def blurred(found: Findings, names: tuple[str, ...], digits: int) -> Findings:
