@@ -29,7 +29,7 @@ from common.release import Array
 from common.signed import Payload
 from common.study import Study
 from common.task import Model, State, model_of
-from common.tasks import treatments
+from common.tasks import curvature, evaluate, treatments
 from common.tasks.treatments import TREATMENTS
 
 CONTEXT = "consilium/model/1"
@@ -60,13 +60,19 @@ def of(study: Study, states: Mapping[str, State], about: Payload) -> Learned:
     """Return what *study* learned, by its final *states*.
 
     Where its evaluation released exact sums, ``about`` says how far its chances hold.
+    Errors of weights that would tell of few are left out (common/tasks/curvature.py).
     """
     arrays = states[model_of(study).fit.name].arrays
     tested = states["evaluate"].arrays if "evaluate" in states else {}
     exact = study.outcome.kind == "binary" and "said" in tested
-    line = calibration.fitted(tested, study.disclosure.cell) if exact else None
+    told = exact and not evaluate.withheld(study, tested)
+    line = calibration.fitted(tested, study.disclosure.cell) if told else None
     known = about if line is None else {**about, "calibration": line}
-    return Learned(study, {name: arrays[name] for name in sorted(arrays)}, known)
+    if study.privacy == "none":
+        kept = curvature.given(study, arrays, states["describe"].arrays)
+    else:
+        kept = {name: arrays[name] for name in sorted(arrays)}
+    return Learned(study, kept, known)
 
 
 def treated(study: Study, states: Mapping[str, State], about: Payload) -> Learned:

@@ -26,17 +26,27 @@ def told(counts: Sequence[float] | Array, least: int) -> Told:
     return _words(row, _withheld(row, least))
 
 
-def table(counts: Array, least: int) -> list[Told]:
+def table(counts: Array, least: int, known: Hidden | None = None) -> list[Told]:
     """Return *counts* [rows, columns], None where a cell may not be told.
 
-    Everyone is taken to know the totals that :func:`told` tells of rows and columns.
+    Everyone is taken to know the totals that :func:`told` tells of rows and columns,
+    and what is *known* [rows + 1, columns + 1] besides, totals last: nothing can be
+    hidden there.
     """
     across, down = counts.sum(axis=1), counts.sum(axis=0)
     whole = np.block([[counts, across[:, None]], [down, counts.sum()]])
     withheld = (whole > 0) & (whole < least)
-    withheld[:-1, -1], withheld[-1, :-1] = (_withheld(x, least) for x in (across, down))
+    nobody = (whole[:, -1:] == 0.0) | (whole[-1:] == 0.0)  # each is 0, if their sum is
+    public = nobody if known is None else nobody | known
+    for totals, told_, hidden in (
+        (across, public[:-1, -1], withheld[:-1, -1]),
+        (down, public[-1, :-1], withheld[-1, :-1]),
+    ):
+        hidden[~told_] = _withheld(totals[~told_], least)
     withheld[-1, -1] = False
-    while _completed(whole, withheld, least) or _bridged(whole, withheld):
+    withheld &= ~public
+    every = whole, withheld, public
+    while _completed(*every, least) or _bridged(*every):
         pass
     return [_words(*line) for line in zip(counts, withheld[:-1, :-1], strict=True)]
 
@@ -51,34 +61,37 @@ def _withheld(row: Array, least: int) -> Hidden:
     return hidden
 
 
-def _completed(whole: Array, withheld: Hidden, least: int) -> bool:
+def _completed(whole: Array, withheld: Hidden, public: Hidden, least: int) -> bool:
     """Withhold one more cell where the total of its line gives another away.
 
     Return whether there was such a line.
     """
-    for row, hidden in _lines(whole, withheld):
+    for row, hidden, known in _lines(whole, withheld, public):
         cells, few = hidden[:-1], row[:-1][hidden[:-1]].sum() < least
         alone = hidden.sum() == 1 or (cells.any() and few and not hidden[-1])
-        if alone and not cells.all():
-            cells[_smallest(row[:-1], ~cells)] = True
+        free = ~cells & ~known[:-1]
+        if alone and free.any():
+            cells[_smallest(row[:-1], free)] = True
             return True
     return False
 
 
-def _lines(whole: Array, withheld: Hidden) -> Iterator[tuple[Array, Hidden]]:
+def _lines(
+    whole: Array, withheld: Hidden, public: Hidden
+) -> Iterator[tuple[Array, Hidden, Hidden]]:
     """Yield every row and column with its total, last, as views into the whole."""
-    yield from zip(whole[:-1], withheld[:-1], strict=True)
-    yield from zip(whole.T[:-1], withheld.T[:-1], strict=True)
+    yield from zip(whole[:-1], withheld[:-1], public[:-1], strict=True)
+    yield from zip(whole.T[:-1], withheld.T[:-1], public.T[:-1], strict=True)
 
 
-def _bridged(whole: Array, withheld: Hidden) -> bool:
+def _bridged(whole: Array, withheld: Hidden, public: Hidden) -> bool:
     """Withhold one more cell where the totals together give one away.
 
     Lines are the nodes of a graph and withheld cells its edges. A cell can be computed
     from the others just if it is a bridge: no way round it leads back.
     """
     places = np.argwhere(withheld)
-    free = ~withheld
+    free = ~withheld & ~public
     free[-1], free[:, -1] = False, False
     for number, (row, column) in enumerate(places):
         parts = _joined(np.delete(places, number, axis=0), whole.shape)

@@ -9,7 +9,7 @@ import pytest
 
 from client.table import Table
 from common import plan
-from common.encoding import Encoding
+from common.encoding import Encoding, columns
 from common.release import Array
 from common.study import Study
 from common.task import Findings
@@ -126,3 +126,37 @@ def test_a_number_that_cuts_part_is_looked_at_as_well() -> None:
 def _tests(study: Study, whole: Table, name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = cast("Any", read(study, whole, name)["tests"])
     return found
+
+
+def rare(few: int) -> Callable[[Array], None]:
+    """Return what leaves so many people of 12 in severe pain, the others in none."""
+
+    def change(values: Array) -> None:
+        values[:, PAIN] = 1.0
+        values[:few, PAIN] = 2.0
+        values[few:12, PAIN] = 0.0
+
+    return change
+
+
+@pytest.mark.parametrize("few", [2, 9])
+def test_no_constant_counts_a_level_that_is_withheld(few: int) -> None:
+    study = asked(pca=2)
+    states = plain.run(study, [table(rare(few))])
+    same = plain.run(study, [table(rare(5))])
+    levels = described(study, table(rare(few)), "pain")["levels"]
+    assert (levels["none"], levels["severe"]) == (None, None)
+    for key, array in Encoding.of(states["describe"].arrays).arrays().items():
+        assert np.array_equal(array, Encoding.of(same["describe"].arrays).arrays()[key])
+    every: list[float] = states["pca"].arrays["variances"].tolist()
+    width = np.count_nonzero(Encoding.of(states["describe"].arrays).scale)
+    assert sum(every) == pytest.approx(width * 300 / 299)
+
+
+def test_constants_are_exact_where_levels_are_told() -> None:
+    study, whole = asked(), table(lacking(SEX, 0))
+    place = [each.name for each in columns(study)].index("pain = severe")
+    encoding = Encoding.of(plain.run(study, [whole])["describe"].arrays)
+    share = float((whole.values[:, PAIN] == 2.0).mean())
+    assert encoding.centre[place] == pytest.approx(share)
+    assert encoding.scale[place] == pytest.approx(np.sqrt(share * (1 - share)))

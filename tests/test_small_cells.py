@@ -293,3 +293,65 @@ def test_what_is_exact_is_still_scikit_learns() -> None:
     score = compare.fitted(study, states).predict(rows)
     assert found["accuracy"] == metrics.accuracy_score(rows.y, score >= 0.5)
     assert found["auc"] == pytest.approx(metrics.roc_auc_score(rows.y, score), abs=1e-3)
+
+
+def sure(misses: float) -> dict[str, Array]:
+    """Return sums of a model whose chances are 0 or 1, wrong about so many ill."""
+    bins = 200
+    negatives, positives, said = np.zeros((3, bins))
+    negatives[[0, -1]], positives[[0, -1]] = (150, 20), (misses, 30 - misses)
+    said[-1] = 50 - misses
+    return {
+        "negatives": negatives,
+        "positives": positives,
+        "said": said,
+        "brier": np.full(2, 20 + misses),
+        "group_negatives": np.zeros((2, bins)),
+        "group_positives": np.zeros((2, bins)),
+        "group_said": np.zeros(2),
+    }
+
+
+@pytest.mark.parametrize("misses", [2.0, 7.0])
+def test_what_sure_chances_add_up_to_is_withheld(misses: float) -> None:
+    """Expected outcomes would be those said to have it: known alarms, so the hits."""
+    found = evaluate.read(STUDY, State(sure(misses)))
+    other = evaluate.read(STUDY, State(sure(3.0)))
+    rough = dict.fromkeys(["net_benefit"])  # to so many records as a cell has
+    assert found | rough == other | rough
+    assert found["expected"] is found["auc"] is found["brier"] is None
+    asked = clinics.study(
+        evaluation={**TESTED, "explain": True}, disclosure={"min_people": FEWEST}
+    )
+    assert evaluate.withheld(asked, sure(misses))
+    assert not evaluate.withheld(asked, sure(12.0))
+
+
+@pytest.mark.parametrize("fewest", [1, FEWEST])
+def test_few_different_chances_are_as_telling(fewest: int) -> None:
+    said = np.zeros(200)
+    said[90:99] = 50.0
+    assert cells.counted(said, fewest) == (fewest > 1)
+    said[70:130] = 50.0
+    assert not cells.counted(said, fewest)
+
+
+def test_an_explanation_tells_no_more_than_the_evaluation() -> None:
+    study = clinics.study(
+        evaluation={**TESTED, "explain": True},
+        disclosure={"min_people": FEWEST, "min_sites": 1},
+    )
+    tables = [clinics.table(60, seed) for seed in range(4)]
+    for few in (False, True):
+        for table in tables:
+            if few:
+                table.values[:, :3] = 60.0, 100.0, 1.0  # a model of one category
+                table.values[:, 3] = table.outcome
+                table.values[::9, 3] = 1.0 - table.outcome[::9]
+        states = plain.run(study, tables)
+        task = plan.find(study, "explain")
+        found: dict[str, Any] = task.read(study, states["explain"])
+        sheets = task.show(study, states["explain"])
+        assert (found["error"] is None) == few
+        assert ("Withheld" in sheets[0].notes[0]) == few
+        assert ("calibration" in model_file.of(study, states, FILE).about) != few

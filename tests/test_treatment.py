@@ -229,3 +229,27 @@ def test_a_treatment_is_never_guessed() -> None:
             evaluation=None,
             analysis={"treatment_effect": {"treatment": "sex"}},
         )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_balance_does_not_count_a_level_of_few_in_an_arm(kind: str) -> None:
+    """A difference and the sizes of the arms fit one pair of counts only."""
+    asked, whole = strict(kind), table(kind)
+    whole.values[:, 2] = np.nan_to_num(whole.values[:, 2])
+    male = np.flatnonzero((whole.values[:, 2] == 2) & (whole.values[:, 3] == 1))
+    whole.values[male[5:], 2] = 0.0
+    states = plain.run(asked, [whole])
+    said: Any = plan.find(asked, "treatment_effect").read(
+        asked, states["treatment_effect"]
+    )
+    told = {line["name"]: line["before"] for line in said["balance"]}
+    assert told["pain = severe"] is None
+    assert told["age"] is not None
+    assert None in (told["pain = mild"], told["pain = severe"])
+    sheets = plan.find(asked, "treatment_effect").show(
+        asked, states["treatment_effect"]
+    )
+    assert "too few in an arm" in sheets[1].notes[-1]
+    whole.values[male, 2] = 2.0
+    again: Any = found(asked, [whole])["balance"]
+    assert not any("withheld" in line for line in again if "pain =" in line["name"])

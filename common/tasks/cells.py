@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import product
 
+import numpy as np
+
 from common import intervals, scores
 from common.intervals import Interval
 from common.release import Array
@@ -21,6 +23,12 @@ from common.task import Findings
 Share = Callable[[Table], tuple[float, float]]
 Pair = tuple[float, float]
 STEPS = (1.0, 2.0, 5.0, 10.0)
+FEW = 10
+"""Chances in fewer bins than these may be solved for how many records have each."""
+SURE = 1.0
+"""Where chances leave fewer records in doubt, their sums are numbers of records."""
+SHARED = 3.0
+"""With fewer records in such a bin on average, chances are each record's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,8 @@ def told(at: Table, fewest: int) -> Told:
     return Told(row(at.hits, at.misses, fewest), row(at.alarms, at.rejections, fewest))
 
 
+AREA = ("auc", "auc_error_bound", "auc_interval")
+"""The area under the ROC curve: where chances count records, a record is many pairs."""
 SHARES: dict[str, Share] = {
     "accuracy": lambda at: (at.hits + at.rejections, at.records),
     "sensitivity": lambda at: (at.hits, at.hits + at.misses),
@@ -164,6 +174,23 @@ def area(negatives: Array, positives: Array, fewest: int) -> tuple[float, float]
     value = rounded(found[0], share)
     bound = math.ceil(found[1] / step(share) + 0.5) * step(share)
     return min(max(value or 0.0, 0.0), 1.0), min(round(bound, 12), 1.0)
+
+
+def counted(said: Array, fewest: int) -> bool:
+    """Return whether what chances add up to counts records: of few chances, or sure.
+
+    *said* [..., bins] are records by their chance. A sum of chances is a number of
+    records where nearly all are 0 or 1, and tells how many have each where few are.
+    """
+    bins = said.shape[-1]
+    ends = np.r_[0.0, scores.edges(bins), 1.0]
+    middle = (ends[:-1] + ends[1:]) / 2
+    middle[[0, -1]] = 0.0, 1.0
+    doubt = float((said * middle * (1.0 - middle)).sum())
+    together = said.reshape(-1, bins).sum(axis=0)
+    used = int(np.count_nonzero(together))
+    few = used < FEW and together.sum() >= SHARED * used
+    return fewest > 1 and bool(few or doubt < SURE)
 
 
 def blurred(found: Findings, names: tuple[str, ...], digits: int) -> Findings:

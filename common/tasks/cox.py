@@ -136,7 +136,12 @@ def _explain(study: Study, arrays: Arrays, rows: Rows) -> Array:
 
 
 def _interval(study: Study, arrays: Arrays, rows: Rows) -> Array:
-    """Return the ends of the interval of each log hazard, against average values."""
+    """Return the ends of the interval of each log hazard, against average values.
+
+    NaN where errors are withheld.
+    """
+    if "curvature" not in arrays:
+        return np.full((len(rows.x), 2), np.nan)
     covariance = newton.covariance(arrays)
     variance = np.einsum("ij,ij->i", rows.x @ covariance, rows.x)
     half = Z * np.sqrt(variance.clip(0.0))

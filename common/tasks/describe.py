@@ -225,9 +225,32 @@ def _constants(
     if isinstance(variable, Number):
         return _number_constants(study, total, column.variable, variable)
     counts = level_counts(study, total, column.variable)
-    share = counts[column.level] / present if present else 0.0
+    share = _about(study, counts)[column.level] / present if present else 0.0
     mode = float(np.argmax(counts) == column.level)
     return share, _deviation(share), mode if variable.missing == "mode" else 0.0
+
+
+def deviation(study: Study, total: Summands, column: Column) -> float:
+    """Return the deviation of a level's column as it is, not as constants tell it.
+
+    NaN for another column.
+    """
+    if column.kind != "level":
+        return float("nan")
+    counts = level_counts(study, total, column.variable)
+    return _deviation(counts[column.level] / max(total["present"][column.variable], 1))
+
+
+def _about(study: Study, counts: Array) -> Array:
+    """Return *counts* of levels as constants may tell them: the withheld are alike.
+
+    Sites are shown these constants, and a model has them. What a level stands for in a
+    model changes little: its column has another centre and scale, at all sites.
+    """
+    told = suppression.told(counts, study.disclosure.cell)
+    hidden = np.array([each is None for each in told]) & (counts > 0.0)
+    alike: Array = np.where(hidden, counts[hidden].sum() / max(hidden.sum(), 1), counts)
+    return alike
 
 
 def _number_constants(

@@ -108,6 +108,9 @@ def _equals(p: float) -> str:
     return said if said.startswith("<") else f"= {said}"
 
 
+FEW = "A level without numbers has too few in an arm, or would tell of one that has."
+
+
 def _balance(found: Findings) -> Sheet:
     lines = found["balance"] if isinstance(found["balance"], list) else []
     rows = tuple(
@@ -120,9 +123,11 @@ def _balance(found: Findings) -> Sheet:
         if isinstance(each["after"], float) and abs(each["after"]) > USUAL
     ]
     note = f"Still apart by more than {USUAL} after weighting: {', '.join(left)}."
+    notes = [note] if left else []
+    notes += [FEW] if any("withheld" in each for each in lines) else []
     columns = ("covariate", "before weighting", "after weighting")
     title = "Standardised mean differences between the arms"
-    return Sheet(title, columns, rows, (note,) if left else (), part=True)
+    return Sheet(title, columns, rows, tuple(notes), part=True)
 
 
 def _float(found: object) -> float | None:

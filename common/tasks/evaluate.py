@@ -148,7 +148,16 @@ def _binary(study: Study, arrays: Mapping[str, Array]) -> Findings:
     }
     if at.known:
         return found
-    return {**cells.blurred(found, BLURRED, DIGITS), "note": cells.short(study)}
+    found["note"] = cells.short(study)
+    if cells.counted(negatives + positives, fewest):
+        return found | dict.fromkeys((*cells.AREA, *BLURRED))
+    return cells.blurred(found, BLURRED, DIGITS)
+
+
+def withheld(study: Study, arrays: Mapping[str, Array]) -> bool:
+    """Return whether chances are told of so few that no sum of them may be told."""
+    found = read(study, State(arrays))
+    return "brier" in found and found["brier"] is None
 
 
 TOLD = (
@@ -159,9 +168,12 @@ TOLD = (
 )
 """All that is told of a binary outcome; nothing but the records of too small a class.
 """
-BLURRED, DIGITS = ("brier", "brier_interval", "calibration_error"), 2
-"""What would tell nearly how many were wrong, were all chances 0 or 1; and to how many
-digits it is told where that is withheld."""
+BLURRED = (
+    *("brier", "brier_interval", "expected", "expected_interval", "calibration_error"),
+)
+DIGITS = 2
+"""What would tell how many were wrong, were all chances 0 or 1, or few different ones:
+it is then withheld where that is, and else told to so many digits."""
 
 
 def _errors(arrays: Mapping[str, Array], records: float, having: float) -> Findings:

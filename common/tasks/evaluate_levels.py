@@ -91,12 +91,16 @@ def read(study: Study, state: State) -> Findings:
     }
     if all(line.known for line in every):
         return found
-    return {**cells.blurred(found, BLURRED, DIGITS), "note": cells.short(study)}
+    found["note"] = cells.short(study)
+    if cells.counted(arrays["having"] + arrays["without"], fewest):
+        named = [one | dict.fromkeys(cells.AREA) for one in named]
+        return found | dict.fromkeys(("auc", *BLURRED)) | {"levels": named}
+    return cells.blurred(found, BLURRED, DIGITS)
 
 
 BLURRED = ("brier", "brier_interval", "log_loss", "log_loss_interval")
 DIGITS = 2
-"""To so many digits, where who is wrong is withheld."""
+"""To so many digits, where who is wrong is withheld; not at all where they count it."""
 
 
 def _means(arrays: Summands, records: float) -> Findings:

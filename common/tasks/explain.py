@@ -18,7 +18,7 @@ from common.release import Array, Field, Release, Summands
 from common.schema import Category, Number, values
 from common.study import Study
 from common.task import Findings, Found, Rows, Shapes, State, Task, kept, model_of
-from common.tasks import explain_shown
+from common.tasks import evaluate, explain_shown
 from common.tasks.explain_shown import APART, POINTS
 from common.trees import draws
 
@@ -90,7 +90,10 @@ def start(study: Study, found: Found) -> State:
     every = [
         _values(each, *middle.get(place, (0.0, 0.0))) for place, each in varied(study)
     ]
-    return State({**carried, "tried": np.concatenate(every)})
+    tested = found["evaluate"].arrays if "evaluate" in found else {}
+    hidden = bool(tested) and evaluate.withheld(study, tested)
+    shown = {**carried, "tried": np.concatenate(every)}
+    return State(shown, kept={"hidden": np.array([float(hidden)])})
 
 
 def local(study: Study, state: State, rows: Rows) -> Summands:
@@ -113,8 +116,14 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
 
 
 def read(study: Study, state: State) -> Findings:
-    """Return what each variable is worth, the most first, and where it leads."""
+    """Return what each variable is worth, the most first, and where it leads.
+
+    Nothing where sums of chances would tell of cells that the evaluation withholds.
+    """
     arrays = state.arrays
+    if arrays["hidden"][0]:
+        told: Findings = {"records": int(arrays["records"][0]), "error": None}
+        return told | {"importance": [], "dependence": []}
     records = max(float(arrays["records"][0]), 1.0)
     error = float(arrays["error"][0]) / records
     without = arrays["exchanged"] / records
@@ -214,9 +223,9 @@ def _dependence(
 
 
 def _finish(study: Study, state: State, total: Summands) -> State:
-    """Keep the sums, and the values that were tried."""
-    done = kept(study, state, total)
-    return replace(done, arrays={**done.arrays, "tried": state.arrays["tried"]})
+    """Keep the sums, the values that were tried, and whether any of it may be told."""
+    done, tried = kept(study, state, total), {"tried": state.arrays["tried"]}
+    return replace(done, arrays={**done.arrays, **tried, **state.kept})
 
 
 EXPLAIN = Task(

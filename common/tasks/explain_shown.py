@@ -3,12 +3,18 @@
 from common.sheet import Cell, Sheet, decimal
 from common.task import Findings
 
+WITHHELD = (
+    "Withheld: of so few test records, or chances, it would tell how many of them the "
+    "model was wrong about."
+)
 POINTS, APART = 5, 2.0
 """Values of a number that are tried: so many, to so many deviations from its mean."""
 
 
 def sheets(found: Findings) -> tuple[Sheet, ...]:
     """Return what each variable is worth, then where each leads."""
+    if found["error"] is None:
+        return (Sheet("What the model looks at", ("variable",), (), (WITHHELD,)),)
     return _importance(found), _leading(found)
 
 

@@ -38,7 +38,7 @@ def table(
     across = _lacking(study, pair[0], counts.sum(axis=1), sums)
     down = _lacking(study, pair[1], counts.sum(axis=0), sums)
     whole = _framed(counts, across, down, sums)
-    return [line[:-1] for line in _told(study, whole)[:-1]]
+    return [line[:-1] for line in _told(study, whole, ends=1)[:-1]]
 
 
 def groups(study: Study, pair: Pair, counts: Array, sums: Summands) -> suppression.Told:
@@ -46,7 +46,7 @@ def groups(study: Study, pair: Pair, counts: Array, sums: Summands) -> suppressi
     lacking = _lacking(study, pair[1], counts, sums)
     rest = np.array([_present(study, pair[0], sums) - counts.sum()])
     whole = _framed(counts[:, None], lacking, rest, sums)
-    return [line[0] for line in _told(study, whole)[:-1]]
+    return [line[0] for line in _told(study, whole, ends=2)[:-1]]
 
 
 def _start(study: Study, found: Found) -> State:
@@ -84,8 +84,16 @@ def _framed(counts: Array, across: Array, down: Array, sums: Summands) -> Array:
     return np.block([[counts, across[:, None]], [down, neither]])
 
 
-def _told(study: Study, whole: Array) -> list[suppression.Told]:
-    return suppression.table(np.maximum(whole, 0.0), study.disclosure.cell)
+def _told(study: Study, whole: Array, ends: int) -> list[suppression.Told]:
+    """Return the frame of a table as it may be told.
+
+    Describe tells who lacks each variable, and the table of how many it is: so the last
+    total of the rows is known, those of the last *ends* columns, and who lacks both.
+    """
+    known = np.zeros(np.add(whole.shape, 1), dtype=bool)
+    known[-2, -1] = known[-2, -2] = known[-1, -1] = True
+    known[-1, -1 - ends : -1] = True
+    return suppression.table(np.maximum(whole, 0.0), study.disclosure.cell, known)
 
 
 def _present(study: Study, name: str, sums: Summands) -> float:

@@ -177,7 +177,7 @@ def predict(study: Study, arrays: newton.Arrays, rows: Rows) -> Array:
 def interval(study: Study, arrays: newton.Arrays, rows: Rows) -> Array:
     """Return the ends of the interval of each expectation; NaN where it is unknown."""
     state = State(arrays)
-    if arrays["l1"].any() or _freedom(state) < 1.0:
+    if "curvature" not in arrays or arrays["l1"].any() or _freedom(state) < 1.0:
         return np.full((len(rows.x), 2), np.nan)
     variance = float(arrays["residual"][0]) / _freedom(state)
     shared = variance * newton.covariance(arrays)

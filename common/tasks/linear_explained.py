@@ -36,11 +36,11 @@ def interval(mean: Callable[[Array], Array]) -> Predict:
 
     On the linear predictor by the covariance A^-1 H A^-1, A = H + penalty, of a ridge
     estimate (le Cessie & van Houwelingen 1992, section 3), and then through *mean*. NaN
-    under an l1 penalty, which leaves no such errors.
+    under an l1 penalty, which leaves no such errors, and where these are withheld.
     """
 
     def ends(study: Study, arrays: Mapping[str, Array], rows: Rows) -> Array:
-        if arrays["l1"].any():
+        if "curvature" not in arrays or arrays["l1"].any():
             return np.full((len(rows.x), 2), np.nan)
         eta, error = deviation(
             study, arrays["weights"], newton.covariance(arrays), rows

@@ -12,6 +12,7 @@ from common.release import Array, Field, Release, Summands
 from common.sheet import Sheet, decimal
 from common.study import Study
 from common.task import Findings, Found, Rows, Shapes, State, Task
+from common.tasks.describe import deviation
 
 
 def shows(study: Study) -> Shapes:
@@ -31,9 +32,16 @@ def release(study: Study) -> Release:
 
 
 def start(study: Study, found: Found) -> State:
-    """Show the constants that describe found."""
-    del study
-    return State(Encoding.of(found["describe"].arrays).arrays())
+    """Show the constants that describe found.
+
+    Kept is by how much a level that they do not tell varies more than they say.
+    """
+    sums = found["describe"].arrays
+    encoding = Encoding.of(sums)
+    own = [deviation(study, sums, column) for column in columns(study)]
+    told = np.where(encoding.scale > 0.0, encoding.scale, 1.0)
+    wider = np.where(np.isnan(own) | (np.array(own) == 0.0), 1.0, own / told)
+    return State(encoding.arrays(), kept={"wider": wider})
 
 
 def local(study: Study, state: State, rows: Rows) -> Summands:
@@ -54,7 +62,8 @@ def finish(study: Study, state: State, total: Summands) -> State:
     upper: Array = np.zeros((width, width))
     upper[np.triu_indices(width)] = total["product"]
     products = upper + np.triu(upper, 1).T
-    covariance = (products - count * np.outer(mean, mean)) / max(count - 1.0, 1.0)
+    about = (products - count * np.outer(mean, mean)) / max(count - 1.0, 1.0)
+    covariance = about / np.outer(state.kept["wider"], state.kept["wider"])
     variances, components = turned(covariance)
     kept = {"components": components, "variances": variances.clip(0.0)}
     return State({**state.arrays, **kept, "records": total["records"]}, done=True)

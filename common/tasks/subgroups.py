@@ -55,6 +55,8 @@ def read(study: Study, arrays: Mapping[str, Array]) -> Findings:
         listed[place] |= _rounded(study, scores.group(low[place], high[place], said))
     for group, side in _hidden(study, arrays):
         listed[group] |= dict.fromkeys((*TOGETHER, SIDES[side]))
+        if cells.counted(low[group] + high[group], cells.least(study)):
+            listed[group] |= dict.fromkeys(("expected", "auc", "auc_interval"))
     gaps = [_gaps(study, listed, index) for index in sorted({g[0] for g in every})]
     return {"subgroups": listed, "fairness": gaps}
 

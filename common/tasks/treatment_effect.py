@@ -9,12 +9,12 @@ alike the arms are before and after weighting, and whether they overlap at all.
 import numpy as np
 from scipy.special import expit
 
-from common.encoding import Encoding, columns, shapes
+from common.encoding import Encoding, shapes
 from common.release import Array, Field, Release, Summands
 from common.schema import Number
 from common.study import Study
 from common.task import Findings, Found, Rows, Shapes, State, Task
-from common.tasks import effects, effects_shown, named
+from common.tasks import balanced, effects, effects_shown, named
 from common.tasks.treatment_models import (
     TREATMENT_MODELS,
     asked,
@@ -111,12 +111,11 @@ def read(study: Study, state: State) -> Findings:
         found |= {"crude": None} if bare else {}
         group: Findings = {"group": groups(study)[place][0]}
         told.append(group | ({"withheld": True} if few else found))
-    names = [columns(study)[place].name for place in covariates(study)]
     return {
         "treatment": asked(study).treatment,
         "effects": told,
         "differences": effects.apart(told, [name for _, name, _ in groups(study)]),
-        "balance": effects.balance(names, state.arrays),
+        "balance": balanced.told(study, state.arrays),
         "overlap": effects.overlap(state.arrays),
     }
 
