@@ -16,9 +16,9 @@ MANY = 0.05
 """From so large a share outside of the overlap a reader is warned."""
 CAUTION = (
     "An effect as far as the covariates listed below explain who is treated. An "
-    "E-value says how strongly something unmeasured would have to go with treatment and "
-    "outcome, as a ratio of risks, to explain the effect away; the second is for the "
-    "interval."
+    "E-value says how strongly something unmeasured would have to go with treatment "
+    "and outcome, as a ratio of risks, to explain the effect away; the second is for "
+    "the interval."
 )
 
 
