@@ -20,10 +20,10 @@ def check(asked: Analysis, everything: Every) -> None:
 def subgroups(names: Iterable[str], variables: Every, outcome: str) -> None:
     """Raise ValueError, noting the key, for subgroups by what is no category.
 
-    And for those of an *outcome* of another kind than two levels: nothing reads them.
+    And for those of an *outcome* of a kind that nothing reads them of.
     """
-    if outcome != "binary" and tuple(names):
-        told = f"subgroups are told of a binary outcome, not a {outcome}"
+    if outcome not in {"binary", "number"} and tuple(names):
+        told = f"subgroups are told of a binary outcome or a number, not a {outcome}"
         raise noted("evaluation.subgroups", told, "subgroups = []")
     kinds = {each.name: each.kind for each in variables}
     for name in names:

@@ -50,7 +50,7 @@ def together(leave_out: int, rounds: Rounds, sites: int) -> int:
 
 def exact(tested: Evaluation, *, promised: bool) -> None:
     """Raise ValueError, noting the key, for what has no form that promises privacy."""
-    for key in ("by_site", "leave_out") if promised else ():
+    for key in ("by_site", "leave_out", "subgroups") if promised else ():
         if getattr(tested, key):
             told = f'{key} has no private form yet: it takes privacy = "none"'
             fix = f"take {key} out of [evaluation]"

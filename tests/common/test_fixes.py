@@ -35,6 +35,7 @@ def said(**more: Any) -> dict[str, Any]:
 CASES = [
     judged(subgroups=["sex"]) | {"outcome": clinics.STAGE} | {"model": FOREST},
     judged(explain=True) | PROMISE,
+    judged(subgroups=["sex"]) | PROMISE,
     judged(explain=True) | COX,
     judged(by_site=True) | PROMISE,
     judged(leave_out=1) | PROMISE,
