@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from common.analyses import Analysis
-from common.models import ModelChoice, Selection
+from common.models import ModelChoice
 from common.registry import ANALYSES, MODELS
 from common.schema import Category, Declared, Document, Number, Survival
 from common.slips import nearest, noted
@@ -20,11 +20,11 @@ def check(asked: Analysis, everything: Every) -> None:
 def subgroups(names: Iterable[str], variables: Every, outcome: str) -> None:
     """Raise ValueError, noting the key, for subgroups by what is no category.
 
-    And for those of an *outcome* of another kind than two levels: nothing reads them.
+    And for those of an *outcome* of a kind that nothing reads them of.
     """
-    if outcome != "binary" and tuple(names):
-        told = f"subgroups are told of a binary outcome, not a {outcome}"
-        raise noted("evaluation.subgroups", told)
+    if outcome not in {"binary", "number"} and tuple(names):
+        told = f"subgroups are told of a binary outcome or a number, not a {outcome}"
+        raise noted("evaluation.subgroups", told, "subgroups = []")
     kinds = {each.name: each.kind for each in variables}
     for name in names:
         if kinds.get(name) != "category":
@@ -37,35 +37,26 @@ def explained(model: str, outcome: str, *, exact: bool) -> None:
     """Raise ValueError, noting the key, where nothing can say what a model looks at."""
     what = ""
     if not exact:
-        what = 'has no private form yet: leave it out, or say privacy = "none"'
+        what = 'has no private form yet: it takes privacy = "none"'
     elif outcome == "survival":
         what = "takes an outcome that a prediction can be held against, not a time"
     elif model == "image_network":
         what = "looks at variables, and this model sees pictures"
     if what:
-        raise noted("evaluation.explain", f"explain {what}")
+        fix = "take explain out of [evaluation]"
+        raise noted("evaluation.explain", f"explain {what}", fix)
 
 
-def selected(model: ModelChoice | None, asked: Selection, *, exact: bool) -> None:
-    """Raise ValueError, noting the key, for a setting that cannot be selected so."""
-    key, values = asked.key, asked.values
-    own, kind, what = getattr(model, key, None), model.kind if model else "", ""
-    able = [
-        name
-        for name, entry in MODELS.items()
-        if key in entry.tried and (exact or entry.private)
-    ]
-    if not exact and key not in PAID:
-        what = f'of {key} has no private form yet: leave it out, or privacy = "none"'
-    elif kind not in able:
-        what = f"of {key} is for {', '.join(able)}, not {kind or 'no model'}"
-    elif own not in values or len(set(values)) < len(values):
-        said = f"that of [model], {own:g}," if own is not None else "one in [model]"
-        what = f"names different values of {key}, and {said} among them"
-    elif key != "ridge" and own != max(values):
-        what = f"takes the largest {key} in [model], {max(values)}, not {own}"
-    if what:
-        raise noted(f"selection.{key}", f"selection {what}")
+def fits(model: ModelChoice | None, asked: Analysis, width: int) -> None:
+    """Raise ValueError, noting the key, for more than the *width* columns there are."""
+    trees, parts = getattr(model, "columns", None), asked.pca
+    if trees and trees > width:
+        told = f"a node tries {trees} columns, of {width} that the variables make"
+        raise noted("model.columns", told, f"columns = {width}")
+    if parts and parts > width:
+        told = f"pca tells {parts} components, and {width} columns have {width}"
+        fix = f"pca = {width}" if width else "take pca out of [analysis]"
+        raise noted("analysis.pca", told, fix)
 
 
 def refused(where: str, what: str, fix: str = "") -> ValueError:
@@ -247,9 +238,6 @@ def _unable(where: str, kind: str, able: list[str]) -> ValueError:
     others = f"choose {', '.join(able)}, or" if able else "leave it out, or say"
     return noted(where, f'{kind} has no private form yet: {others} privacy = "none"')
 
-
-PAID = ("ridge", "depth")
-"""What can be selected under a promise: a private forest tries no columns."""
 
 RULES = (
     _quantiles,

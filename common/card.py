@@ -31,6 +31,16 @@ MEASURES = {
     "pairs": "pairs of people compared",
 }
 """What a reader calls a measure; another is called by its name."""
+OF_GROUPS = {
+    "binary": {
+        "records": "records",
+        "auc": "AUC",
+        "sensitivity": "sensitivity",
+        "specificity": "specificity",
+    },
+    "number": {"records": "records", "rmse": "RMSE", "bias": "bias", "r_squared": "R²"},
+}
+"""What is told of each group, by the kind of outcome."""
 
 
 def of(learned: Learned) -> bytes:
@@ -87,11 +97,11 @@ def _measures(learned: Learned) -> list[str]:
         rows += ["", svm.UNCALIBRATED]
     rows += _elsewhere(learned)
     if groups := found.get("subgroups"):
-        rows += ["", "| group | records | AUC | sensitivity | specificity |"]
-        rows += ["|---|---|---|---|---|"]
-        keys = ("records", "auc", "sensitivity", "specificity")
+        named = OF_GROUPS[learned.study.outcome.kind]
+        rows += ["", f"| group | {' | '.join(named.values())} |"]
+        rows += ["|---" * (len(named) + 1) + "|"]
         for each in groups:
-            cells = " | ".join(_cell(each.get(key)) for key in keys)
+            cells = " | ".join(_cell(each.get(key)) for key in named)
             rows.append(f"| {each['name']} | {cells} |")
     limits = [f"- {limit}" for limit in learned.about["limits"]]
     return [*rows, "", "## Limits", "", *limits]

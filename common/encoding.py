@@ -7,28 +7,19 @@ four-hospital heart data; see docs/architecture.md.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
+from common import design
+from common.design import Column
 from common.errors import IntegrityError
 from common.release import Array
-from common.schema import Category, Number
+from common.schema import Number
 from common.study import Study
 from common.task import Rows, State, Task, fingerprint
 
 ROUNDING = 1e-9
 """How far rounding may carry a constant out of the range, as a share of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of the design matrix: a value, a level against the first, or a gap."""
-
-    name: str
-    variable: int
-    kind: Literal["value", "level", "gap"]
-    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +52,7 @@ def columns(study: Study) -> tuple[Column, ...]:
     """Return the columns of the design matrix: a function of the study alone."""
     last, found = _KNOWN[0]
     if last is not study:
-        every = enumerate(study.variables)
-        found = tuple(each for one in every for each in _columns_of(*one))
+        found = design.columns(study.variables)
         _KNOWN[0] = study, found
     return found
 
@@ -126,16 +116,3 @@ def expand(column: Column, values: Array) -> Array:
     if column.kind == "value":
         return values
     return np.where(gap, np.nan, values == column.level)
-
-
-def _columns_of(index: int, variable: Number | Category) -> list[Column]:
-    name, gap = variable.name, Column(f"{variable.name} missing", index, "gap")
-    if isinstance(variable, Number):
-        value = Column(name, index, "value")
-        return [value, gap] if variable.indicator else [value]
-    levels = [
-        Column(f"{name} = {level}", index, "level", number)
-        for number, level in enumerate(variable.levels)
-        if number
-    ]
-    return [*levels, gap] if variable.missing == "level" else levels

@@ -50,12 +50,11 @@ def together(leave_out: int, rounds: Rounds, sites: int) -> int:
 
 def exact(tested: Evaluation, *, promised: bool) -> None:
     """Raise ValueError, noting the key, for what has no form that promises privacy."""
-    for key in ("by_site", "leave_out") if promised else ():
+    for key in ("by_site", "leave_out", "subgroups") if promised else ():
         if getattr(tested, key):
-            told = "leave it out, or say privacy = "
-            raise noted(
-                f"evaluation.{key}", f'{key} has no private form yet: {told}"none"'
-            )
+            told = f'{key} has no private form yet: it takes privacy = "none"'
+            fix = f"take {key} out of [evaluation]"
+            raise noted(f"evaluation.{key}", told, fix)
 
 
 def check(
@@ -69,19 +68,32 @@ def check(
     if wanted is None:
         return
     learning, what = getattr(model, "training", None), ""
+    fix = "take leave_out out of [evaluation]"
     own = together(wanted, rounds, sites)
     if len(groups(wanted, sites)) == 1:
         what = f"leaves nobody to learn from: of {sites} sites two groups at least"
+        fix = _instead(rounds, few) or fix
     elif wanted > 1 and own < fewest:
         what = (
             f"may leave out as few as {own}, whose sums are told then, where min_sites "
             f"is {fewest}: more at once, a higher quorum; or, for all to see, 1"
         )
+        fix = _instead(rounds, few)
     elif learning and learning.combine != "mean":
         what = f"takes sums, and {learning.combine} is none"
+        fix = 'in [model.training]:   combine = "mean"'
     elif learning and learning.personal:
         what = f"has no {learning.personal} for a site that does not train"
     elif getattr(model, "site_intercepts", None) and not getattr(model, "ridge", 0.0):
         what = "with site_intercepts takes a ridge: who is left out has none to fit"
+        fix = "in [model]:   ridge = 1.0"
     if what:
-        raise noted("evaluation.leave_out", f"leave_out {what}")
+        raise noted("evaluation.leave_out", f"leave_out {what}", fix)
+
+
+def _instead(rounds: Rounds, few: Sequence[int]) -> str:
+    """Return how many can be left out: as few as hide each other, or one by one."""
+    sites, fewest = few
+    able = (each for each in range(2, sites // 2 + 1))
+    hidden = (each for each in able if together(each, rounds, sites) >= fewest)
+    return f"leave_out = {next(hidden, 1)}" if sites > 1 else ""

@@ -39,6 +39,23 @@ def noted(key: str, what: str, fix: str = "") -> ValueError:
     return error
 
 
+def of_key(key: str, end: StudyError) -> StudyError:
+    """Return the *end* of a study as one about a *key*, whose file is far from here."""
+    end.add_note(key)
+    return end
+
+
+def located(end: StudyError, path: Path, then: str) -> None:
+    """Say where in the study at *path* the key stands that ended it, and what is next.
+
+    An *end* that is about no key, or says where already, stays as it is.
+    """
+    (key,) = getattr(end, "__notes__", None) or ("",)
+    if key and not end.hints["where"]:
+        line = line_of(path.read_text(encoding="utf-8"), parts(key))
+        end.hints |= {"where": f"{path} line {line}", "then": then}
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return the known word nearest to *word*, or nothing when none is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

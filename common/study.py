@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 import rfc8785
 from pydantic import Field, model_validator
 
-from common import asked, evaluation, terms, toml_file
+from common import asked, design, evaluation, selecting, terms, toml_file
 from common.analyses import Analysis
 from common.cleaning import Cleaning, Quality, require_declared
 from common.disclosure import Disclosure
@@ -229,16 +229,19 @@ def _prediction(study: Study) -> None:
 def _asked(study: Study) -> None:
     """Refuse what is asked of a variable that is not declared, or of another kind."""
     groups = study.evaluation.subgroups if study.evaluation else ()
+    width = len(design.columns(study.variables))
     asked.subgroups(groups, study.variables, study.outcome.kind)
     asked.check(study.analysis, study.everything)
+    asked.fits(study.model, study.analysis, width)
     if study.evaluation and study.evaluation.explain:
         asked.explained(study.kind, study.outcome.kind, exact=study.privacy == "none")
     if study.selection:
         exact = study.privacy == "none"
-        asked.selected(study.model, study.selection, exact=exact)
+        selecting.check(study.model, study.selection, exact=exact, width=width)
         if study.evaluation and study.evaluation.leave_out:
             told = "a setting chosen with every site's people: no leave_out"
-            raise noted("evaluation.leave_out", told)
+            fix = "take leave_out out of [evaluation]"
+            raise noted("evaluation.leave_out", told, fix)
 
 
 def _apart(study: Study) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from common import private_files
-from common.errors import ConsiliumError, QuorumError, UsageError
+from common.errors import ConsiliumError, QuorumError, StudyError, UsageError
 from server import studies
 from server.studies import WITHOUT, Submitted
 
@@ -52,6 +52,8 @@ def advised(given: Submitted, error: ConsiliumError) -> dict[str, str | int]:
     When sites are missing whom the study can do without, that is to try without them.
     """
     given = replace(given, folder=given.folder.resolve())  # it is read anywhere
+    if isinstance(error, StudyError):  # as it is, it would end the same way
+        return {**error.facts(), **_another(given, error)}
     facts = {**error.facts(), "then": given.command("submit")}
     if not (isinstance(error, QuorumError) and error.missing):
         return facts
@@ -63,6 +65,14 @@ def advised(given: Submitted, error: ConsiliumError) -> dict[str, str | int]:
         return facts
     command = " ".join([given.command("retry"), *_options(gone)])
     return facts | {"fix": f"{facts.get('fix', 'wait for them')}; or   {command}"}
+
+
+def _another(given: Submitted, error: StudyError) -> dict[str, str]:
+    """Return what of the study ended it, and how another version of it is submitted."""
+    (key,) = getattr(error, "__notes__", None) or ("",)
+    where = {"where": f"{key} of {given.name}"} if key else {}
+    command = f"consilium server submit STUDY.toml --dir {given.aggregator}"
+    return {**where, "then": f"a new version, for each steward to approve:   {command}"}
 
 
 def _options(sites: Collection[str]) -> list[str]:

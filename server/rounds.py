@@ -18,8 +18,10 @@ from flwr.serverapp import Grid
 
 from common import coding, plan, wire
 from common.errors import ConsiliumError, IntegrityError, StudyError
+from common.slips import of_key
 from common.study import Study
 from common.task import State, Task, fingerprint, rowwise
+from common.tasks import newton
 from common.wire import Answer, Place
 from server import aggregation, asking, heads, line, masked_round, roster
 from server.journal import Entry, Journal, Traffic
@@ -171,17 +173,13 @@ def _conclude(work: Work, task: Task) -> None:
         )
         if state.done:
             return
-    raise StudyError(
+    part = newton.part(task.name)
+    end = StudyError(
         f"{task.name} did not settle in {study.rounds.maximum} rounds",
         likely="a variable separates the outcome perfectly; ridge is too small",
-        fix=f"in [{_part(task)}]:   ridge = 1.0   # or, in [rounds], a larger maximum",
+        fix=f"in [{part}]:   ridge = 1.0   # or, in [rounds], a larger maximum",
     )
-
-
-def _part(task: Task) -> str:
-    """Return the part of the study that *task* belongs to."""
-    effect = task.name.startswith("treatment_")
-    return "analysis.treatment_effect" if effect else "model"
+    raise of_key(f"{part}.ridge", end)
 
 
 def _round(work: Work, task: Task, number: int, state: State) -> State:

@@ -14,6 +14,8 @@ from pydantic import JsonValue
 
 from common.registry import ANALYSES
 from common.sheet import WITHHELD
+from common.tasks.by_site import NOT_RELEASED
+from common.tasks.selection import TRIED
 from server import tables
 from server.facts import Coefficient, Report, Score, Sheet, Totals
 from server.rounding import duration, figure, signed
@@ -30,6 +32,7 @@ def lines(made: Report) -> list[str]:
     return [
         *(_scores(made) or _totals(made)),
         *(_coefficients(made) or _variables(made)),
+        *_selected(made),
         *_sheets(made),
         *_cleaning(made),
         *_summary(made),
@@ -81,6 +84,8 @@ def _score(score: Score | Totals | None, measure: str) -> str:
         "auc": (score.auc, score.auc_interval),
         "accuracy": (score.accuracy, score.accuracy_interval),
     }
+    if isinstance(score, Score) and score.note == NOT_RELEASED:
+        return NOT_RELEASED
     value, interval = found[measure]
     withheld = isinstance(score, Totals) and score.note
     return _sure(value, interval) or ("not told" if withheld else "one class only")
@@ -157,6 +162,17 @@ def _variable(line: Mapping[str, JsonValue]) -> str:
         return f"{start}  {WITHHELD}" if line["count"] else start
     unit = "" if line["unit"] == "1" else f" {line['unit']}"
     return f"{start}  {figure(mean, spread)} ({figure(spread, spread)}){unit}"
+
+
+def _selected(made: Report) -> list[str]:
+    """Return which of the candidates was chosen, where the study let it be chosen."""
+    for sheet in made.sheets:
+        if sheet.task == TRIED:
+            tried = ", ".join(str(row[0]) for row in sheet.rows)
+            (chosen,) = (row[0] for row in sheet.rows if row[-1])
+            told = f"{sheet.columns[0]} = {chosen}, of {tried}, by cross-validation"
+            return [*_folded("selected", told), ""]
+    return []
 
 
 def _sheets(made: Report) -> list[str]:

@@ -24,7 +24,8 @@ from client import noise, training
 from client.table import Table
 from client.training import Design
 from common import costs, encoding, plan, promise
-from common.encoding import Column, Encoding
+from common.design import Column
+from common.encoding import Encoding
 from common.privacy import Gaussian, epsilon_of
 from common.release import Array, flatten
 from common.schema import Number

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics
 from statsmodels.stats.proportion import proportion_confint
 
@@ -13,7 +14,7 @@ from common.intervals import Z
 from common.release import check
 from common.study import Study
 from common.task import Findings, Rows, State
-from common.tasks import evaluate, subgroups
+from common.tasks import evaluate, number_groups, subgroups
 from simulations import compare, plain
 from tests import clinics
 
@@ -173,6 +174,68 @@ def test_groups_are_declared_categories() -> None:
 
 
 NUMBER = clinics.study(outcome=clinics.COUNT, model={"kind": "linear", "ridge": 1.0})
+
+
+def grouped(x: np.ndarray, said: np.ndarray, y: np.ndarray) -> tuple[Findings, Study]:
+    """Return what is told of predictions *said* of *y*, by sex and pain in *x*."""
+    study = clinics.study(
+        outcome=clinics.COUNT,
+        model={"kind": "linear", "ridge": 1.0},
+        evaluation={"test": 0.3, "subgroups": ["sex", "pain"]},
+        disclosure={"min_people": 10, "min_sites": 1},
+    )
+    sums = [
+        evaluate.counted(study, said[each], Rows(x[each], y[each], values=x[each]))
+        for each in np.array_split(np.arange(len(y)), 3)
+    ]
+    total = {name: np.sum([s[name] for s in sums], axis=0) for name in sums[0]}
+    check(evaluate.release(study), total)
+    return evaluate.read(study, State(total)), study
+
+
+def test_a_number_is_told_by_group_as_scikit_learn_has_it() -> None:
+    draw, x = np.random.default_rng(4), clinics.values(600, 4)
+    y = draw.uniform(0, 50, 600)
+    said = y + draw.normal(0.0, 3.0, 600) + 2.0 * (x[:, 3] == 1)
+    found, study = grouped(x, said, y)
+    names = [name for _, _, name in subgroups.groups(study)]
+    assert [each["name"] for each in found["subgroups"]] == names
+    for each, (index, level, _) in zip(
+        found["subgroups"], subgroups.groups(study), strict=True
+    ):
+        own = x[:, index] == level
+        off = said[own] - y[own]
+        assert each["records"] == own.sum()
+        assert each["rmse"] == pytest.approx(np.sqrt(np.mean(off**2)))
+        assert each["bias"] == pytest.approx(off.mean())
+        half = stats.norm.ppf(0.975) * off.std(ddof=1) / np.sqrt(own.sum())
+        ends = [off.mean() - half, off.mean() + half]
+        assert each["bias_interval"] == pytest.approx(ends)
+        assert each["r_squared"] == pytest.approx(metrics.r2_score(y[own], said[own]))
+    female, male = (e["bias"] for e in found["subgroups"] if "sex" in e["name"])
+    (sex,) = (each for each in found["fairness"] if each["variable"] == "sex")
+    assert sex["bias"] == pytest.approx(male - female)
+    sheets = number_groups.show(found)
+    assert sheets[0].columns == ("group", "records", "RMSE", "bias (95 %)", "R²")
+    assert len(sheets[0].rows) == len(names)
+
+
+@pytest.mark.parametrize("few", [3, 9])
+def test_of_a_number_no_few_are_told_nor_left_over(few: int) -> None:
+    x = np.zeros((200, 4))
+    x[:, 2] = np.arange(200) % 3
+    x[:few, 3] = 1.0
+    y = np.linspace(0.0, 50.0, 200)
+    found, _ = grouped(x, y + 1.0, y)
+    sexes = [each for each in found["subgroups"] if "sex" in each["name"]]
+    assert [each["records"] for each in sexes] == [None, None]
+    assert all("rmse" not in each for each in sexes)
+    pains = [each for each in found["subgroups"] if "pain" in each["name"]]
+    assert sum(each["records"] for each in pains) == 200
+    x[:few, 3] = np.nan  # few of whom it is not known are what is left of everybody
+    unknown, _ = grouped(x, y + 1.0, y)
+    (female, _) = (e for e in unknown["subgroups"] if "sex" in e["name"])
+    assert female["records"] is None
 
 
 def told_of(draw: np.random.Generator, people: int) -> tuple[Findings, np.ndarray]:

@@ -21,7 +21,7 @@ from common.task import Rows, State
 from common.tasks import evaluate, survival
 from common.tasks.evaluate import EVALUATE
 from simulations import compare, plain
-from tests import clinics
+from tests import charges, clinics
 from tests.test_inference import with_model
 from tests.test_tasks import study_of, table_of
 
@@ -195,15 +195,37 @@ def test_curves_andlog_rank_equal_statsmodels_on_pooled_rows() -> None:
     assert found["everybody"]["records"] == len(time)
 
 
+def by(name: str, **changes: object) -> Study:
+    """Return a study of curves by sex, under another *name*."""
+    names = {"sex": name}
+    every = [{**e, "name": names.get(e["name"], e["name"])} for e in clinics.VARIABLES]
+    asked = {"variables": every, "analysis": {"survival": [name]}, **changes}
+    return clinics.study(model=None, evaluation=None, outcome=clinics.DEATH, **asked)
+
+
+def test_a_variable_may_be_called_everybody() -> None:
+    told = []
+    for study in (by("sex"), by("everybody")):
+        state = plain.run(study, hospitals())["survival"]
+        found = plan.find(study, "survival").read(study, state)
+        told.append((found["everybody"], found["groups"][0]["levels"]))
+    assert told[0] == told[1]
+
+
+def test_a_variable_may_be_called_everybody_under_a_promise() -> None:
+    study = by("everybody", privacy=charges.PRIVACY)
+    assert len(plan.find(study, "survival").release(study)) == 2
+
+
 def test_everybody_s_curve_is_told_as_the_law_of_steps_has_it() -> None:
     study = km_study(disclosure={"min_people": 10})
     state = plain.run(study, hospitals(90, sites=3))["survival"]
     found = plan.find(study, "survival").read(study, state)
-    kept = survival.told(state.arrays["everybody"][None], 10)
+    kept = survival.told(state.arrays[survival.ALL][None], 10)
     assert 0 < kept.sum() < len(kept)
     shown = [each["share"] is not None for each in found["everybody"]["curve"]]
     assert shown == kept.tolist()
-    found = departures(state.arrays["everybody"], kept)
+    found = departures(state.arrays[survival.ALL], kept)
     assert ((found == 0) | (found >= 10)).all()
 
 

@@ -14,8 +14,11 @@ from common.encoding import Encoding, encode
 from common.errors import StudyError
 from common.study import Study
 from common.task import Findings
+from common.tasks import effects_shown
 from simulations import plain
 from tests import clinics
+
+MINUS = "\N{MINUS SIGN}"
 
 VARIABLES = [
     *clinics.VARIABLES[:3],
@@ -120,6 +123,20 @@ def test_the_ratio_of_risks_and_its_e_value() -> None:
     assert first["ratio"][1] == pytest.approx(ratio * math.exp(-half), rel=1e-8)
     edge = first["ratio"][1]
     assert first["e_value"][1] == pytest.approx(edge + math.sqrt(edge * (edge - 1)))
+
+
+def test_a_risk_is_shown_where_a_risk_can_be_and_its_effect_as_it_is() -> None:
+    asked = study()
+    said = found(asked, [table(effect=0.8)])
+    first = said["effects"][0]
+    first |= {"untreated": -0.002, "treated": 0.031, "effect": 0.033}
+    first |= {"interval": [-1.2, 0.071]}
+    sheet = effects_shown.sheets(asked, said)[0]
+    assert sheet.rows[0][3:6] == ("0.000", "0.031", f"0.0 ({MINUS}1.0 to 0.1)")
+    assert effects_shown.BEYOND in sheet.notes
+    numbers = effects_shown.sheets(study("number"), said)[0]
+    assert numbers.rows[0][3] == f"{MINUS}0.002"
+    assert effects_shown.BEYOND not in numbers.notes
 
 
 def test_what_the_covariates_explain_is_not_an_effect() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from common import follow_up
 from common.errors import IntegrityError
 from common.release import Array, Field, Release, Summands
-from common.sheet import Sheet
+from common.sheet import Sheet, near
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, Shapes, State, Task, kept
 from common.tasks import evaluate, left_out
@@ -278,5 +278,10 @@ def _cell(found: Findings, name: str) -> str | None:
     if not isinstance(value, float):
         return None
     if not isinstance(ends, list):
-        return f"{value:g}"
-    return f"{value:g} ({ends[0]:g} to {ends[1]:g})"
+        return _said(value)
+    return f"{_said(value)} ({_said(ends[0])} to {_said(ends[1])})"
+
+
+def _said(value: float) -> str:
+    """Return a figure with the digits to which it was rounded."""
+    return str(near(value, max(abs(value), 1.0) / 10))

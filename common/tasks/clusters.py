@@ -20,6 +20,8 @@ from common.task import Findings, Found, Rows, Shapes, State, Task
 
 SETTLED = 1e-10
 """Stop when no centre moves by more, in deviations."""
+SHARE = 0.1
+"""How far shares are apart that differ: they are told to two decimals."""
 WHY = "Withheld: a share of fewer than {} records, or what would tell such a share."
 
 
@@ -122,7 +124,7 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
     scale = Encoding.of(state.arrays).scale
     rows: list[tuple[Cell, ...]] = [("records", *(size for size, _ in told))]
     for place, column in enumerate(every):
-        width = scale[place] / 10 if column.kind == "value" else 1.0
+        width = scale[place] / 10 if column.kind == "value" else SHARE
         rows.append((column.name, *(near(means[place], width) for _, means in told)))
     shown = tuple(
         tuple(WITHHELD if cell is None else cell for cell in row) for row in rows

@@ -7,7 +7,8 @@ preparation is one function of the whole consortium and never of one hospital.
 import numpy as np
 
 from common import suppression
-from common.encoding import Column, Encoding, columns
+from common.design import Column
+from common.encoding import Encoding, columns
 from common.release import Array, Field, Release, Summands
 from common.schema import Binary, Category, Number, Survival
 from common.study import Study

@@ -15,9 +15,10 @@ USUAL = 0.1
 MANY = 0.05
 """From so large a share outside of the overlap a reader is warned."""
 CAUTION = (
-    "An effect as far as the covariates above explain who is treated. An E-value says "
-    "how strongly something unmeasured would have to go with treatment and outcome, as "
-    "a ratio of risks, to explain the effect away; the second is for the interval."
+    "An effect as far as the covariates listed below explain who is treated. An "
+    "E-value says how strongly something unmeasured would have to go with treatment "
+    "and outcome, as a ratio of risks, to explain the effect away; the second is for "
+    "the interval."
 )
 
 
@@ -30,6 +31,15 @@ BARE = (
     "Crude is the difference of the arms as they are: it is not told where it would "
     "give away how few of an arm have the outcome, or have it not."
 )
+
+
+BEYOND = (
+    "A risk that was estimated below 0 or above 1, which doubly robust estimates of a "
+    "rare outcome can be, is shown as 0 or 1; the effect is of the estimates as they "
+    "are, and no E-value is told of a risk below 0."
+)
+RISK = (0.0, 1.0)
+"""Between which a risk lies."""
 
 
 def _effects(study: Study, found: Findings) -> Sheet:
@@ -48,12 +58,13 @@ def _effects(study: Study, found: Findings) -> Sheet:
         "E-value",
     )
     effects = cast("list[Findings]", found["effects"])
-    rows = [_row(each) for each in effects]
+    rows = [_row(each, number=number) for each in effects]
     differing = found["differences"] if isinstance(found["differences"], list) else []
     bare = any(_bare(each) for each in effects)
     notes = [
         _overlap(found),
         BARE if bare else "",
+        BEYOND if not number and any(map(_beyond, effects)) else "",
         CAUTION,
         *(_differs(each) for each in differing),
     ]
@@ -61,21 +72,38 @@ def _effects(study: Study, found: Findings) -> Sheet:
     return Sheet(title, columns, tuple(rows), tuple(filter(None, notes)))
 
 
-def _row(found: Findings) -> tuple[Cell, ...]:
+def _row(found: Findings, *, number: bool) -> tuple[Cell, ...]:
     if "withheld" in found:
         return str(found["group"]), *[WITHHELD] * 8
     interval, value = found["interval"], found["e_value"]
     records = found["records"] if isinstance(found["records"], list) else [None] * 2
     ends = (interval[0], interval[1]) if isinstance(interval, list) else None
+    means = [_float(found[key]) for key in MEANS]
+    if not number:
+        means = [None if each is None else _within(each) for each in means]
+        ends = ends and (max(ends[0], -1.0), min(ends[1], 1.0))
     return (
         str(found["group"]),
         *records,
-        *(decimal(_float(found[key]), 3) for key in ("untreated", "treated")),
+        *(decimal(each, 3) for each in means),
         estimate(_float(found["effect"]), ends),
         probability(_float(found["p"])),
         WITHHELD if _bare(found) else decimal(_float(found["crude"]), 3),
         f"{value[0]:.2f}; {value[1]:.2f}" if isinstance(value, list) else None,
     )
+
+
+MEANS = ("untreated", "treated")
+
+
+def _within(risk: float) -> float:
+    return min(max(risk, RISK[0]), RISK[1])
+
+
+def _beyond(found: Findings) -> bool:
+    """Tell whether a risk is estimated where none can be."""
+    told = [_float(found.get(key)) for key in MEANS]
+    return any(each is not None and each != _within(each) for each in told)
 
 
 def _bare(found: Findings) -> bool:

@@ -21,6 +21,7 @@ from common.tasks import (
     evaluate_levels,
     evaluate_number,
     evaluate_survival,
+    number_groups,
     subgroups,
 )
 from common.tasks.subgroups import asked
@@ -74,7 +75,7 @@ def counted(study: Study, score: Array, rows: Rows) -> Summands:
     if study.outcome.kind == "survival":
         return evaluate_survival.counted(score, rows)
     if study.outcome.kind != "binary":
-        return evaluate_number.counted(study, score, outcome)
+        return evaluate_number.counted(study, score, rows)
     error = (score - outcome) ** 2
     bins = asked(study).bins
     place = np.searchsorted(scores.edges(bins), score, side="right")
@@ -116,9 +117,9 @@ def show(study: Study, state: State) -> tuple[Sheet, ...]:
         return evaluate_levels.show(study, state)
     if study.outcome.kind == "survival":
         return evaluate_survival.show(study, state)
-    if study.outcome.kind != "binary":
-        return ()
     found = cast("dict[str, Any]", read(study, state))
+    if study.outcome.kind != "binary":
+        return number_groups.show(found)
     return (*_told(study, found), *subgroups.show(found))
 
 

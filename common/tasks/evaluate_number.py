@@ -13,14 +13,14 @@ from common.errors import StudyError
 from common.release import Array, Field, Release, Summands
 from common.schema import Number
 from common.study import Study
-from common.task import Findings
-from common.tasks import describe
+from common.task import Findings, Rows
+from common.tasks import describe, number_groups
 
 
 def release(study: Study) -> Release:
     """Declare how many there are, sums of squares, and what their errors need."""
-    del study
     return {
+        **number_groups.release(study),
         "records": Field("test records", (1,), "count"),
         "error": Field("sum of squared errors of the prediction", (1,), "sum"),
         "total": Field("sum of the outcome", (1,), "sum"),
@@ -33,10 +33,11 @@ def release(study: Study) -> Release:
     }
 
 
-def counted(study: Study, predicted: Array, outcome: Array) -> Summands:
+def counted(study: Study, predicted: Array, rows: Rows) -> Summands:
     """Return what leaves of test records with these *predicted* numbers."""
     half, middle = _scale(study)
-    square, at = ((predicted - outcome) / half) ** 2, (outcome - middle) / half
+    outcome, off = rows.y, (predicted - rows.y) / half
+    square, at = off**2, (outcome - middle) / half
     moments = [
         square @ square,
         square @ at,
@@ -45,6 +46,7 @@ def counted(study: Study, predicted: Array, outcome: Array) -> Summands:
         at**2 @ at**2,
     ]
     return {
+        **number_groups.counted(study, off, at, rows),
         "records": np.array([float(len(outcome))]),
         "error": np.array([np.sum((predicted - outcome) ** 2)]),
         "total": np.array([outcome.sum()]),
@@ -68,6 +70,7 @@ def read(study: Study, arrays: Summands) -> Findings:
         "rmse_interval": mean and [math.sqrt(max(each, 0.0)) for each in mean],
         "r_squared": share,
         "r_squared_interval": None if share is None else _ends(study, arrays, share),
+        **number_groups.read(study, arrays, half),
     }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from common.encoding import Encoding, shapes
 from common.errors import StudyError
 from common.release import Array, Field, Release, Summands
+from common.slips import of_key
 from common.study import Study
 from common.task import Found, Read, Rows, Shapes, Show, State, Task
 from common.tasks import lasso
@@ -161,11 +162,19 @@ def _step(problem: Problem, penalty: Penalty, total: Summands, weights: Array) -
             return lasso.lowest(matrix, gradient, weights, penalty.l1) - weights
         return np.asarray(-np.linalg.solve(matrix, gradient), dtype=np.float64)
     except np.linalg.LinAlgError:
-        raise StudyError(
+        where = part(problem.name)
+        end = StudyError(
             f"the {problem.name} model has no unique solution",
             likely="a variable repeats others or separates the outcome; ridge is 0",
-            fix="in [model]:   ridge = 1.0",
-        ) from None
+            fix=f"in [{where}]:   ridge = 1.0",
+        )
+        raise of_key(f"{where}.ridge", end) from None
+
+
+def part(name: str) -> str:
+    """Return the part of the study that says the ridge of the task of that *name*."""
+    effect = name.startswith("treatment_")
+    return "analysis.treatment_effect" if effect else "model"
 
 
 def covariance(arrays: Arrays) -> Array:

@@ -10,7 +10,8 @@ import math
 
 import numpy as np
 
-from common.encoding import Column, Encoding, columns
+from common.design import Column
+from common.encoding import Encoding, columns
 from common.intervals import Z
 from common.release import Array, Summands
 from common.schema import Binary, Category, Number, Survival

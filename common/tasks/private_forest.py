@@ -13,7 +13,8 @@ import numpy as np
 from scipy.special import softmax
 
 from common import promise, trees
-from common.encoding import Column, Encoding, bounds, columns, shapes
+from common.design import Column
+from common.encoding import Encoding, bounds, columns, shapes
 from common.privacy import mu_of
 from common.release import Array, Field, Release, Summands
 from common.schema import Number

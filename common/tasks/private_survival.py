@@ -88,7 +88,7 @@ def read(study: Study, state: State) -> Findings:
     outcome = survival.outcome_of(study)
     totals = one_release.totals(study, _blocks, state)
     noise = one_release.noise(study, len(totals))
-    (everybody,) = totals[survival.EVERYBODY]
+    (everybody,) = totals[survival.ALL]
     return {
         "event": outcome.name,
         "unit": outcome.unit,
@@ -125,7 +125,7 @@ def clear(counts: Array, noise: float) -> bool:
 
 
 def _blocks(study: Study) -> Sequence[Block]:
-    names = [survival.EVERYBODY, *(each.name for _, each in survival.groups(study))]
+    names = [survival.ALL, *(each.name for _, each in survival.groups(study))]
     return [block(study, name) for name in names]
 
 

@@ -26,6 +26,8 @@ from common.task import Findings, Rows, State, once
 Kept = NDArray[np.bool_]
 
 EVERYBODY = "everybody"
+ALL = "(everybody)"
+"""The array of everybody: no variable can have this name."""
 HALF = 0.5
 
 
@@ -41,7 +43,7 @@ def release(study: Study) -> Release:
     """Declare events and those last seen by interval: of everybody and of groups."""
     shape = (2, len(outcome_of(study).grid))
     what = "records last seen, and with the event, by interval"
-    declared = {EVERYBODY: Field(what, shape, "count")}
+    declared = {ALL: Field(what, shape, "count")}
     for _, each in groups(study):
         by = (len(each.levels), *shape)
         declared[each.name] = Field(f"{what}, by {each.name}", by, "count")
@@ -53,7 +55,7 @@ def local(study: Study, state: State, rows: Rows) -> Summands:
     del state
     count = len(outcome_of(study).grid)
     known = ~np.isnan(rows.x[:, [index for index, _ in groups(study)]]).any(axis=1)
-    summands = {EVERYBODY: _counts(rows.y[known], count)}
+    summands = {ALL: _counts(rows.y[known], count)}
     for index, each in groups(study):
         level = rows.x[:, index]
         found = [
@@ -232,7 +234,7 @@ def _few(study: Study, counts: Array) -> Kept:
 
 
 def _everybody(study: Study, state: State) -> Findings:
-    counts, least = state.arrays[EVERYBODY], study.disclosure.cell
+    counts, least = state.arrays[ALL], study.disclosure.cell
     if not _enough(counts.sum(axis=1), least).all():
         return _withheld(study, EVERYBODY, counts)
     return _curve(study, EVERYBODY, counts, told(counts[None], least))

@@ -292,6 +292,15 @@ def test_a_sentence_in_a_sheet_may_break() -> None:
     assert '<th scope="col">said</th>' in whole
 
 
+def test_an_interval_may_stand_below_its_estimate_and_is_not_broken() -> None:
+    row = ["everybody", 0.3, "0.10 (0.05 to 0.16)", "2.14; 1.58", "< 0.0001"]
+    heads = ["group", "risk", "effect (95 %)", "E-value", "p"]
+    whole = page(sheets=[{"title": "t", "columns": heads, "rows": [row]}])
+    assert '<td class="number two">0.10 (0.05\u00a0to\u00a00.16)</td>' in whole
+    assert '<td class="number two">2.14; 1.58</td>' in whole
+    assert '<td class="number">&lt; 0.0001</td>' in whole
+
+
 def test_json_holds_the_contract_and_comes_back_equal(tmp_path: Path) -> None:
     """What was written is what is read, under the names that others rely on."""
     made = Report.model_validate(facts())

@@ -9,9 +9,10 @@ import pytest
 
 from common import study as studies
 from common.study import Study
+from common.tasks import by_site
 from server import report as reports
 from server import results, screen
-from server.facts import Sheet
+from server.facts import Score, Sheet
 from server.report import Report
 from server.rounds import Outcome
 from server.studies import Took
@@ -149,6 +150,22 @@ def test_a_study_that_only_describes_shows_its_variables(
     for words in ("None", "joint model", "coefficient"):
         assert words not in text
     assert f"counted {records} records; no model was tested" in reports.page(made)
+
+
+def test_the_terminal_says_what_was_chosen_and_who_released_nothing(
+    fitted: tuple[Study, Outcome],
+) -> None:
+    ran = _report(fitted)
+    rows = (("0.1", "0.05", "0.002", "chosen"), ("1", "0.06", "0.002", ""))
+    heads = ("ridge", "error", "standard error", "")
+    tried = Sheet(title="t", columns=heads, rows=rows, task="selection")
+    (first, *rest) = ran.sites
+    own = first.model_copy(update={"together": Score(note=by_site.NOT_RELEASED)})
+    more = {"sheets": (*ran.sheets, tried), "sites": (own, *rest)}
+    text = "\n".join(screen.lines(ran.model_copy(update=more)))
+    assert "\nselected  ridge = 0.1, of 0.1, 1, by cross-validation\n" in text
+    assert re.search(rf"^  {first.name} +not released$", text, re.MULTILINE)
+    assert "one class only" not in text
 
 
 def test_what_separate_processes_add_is_shown(fitted: tuple[Study, Outcome]) -> None:

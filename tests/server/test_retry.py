@@ -11,7 +11,8 @@ from flwr.proto.node_pb2 import NodeInfo
 import client.app
 from client import site
 from common import wire
-from common.errors import IntegrityError, QuorumError, UsageError
+from common.errors import IntegrityError, QuorumError, StudyError, UsageError
+from common.slips import of_key
 from common.study import Study
 from server import app, asking, journal, retry, roster, rounds, runner, studies
 from server import voice as voices
@@ -142,6 +143,14 @@ def test_who_is_missing_is_told_with_the_command_that_does_without(
     exact = given_of(tmp_path, EXACT)
     asked(exact)
     assert retry.advised(exact, GONE)["fix"] == "call them"
+
+
+def test_what_the_study_itself_ends_takes_another_version(tmp_path: Path) -> None:
+    given = given_of(tmp_path)
+    facts = retry.advised(given, of_key("model.ridge", StudyError("no solution")))
+    assert facts["where"] == "model.ridge of small"
+    command = f"consilium server submit STUDY.toml --dir {tmp_path}"
+    assert facts["then"] == f"a new version, for each steward to approve:   {command}"
 
 
 def test_the_command_and_the_status(desk: Desk) -> None:
