@@ -20,9 +20,9 @@ from common.schema import Number
 class Tally:
     """What was changed in some cells of one column: counts that add up.
 
-    ``first`` says where the first cell stands that could not be read. ``fits`` counts
-    the cells that other declared units would bring into the range, ``commas`` those
-    that would be numbers with a decimal comma.
+    ``first`` says where the first cell stands that could not be read, ``dates`` how
+    such dates are written. ``fits`` counts the cells that other declared units would
+    bring into the range, ``commas`` those that would be numbers with a decimal comma.
     """
 
     cells: int = 0
@@ -31,6 +31,7 @@ class Tally:
     foreign: int = 0
     commas: int = 0
     first: str = ""
+    dates: str = ""
     known: int = 0
     below: int = 0
     above: int = 0
@@ -47,6 +48,7 @@ class Tally:
             self.foreign + other.foreign,
             self.commas + other.commas,
             self.first or other.first,
+            self.dates or other.dates,
             self.known + other.known,
             self.below + other.below,
             self.above + other.above,
@@ -104,7 +106,7 @@ def _problem(way: Way, tally: Tally) -> str:
     if tally.foreign:
         return "in no declared unit, or not numbers"
     if way.column.elapsed:
-        return f"no dates as {way.source.dates}"
+        return f"no dates as {way.dates}"
     return "not numbers" if isinstance(way.variable, Number) else "no declared level"
 
 
@@ -115,8 +117,9 @@ def _spelled(way: Way, tally: Tally) -> tuple[str, str]:
     if tally.commas == tally.unreadable:
         return "a decimal comma", f'decimal = ","   in {table}'
     if way.column.elapsed and most:
-        fix = f'in {table} say how they are, e.g.   dates = "%d.%m.%Y"'
-        return "this source writes dates otherwise", fix
+        said = f'dates = "{tally.dates or "%d.%m.%Y"}"'
+        fix = f"in [columns.{way.read}] say{'' if tally.dates else ', e.g.'}   {said}"
+        return "this column writes dates otherwise", fix
     word = "missing" if isinstance(way.variable, Number) else "levels"
     word = "unit_names" if tally.foreign else word
     likely = "a spelling or a code for missing that site.toml does not list"

@@ -53,6 +53,11 @@ class Way:
         return self.column.unit or self.declared
 
     @property
+    def dates(self) -> str:
+        """How a date in a cell is written, as strftime says it."""
+        return self.column.dates or self.source.dates
+
+    @property
     def codes(self) -> tuple[str, ...]:
         """What means that there is no value, besides the empty cell."""
         return (*self.source.missing, *self.column.missing)
