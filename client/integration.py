@@ -105,7 +105,7 @@ def _wholes(site: Site, study: Study, every: tuple[Way, ...]) -> dict[str, Read]
     return {
         name: reading.read(
             Task(
-                Place(site, name, study.image),
+                Place(site, name, study.image, ways.bounds(every)),
                 study,
                 tuple(needed.get(name, ())),
                 events.get(name),

@@ -8,12 +8,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from client.bounds import Seen
 from client.raw import Place
 from client.site import CHECK
 from client.table import Count
 from client.ways import Way
 from common.errors import DataError
 from common.schema import Number
+
+NOTHING = Seen()
+LOST = "samples outside the range: taken as lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Tally:
     old: int = 0
     units: Mapping[str, int] = field(default_factory=dict)
     fits: Mapping[str, int] = field(default_factory=dict)
+    samples: Seen = NOTHING
 
     def __add__(self, other: "Tally") -> "Tally":
         """Return the tally of both parts; the first unreadable cell is self's."""
@@ -55,6 +60,7 @@ class Tally:
             self.old + other.old,
             Counter(self.units) + Counter(other.units),
             Counter(self.fits) + Counter(other.fits),
+            self.samples + other.samples,
         )
 
     @property
@@ -69,8 +75,9 @@ def judge(way: Way, tally: Tally) -> tuple[Count, ...]:
     Raises DataError when too many cells cannot be read, or lie outside the range.
     """
     _refuse_unreadable(way, tally)
-    if tally.outside > way.study.quality.out_of_range * tally.known:
-        raise _outside(way, tally)
+    for seen in (tally, tally.samples):
+        if seen.outside > way.study.quality.out_of_range * seen.known:
+            raise _outside(way, seen)
     name, oldest = way.read, way.site.mapping.oldest
     to = way.declared
     counts = (
@@ -80,6 +87,8 @@ def judge(way: Way, tally: Tally) -> tuple[Count, ...]:
             Count("units", name, f"cells from {unit} to {to}", count)
             for unit, count in sorted(tally.units.items())
         ),
+        Count("samples", name, "samples with a missing code", tally.samples.coded),
+        Count("samples", name, LOST, tally.samples.outside),
         Count("ranges", name, "cells outside the range", tally.outside),
         Count("ages", name, f"ages above {oldest}: taken as {oldest + 1}", tally.old),
     )
@@ -127,7 +136,7 @@ def _spelled(way: Way, tally: Tally) -> tuple[str, str]:
     return likely, fix
 
 
-def _outside(way: Way, tally: Tally) -> DataError:
+def _outside(way: Way, tally: Tally | Seen) -> DataError:
     """Say that the unit is probably wrong, and which one would fit."""
     least = (1 - way.study.quality.out_of_range) * tally.known
     fitting = [unit for unit, count in tally.fits.items() if count >= least]
@@ -147,8 +156,10 @@ def _outside(way: Way, tally: Tally) -> DataError:
         span = f"{variable.range[0]:g} to {variable.range[1]:g} {variable.unit}"
     side = "above" if tally.above > tally.below else "below"
     share = tally.outside / tally.known
+    samples = isinstance(tally, Seen)
+    what = f"the samples of {way.name}" if samples else way.name
     return DataError(
-        f"{way.site.name}: {share:.0%} of {way.name} lie outside {span}, "
+        f"{way.site.name}: {share:.0%} of {what} lie outside {span}, "
         f"most of them {side}",
         where=way.site.where("columns", way.name),
         likely=likely,
