@@ -16,7 +16,8 @@ from client.bounds import Seen
 from client.mapping import Column
 from client.media import Take
 from client.raw import Place
-from common.errors import DataError
+from client.site import CHECK
+from common.errors import StudyError
 from common.release import Array
 
 Sums = dict[str, Array]
@@ -178,16 +179,17 @@ def cells(numbers: Array) -> list[str]:
 
 
 def require_taken(place: Place, name: str, column: Column) -> None:
-    """Raise DataError unless *column* says what to take of its samples."""
+    """Raise StudyError unless *column* says what to take of its samples."""
     if column.take is None:
         raise _wrong(place, name, "take", f"is one of {', '.join(TAKES)}")
     if column.hours and not column.hours[0] < column.hours[1]:
         raise _wrong(place, name, "hours", "go from the earlier to the later")
 
 
-def _wrong(place: Place, name: str, key: str, what: str) -> DataError:
-    return place.told(
-        f"`{key}` of {name} {what}",
-        ("columns", name, key),
-        f'in [columns.{name}], e.g.   take = "mean", hours = [0, 24]',
+def _wrong(place: Place, name: str, key: str, what: str) -> StudyError:
+    return StudyError(
+        f"{place.site.name}: `{key}` of {name} {what}",
+        where=place.site.where("columns", name, key),
+        fix=f'in [columns.{name}], e.g.   take = "mean", hours = [0, 24]',
+        then=f"{CHECK}{place.site.path}",
     )

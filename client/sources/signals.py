@@ -24,6 +24,7 @@ from common.release import Array
 
 AT, CHANNEL, VALUE = "@at", "@channel", "@value"
 HOUR = 3_600_000.0
+NO_NUMBER = "sample is not a number", "samples are not numbers"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -213,9 +214,10 @@ def _times(source: Signals, place: Place, raw: Raw, said: "pd.Series[str]") -> A
     odd = times.isna() & (text != "")
     if odd.any():
         first = odd.to_numpy()[codes]
+        form = source.dates
+        words = f"time is no date as {form}", f"times are no dates as {form}"
         raise place.told(
-            f"{int(first.sum())} times are no dates as {source.dates}; the first is in "
-            f"{raw.counted} {line_of(pd.Series(first, index=said.index))}",
+            _first(said, first, raw.counted, words),
             ("dates",),
             f"in {place.table} say   {dates.setting(text, '%d.%m.%Y %H:%M')}",
         )
@@ -245,12 +247,21 @@ def _numbers(
     if odd.any():
         first = odd.to_numpy()[codes]
         raise place.told(
-            f"{int(first.sum())} samples are not numbers; the first is in "
-            f"{raw.counted} {line_of(pd.Series(first, index=said.index))}",
+            _first(said, first, raw.counted, NO_NUMBER),
             ("missing",),
             f"list what stands for a lost sample:   missing = […]   in {place.table}",
         )
     return numbers.to_numpy(dtype=np.float64)[codes]
+
+
+def _first(
+    said: "pd.Series[str]", odd: NDArray[np.bool_], counted: str, many: tuple[str, str]
+) -> str:
+    """Say how many cells are *odd*, in the words for one or for *many*, and where."""
+    count, line = int(odd.sum()), line_of(pd.Series(odd, index=said.index))
+    if count == 1:
+        return f"1 {many[0]}: in {counted} {line}"
+    return f"{count:,} {many[1]}; the first is in {counted} {line}"
 
 
 def _spelled(said: "pd.Series[str]") -> "tuple[NDArray[np.intp], pd.Series[str]]":
