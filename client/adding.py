@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from client import site
+from client.guessing import times
+from client.raw import Place
 from client.sources import opening
 from common.errors import ConsiliumError, StudyError
 from common.terminal import Terminal
@@ -28,7 +30,9 @@ def add(terminal: Terminal, path: Path, name: str, settings: Settings) -> None:
     tried = path.with_name(f".{path.name}.new")
     tried.write_text(before + table, encoding="utf-8")
     try:
-        found = opening.probe(site.read(tried))
+        local = site.read(tried)
+        found = opening.probe(local)
+        told = times.otherwise(Place(local, name))
         tried.replace(path)
     except ConsiliumError as wrong:
         if fix := wrong.hints.get("fix"):
@@ -41,8 +45,9 @@ def add(terminal: Terminal, path: Path, name: str, settings: Settings) -> None:
     finally:
         tried.unlink(missing_ok=True)
     lines = [f"added [sources.{name}] to {path}", *(f"  {each}" for each in found)]
+    lines += [f"  in [sources.{name}]: {told}"] if told else []
     lines += [f"next:   consilium client data suggest --study STUDY.toml --site {path}"]
-    facts = {"ok": True, "source": name, "sources": list(found)}
+    facts = {"ok": True, "source": name, "sources": list(found), "told": told}
     terminal.result(facts, "\n".join(lines))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from client import quality, repeats, ways
 from client.columns import Flags
-from client.persons import NOBODY
+from client.persons import NOBODY, Persons
 from client.site import CHECK, Site
 from client.table import Count, Table
 from client.work import Work
@@ -211,7 +211,7 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
         )
     kept = Count("done", "", "records that train", int(train.sum()))
     other = Count("done", "", "records that test", int((~train).sum()))
-    codes = pd.factorize(person)[0].astype(np.int64)  # before the values: it takes room
+    codes = _numbered(person, trained + tested)  # before the values: it takes room
     outcome = _outcome(study, work)
     return Table(
         values=work.values(study),
@@ -225,6 +225,16 @@ def _table(site: Site, study: Study, work: Work, outside: int) -> Table:
         outside=outside,
         images=work.images(study),
     )
+
+
+def _numbered(person: Persons, different: int) -> NDArray[np.int64]:
+    """Return the people counted from 0, in the order in which they are first met.
+
+    Where all are *different* no table of them is held, which is larger than they are.
+    """
+    if different == len(person):
+        return np.arange(different)
+    return pd.factorize(person)[0].astype(np.int64, copy=False)
 
 
 def _outcome(study: Study, work: Work) -> Array:

@@ -98,11 +98,16 @@ def _events(way: Way, text: "pd.Series[str]") -> tuple[Array, Tally]:
 def _days(way: Way, text: "pd.Series[str]", counted: str) -> tuple[Array, Tally]:
     """Return dates as days since 1970."""
     gaps = _gaps(way, text)
-    days = days_of(text.mask(gaps), way.source.dates)
+    days = days_of(text.mask(gaps), way.dates)
     unreadable = np.isnan(days) & ~gaps
     first = _first(text, unreadable, counted)
-    odd, lost = int(unreadable.sum()), int(gaps.sum())
-    return days, Tally(cells=len(text), missing=lost, unreadable=odd, first=first)
+    return days, Tally(
+        cells=len(text),
+        missing=int(gaps.sum()),
+        unreadable=int(unreadable.sum()),
+        first=first,
+        dates=dates.written(text[unreadable]) if first else "",
+    )
 
 
 def _numbers(way: Way, raw: Raw, text: "pd.Series[str]") -> tuple[Array, Tally]:

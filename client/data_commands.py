@@ -1,8 +1,10 @@
 """``consilium client data`` and ``withdraw``: the steward's words on the records."""
 
+import shlex
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import click
 
 from client.steward_commands import at_site
 from common import terminal
-from common.errors import UsageError
+from common.errors import ConsiliumError, UsageError
 from common.terminal import FILE, Terminal
 
 STUDY = click.option(
@@ -115,6 +117,18 @@ def _written(key: str, said: str) -> object:
     return [each.strip() for each in said.split(",")] if key in LISTS else said
 
 
+@contextmanager
+def _again(command: str, study: Path) -> Generator[None]:
+    """Let an error name the command that was typed as the next one, with its study."""
+    typed = f"client data {command} --study {shlex.quote(str(study))} "
+    try:
+        yield
+    except ConsiliumError as error:
+        then = error.hints.get("then") or ""
+        error.hints["then"] = then.replace("client check --study STUDY.toml ", typed)
+        raise
+
+
 @data.command()
 @STUDY
 @at_site
@@ -124,8 +138,10 @@ def suggest(terminal: Terminal, study_path: Path, path: Path) -> None:
     from client import site, suggesting  # noqa: PLC0415
     from common import study  # noqa: PLC0415
 
-    local = site.read(path)
-    found = suggesting.suggest(local, study.read(study_path))
+    asked = study.read(study_path)
+    with _again("suggest", study_path):
+        local = site.read(path)
+        found = suggesting.suggest(local, asked)
     lines = {each.variable: each.text() for each in found.found}
     shut = {name: wrong.what for name, wrong in found.shut.items()}
     lacking = [*found.lacking]
@@ -145,7 +161,8 @@ def check(terminal: Terminal, study_path: Path, path: Path, page: Path | None) -
 
     today = datetime.now(UTC).date()
     asked = study.read(study_path)
-    found = examination.examine(site.read(path), asked, today)
+    with _again("check", study_path):
+        found = examination.examine(site.read(path), asked, today)
     if page:
         examination.write(found, page)
     terminal.result(found.facts(), found.text())

@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from client.raw import Place
 from common.errors import DataError
@@ -44,6 +44,20 @@ def find(place: Place, pattern: str) -> list[Filed]:
             problem = "has a name that is not UTF-8: rename it"
             raise broken(place, pattern, each, problem)
     return found
+
+
+def others(place: Place, pattern: str) -> int:
+    """Return how many files have the ending of *pattern*, and are called otherwise.
+
+    Nobody reads them: a file that was named otherwise would be missed by nobody.
+    """
+    *folders, last = pattern.split("/")
+    if not _GAP.search(last):
+        return 0
+    below, ending = place.site.path.parent, PurePosixPath(last).suffix
+    beside = shape("/".join([*folders, f"*{ending}"]))
+    found = {path for path in below.glob(beside) if path.is_file()}
+    return len(found - {*below.glob(shape(pattern))})
 
 
 def shape(pattern: str) -> str:

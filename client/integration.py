@@ -4,7 +4,7 @@ Whatever was read, the result is the same: numbers under the names of the study.
 did not map is counted by person, so that a steward sees where a mapping leaks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from client import (
     cleaning,
     columns,
     doubts,
+    filed,
     persons,
     picking,
     reading,
@@ -62,7 +63,7 @@ def _gathered(site: Site, study: Study) -> Work:
         raise _empty(site)
     values: dict[str, Array] = {}
     arrays: dict[str, NDArray[np.generic]] = {}
-    report = [*_read_counts(wholes), *_ignored(site, study)]
+    report = [*_read_counts(wholes), *_unread(site, wholes), *_ignored(site, study)]
     for way in every:
         found = _found(way, records, wholes)
         values[way.name] = found.numbers
@@ -105,7 +106,7 @@ def _wholes(site: Site, study: Study, every: tuple[Way, ...]) -> dict[str, Read]
     return {
         name: reading.read(
             Task(
-                Place(site, name, study.image),
+                Place(site, name, study.image, ways.bounds(every)),
                 study,
                 tuple(needed.get(name, ())),
                 events.get(name),
@@ -205,6 +206,19 @@ def _read_counts(wholes: Mapping[str, Read]) -> list[Count]:
         Count("read", "", f"records read of {name}", len(whole.keys))
         for name, whole in wholes.items()
     ]
+
+
+def _unread(site: Site, names: Iterable[str]) -> Iterator[Count]:
+    """Yield how many files of a source are not named as it says."""
+    for name in names:
+        place, pattern = (
+            Place(site, name),
+            getattr(site.mapping.named[name], "files", ""),
+        )
+        if count := filed.others(place, pattern):
+            what = f"files of {name} that are not called {pattern}: not read"
+            fix = f"rename them, or correct `files` of {place.table}"
+            yield Count("read", "", what, count, fix)
 
 
 def _ignored(site: Site, study: Study) -> list[Count]:

@@ -69,8 +69,8 @@ def _head(text: str) -> Head:
 
 def _line(entry: Entry) -> str:
     facts = "  ".join(f"{name}={_plain(fact)}" for name, fact in entry.facts.items())
-    where = f"{entry.study or '?'} {entry.digest[:HEX]}"
-    return f"{entry.number:>6}  {entry.time[:19]}  {entry.kind:<10}{where}  {facts}"
+    where = f"{entry.study or '?'} {entry.digest[:HEX]}  " if entry.digest else ""
+    return f"{entry.number:>6}  {entry.time[:19]}  {entry.kind:<10}{where}{facts}"
 
 
 def _plain(fact: str | int) -> str:

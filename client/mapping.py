@@ -169,8 +169,9 @@ class Column(Document):
     It is found by ``column`` (CSV, Parquet, signals), ``query`` (SQL), ``omop`` or
     ``fhir``. Of several values of a person those from ``from_days`` to ``to_days``
     after the index event count, and ``pick`` makes one of them. With ``elapsed`` the
-    value is a date, and what counts is the time from it to the index event. Of the
-    samples of a signal ``take`` makes a number, within ``hours`` after its event.
+    value is a date, written as ``dates`` says or else as its source says, and what
+    counts is the time from it to the index event. Of the samples of a signal ``take``
+    makes a number, within ``hours`` after its event.
     """
 
     source: Name | None = None
@@ -191,6 +192,7 @@ class Column(Document):
     present: Text = "yes"
     otherwise: Text = "no"
     elapsed: Literal["years", "days"] | None = None
+    dates: Text | None = None
     take: Take | None = None
     hours: tuple[Finite, Finite] | None = None
 
@@ -203,6 +205,9 @@ class Column(Document):
             raise ValueError(msg)
         if ways > 1:
             msg = "column, query, omop, fhir: a variable is found in one way"
+            raise ValueError(msg)
+        if self.dates and not self.elapsed:
+            msg = 'dates, and no date is read: it needs elapsed = "years" or "days"'
             raise ValueError(msg)
         return self
 

@@ -13,7 +13,7 @@ An empty cell is a gap. A cell that is no text at all (NaN) means that this reco
 nothing of this variable, as in sources that hold one value a row.
 
 ``arrays`` holds what is no cell, by wanted name: one array [records, ...] that runs
-along with the cells.
+along with the cells. ``seen`` counts the samples of which a cell was made.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -26,6 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.extensions import ExtensionArray
 
+from client.bounds import Bounds, Seen
 from client.mapping import Column, Csv, Parquet
 from client.site import CHECK, Site
 from common.errors import DataError
@@ -53,6 +54,7 @@ class Raw:
     cells: pd.DataFrame
     counted: str
     arrays: Arrays = field(default_factory=dict)
+    seen: Mapping[str, Seen] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return a count only: what was read may end up in a log line."""
@@ -61,11 +63,15 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which source of which site a reader reads, and how its pictures have to be."""
+    """Which source of which site a reader reads, and how what it finds has to be.
+
+    ``bounds`` says, by wanted name, within which of some ranges a sample has to lie.
+    """
 
     site: Site
     name: str
     image: Image | None = None
+    bounds: Mapping[str, tuple[Bounds, ...]] = field(default_factory=dict)
 
     @property
     def keys(self) -> tuple[str, ...]:

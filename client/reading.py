@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from client import columns, dates, persons, texts
+from client.bounds import Seen
 from client.columns import Flags, Said
 from client.growing import Growing
 from client.lines import line_of
@@ -202,7 +203,8 @@ def _part(task: Task, secret: bytes, raw: Raw) -> Read:
     said, tallies = texts.part(task.ways, raw)
     for way in task.ways:
         if way.bucket is None and way.name in raw.cells:
-            said[way.name], tallies[way.name] = columns.part(way, raw)
+            said[way.name], tally = columns.part(way, raw)
+            tallies[way.name] = tally + Tally(samples=raw.seen.get(way.name, Seen()))
     if task.event and task.event in raw.cells:
         text = raw.cells[task.event]
         happened = (text.notna() & ~text.isin(["", *_codes(task)])).to_numpy()

@@ -35,7 +35,12 @@ def again(numbers: Numbers) -> Flags:
 
 
 def of_several(numbers: Numbers, people: Numbers) -> int:
-    """Return how many records share their number with a record of somebody else."""
+    """Return how many records share their number with a record of somebody else.
+
+    Most share it with nobody: those are let go before anything is held beside them.
+    """
+    shared = again(numbers)
+    numbers, people = numbers[shared], people[shared]
     if not len(numbers):
         return 0
     order = np.argsort(numbers)
@@ -45,8 +50,8 @@ def of_several(numbers: Numbers, people: Numbers) -> int:
     person = people[order]
     other = np.append(False, person[1:] != person[:-1]) & ~fresh
     starts = np.flatnonzero(fresh)
-    shared = np.add.reduceat(other, starts, dtype=np.int64) > 0
-    return int(np.diff(np.append(starts, len(numbers)))[shared].sum())
+    mixed = np.add.reduceat(other, starts, dtype=np.int64) > 0
+    return int(np.diff(np.append(starts, len(numbers)))[mixed].sum())
 
 
 def pairs(one: Numbers, other: Numbers) -> Numbers:

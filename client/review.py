@@ -1,6 +1,6 @@
 """The steward's dry run: what was mapped, converted, dropped, and what would leave."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 
 from client import integration
@@ -71,8 +71,19 @@ class Review:
 
     @property
     def doubts(self) -> tuple[Count, ...]:
-        """Counts that tell of a mapping which is probably wrong."""
-        return tuple(count for count in self.table.report if count.fix)
+        """Counts that tell of a mapping which is probably wrong.
+
+        What is the same of several variables is said once, with all of their names.
+        """
+        named: dict[Count, list[str]] = {}
+        for count in self.table.report:
+            if count.fix:
+                same = replace(count, variable="")
+                named.setdefault(same, []).append(count.variable)
+        return tuple(
+            replace(count, variable=", ".join(filter(None, names)))
+            for count, names in named.items()
+        )
 
     def _doubtful(self) -> list[str]:
         """Return the doubts for a terminal, each with what would change it."""

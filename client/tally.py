@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from client.bounds import Seen
 from client.raw import Place
 from client.site import CHECK
 from client.table import Count
@@ -15,14 +16,17 @@ from client.ways import Way
 from common.errors import DataError
 from common.schema import Number
 
+NOTHING = Seen()
+LOST = "samples outside the range: taken as lost"
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     """What was changed in some cells of one column: counts that add up.
 
-    ``first`` says where the first cell stands that could not be read. ``fits`` counts
-    the cells that other declared units would bring into the range, ``commas`` those
-    that would be numbers with a decimal comma.
+    ``first`` says where the first cell stands that could not be read, ``dates`` how
+    such dates are written. ``fits`` counts the cells that other declared units would
+    bring into the range, ``commas`` those that would be numbers with a decimal comma.
     """
 
     cells: int = 0
@@ -31,12 +35,14 @@ class Tally:
     foreign: int = 0
     commas: int = 0
     first: str = ""
+    dates: str = ""
     known: int = 0
     below: int = 0
     above: int = 0
     old: int = 0
     units: Mapping[str, int] = field(default_factory=dict)
     fits: Mapping[str, int] = field(default_factory=dict)
+    samples: Seen = NOTHING
 
     def __add__(self, other: "Tally") -> "Tally":
         """Return the tally of both parts; the first unreadable cell is self's."""
@@ -47,12 +53,14 @@ class Tally:
             self.foreign + other.foreign,
             self.commas + other.commas,
             self.first or other.first,
+            self.dates or other.dates,
             self.known + other.known,
             self.below + other.below,
             self.above + other.above,
             self.old + other.old,
             Counter(self.units) + Counter(other.units),
             Counter(self.fits) + Counter(other.fits),
+            self.samples + other.samples,
         )
 
     @property
@@ -67,8 +75,9 @@ def judge(way: Way, tally: Tally) -> tuple[Count, ...]:
     Raises DataError when too many cells cannot be read, or lie outside the range.
     """
     _refuse_unreadable(way, tally)
-    if tally.outside > way.study.quality.out_of_range * tally.known:
-        raise _outside(way, tally)
+    for seen in (tally, tally.samples):
+        if seen.outside > way.study.quality.out_of_range * seen.known:
+            raise _outside(way, seen)
     name, oldest = way.read, way.site.mapping.oldest
     to = way.declared
     counts = (
@@ -78,6 +87,8 @@ def judge(way: Way, tally: Tally) -> tuple[Count, ...]:
             Count("units", name, f"cells from {unit} to {to}", count)
             for unit, count in sorted(tally.units.items())
         ),
+        Count("samples", name, "samples with a missing code", tally.samples.coded),
+        Count("samples", name, LOST, tally.samples.outside),
         Count("ranges", name, "cells outside the range", tally.outside),
         Count("ages", name, f"ages above {oldest}: taken as {oldest + 1}", tally.old),
     )
@@ -104,7 +115,7 @@ def _problem(way: Way, tally: Tally) -> str:
     if tally.foreign:
         return "in no declared unit, or not numbers"
     if way.column.elapsed:
-        return f"no dates as {way.source.dates}"
+        return f"no dates as {way.dates}"
     return "not numbers" if isinstance(way.variable, Number) else "no declared level"
 
 
@@ -115,8 +126,9 @@ def _spelled(way: Way, tally: Tally) -> tuple[str, str]:
     if tally.commas == tally.unreadable:
         return "a decimal comma", f'decimal = ","   in {table}'
     if way.column.elapsed and most:
-        fix = f'in {table} say how they are, e.g.   dates = "%d.%m.%Y"'
-        return "this source writes dates otherwise", fix
+        said = f'dates = "{tally.dates or "%d.%m.%Y"}"'
+        fix = f"in [columns.{way.read}] say{'' if tally.dates else ', e.g.'}   {said}"
+        return "this column writes dates otherwise", fix
     word = "missing" if isinstance(way.variable, Number) else "levels"
     word = "unit_names" if tally.foreign else word
     likely = "a spelling or a code for missing that site.toml does not list"
@@ -124,7 +136,7 @@ def _spelled(way: Way, tally: Tally) -> tuple[str, str]:
     return likely, fix
 
 
-def _outside(way: Way, tally: Tally) -> DataError:
+def _outside(way: Way, tally: Tally | Seen) -> DataError:
     """Say that the unit is probably wrong, and which one would fit."""
     least = (1 - way.study.quality.out_of_range) * tally.known
     fitting = [unit for unit, count in tally.fits.items() if count >= least]
@@ -144,8 +156,10 @@ def _outside(way: Way, tally: Tally) -> DataError:
         span = f"{variable.range[0]:g} to {variable.range[1]:g} {variable.unit}"
     side = "above" if tally.above > tally.below else "below"
     share = tally.outside / tally.known
+    samples = isinstance(tally, Seen)
+    what = f"the samples of {way.name}" if samples else way.name
     return DataError(
-        f"{way.site.name}: {share:.0%} of {way.name} lie outside {span}, "
+        f"{way.site.name}: {share:.0%} of {what} lie outside {span}, "
         f"most of them {side}",
         where=way.site.where("columns", way.name),
         likely=likely,

@@ -98,6 +98,11 @@ MISSING: Final = (
     *("-1", "-9", "-99", "-999", "999", "9999"),
 )
 """What stands for no value in many exports."""
+BIRTH: Final = (
+    *("birth", "born", "birth_date", "date_of_birth", "dob", "birthday"),
+    *("geboren", "geburtsdatum", "geb_datum", "naissance", "date_de_naissance"),
+)
+"""What the column of a birth date is called."""
 SPELLINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "female": ("f", "w", "female", "weiblich", "femme", "féminin", "woman", "8532"),
     "male": ("m", "h", "male", "männlich", "homme", "masculin", "man", "8507"),

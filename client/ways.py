@@ -1,7 +1,9 @@
 """How one variable is found at one site, and that the mapping of it makes sense."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from client.bounds import Bounds
 from client.mapping import Column, Source
 from client.site import CHECK, Site
 from common.errors import StudyError
@@ -9,6 +11,8 @@ from common.schema import Binary, Category, Image, Number, Prose, texts
 from common.study import Study
 
 Variable = Number | Category | Binary | Image
+SAMPLED = ("mean", "min", "max", "last")
+"""What is taken of samples and lies where they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,18 @@ class Way:
         return self.column.unit or self.declared
 
     @property
+    def dates(self) -> str:
+        """How a date in a cell is written, as strftime says it."""
+        return self.column.dates or self.source.dates
+
+    @property
     def codes(self) -> tuple[str, ...]:
-        """What means that there is no value, besides the empty cell."""
+        """What means that there is no value, besides the empty cell.
+
+        A code of a signal is one of its samples, and a mean may well be -1.
+        """
+        if self.column.take:
+            return ()
         return (*self.source.missing, *self.column.missing)
 
 
@@ -85,6 +99,33 @@ def mapped_as(study: Study, name: str) -> str:
 def pictures(study: Study) -> tuple[Image, ...]:
     """Return the image that *study* declares, if it does."""
     return (study.image,) if study.image else ()
+
+
+def bounds(every: Sequence[Way]) -> dict[str, tuple[Bounds, ...]]:
+    """Return within which ranges the samples of each variable have to lie.
+
+    The range of a slope or a count says nothing of samples: theirs are those of the
+    other variables of their channel.
+    """
+    own = {
+        way.name: Bounds(way.variable, way.unit)
+        for way in every
+        if isinstance(way.variable, Number) and way.column.take in SAMPLED
+    }
+    return {
+        way.name: (own[way.name],)
+        if way.name in own
+        else tuple(own[each.name] for each in every if _same(way, each, own))
+        for way in every
+        if way.column.take
+    }
+
+
+def _same(way: Way, other: Way, own: Mapping[str, Bounds]) -> bool:
+    """Tell whether *other* has bounds that hold for the channel of *way*."""
+    source = way.site.mapping.source_of
+    channels = ((source(each.column), each.column.column) for each in (way, other))
+    return other.name in own and len({*channels}) == 1
 
 
 def way(site: Site, study: Study, variable: Variable) -> Way:

@@ -11,10 +11,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from client import bounds
+from client.bounds import Seen
 from client.mapping import Column
 from client.media import Take
 from client.raw import Place
-from common.errors import DataError
+from client.site import CHECK
+from common.errors import StudyError
 from common.release import Array
 
 Sums = dict[str, Array]
@@ -44,6 +47,28 @@ def samples(recording: NDArray[np.int64], hours: Array, values: Array) -> Sample
     return Samples(recording[order], hours[order], values[order])
 
 
+def plausible(
+    place: Place, name: str, column: Column, found: Samples
+) -> tuple[Samples, Seen]:
+    """Return the samples of a window that are none of a lost sensor, and counts.
+
+    They are neither a code of the source or of *column*, nor outside the range that
+    *place* knows of *name*.
+    """
+    low, high = column.hours or (-np.inf, np.inf)
+    found = _only(found, (found.hours >= low) & (found.hours < high))
+    missing = (*place.site.mapping.named[place.name].missing, *column.missing)
+    known = place.bounds.get(name, ())
+    inside, seen = bounds.judge(found.values, bounds.codes(missing)[0], known)
+    return _only(found, inside), seen
+
+
+def _only(found: Samples, chosen: NDArray[np.bool_]) -> Samples:
+    if chosen.all():
+        return found
+    return Samples(found.recording[chosen], found.hours[chosen], found.values[chosen])
+
+
 def taken(column: Column, found: Samples, recordings: int) -> Array:
     """Return what *column* takes of each recording [recordings], NaN for a gap."""
     return result(column, part(column, found, recordings))
@@ -52,8 +77,7 @@ def taken(column: Column, found: Samples, recordings: int) -> Array:
 def part(column: Column, found: Samples, recordings: int) -> Sums:
     """Return what has to be known of some samples to go on with others later."""
     low, high = column.hours or (-np.inf, np.inf)
-    inside = (found.hours >= low) & (found.hours < high)
-    kept = Samples(found.recording[inside], found.hours[inside], found.values[inside])
+    kept = _only(found, (found.hours >= low) & (found.hours < high))
     count = np.bincount(kept.recording, minlength=recordings).astype(np.float64)
     if column.take == "slope":
         return _spread(kept, count)
@@ -155,16 +179,17 @@ def cells(numbers: Array) -> list[str]:
 
 
 def require_taken(place: Place, name: str, column: Column) -> None:
-    """Raise DataError unless *column* says what to take of its samples."""
+    """Raise StudyError unless *column* says what to take of its samples."""
     if column.take is None:
         raise _wrong(place, name, "take", f"is one of {', '.join(TAKES)}")
     if column.hours and not column.hours[0] < column.hours[1]:
         raise _wrong(place, name, "hours", "go from the earlier to the later")
 
 
-def _wrong(place: Place, name: str, key: str, what: str) -> DataError:
-    return place.told(
-        f"`{key}` of {name} {what}",
-        ("columns", name, key),
-        f'in [columns.{name}], e.g.   take = "mean", hours = [0, 24]',
+def _wrong(place: Place, name: str, key: str, what: str) -> StudyError:
+    return StudyError(
+        f"{place.site.name}: `{key}` of {name} {what}",
+        where=place.site.where("columns", name, key),
+        fix=f'in [columns.{name}], e.g.   take = "mean", hours = [0, 24]',
+        then=f"{CHECK}{place.site.path}",
     )

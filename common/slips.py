@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import json
 import re
 import tomllib
 import typing
@@ -181,6 +182,8 @@ def _fix(key: str | int, found: ErrorDetails) -> str:
         return f'{begin}["{given}", "…"]' if isinstance(found["input"], str) else ""
     if found["type"] == "less_than" and ctx["lt"] == 1 < found["input"] // 2:
         return f"{begin}{found['input'] / PERCENT:g}"
+    if found["type"] == "string_too_long" and given and ctx["max_length"] == 1:
+        return f"{begin}{json.dumps(given[0])}"
     bound = ctx.get("ge", ctx.get("le"))
     return f"{begin}{bound}" if bound is not None else ""
 

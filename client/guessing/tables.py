@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import closing
 
-from client.guessing import cells
+from client.guessing import cells, times
 from client.guessing.guess import LIKE, Guesses, Variable, alike, made
 from client.mapping import Column
 from client.raw import Place
@@ -30,6 +30,8 @@ def guesses(place: Place, asked: Sequence[Variable]) -> Guesses:
             if found:
                 why = cells.why(found, "called alike"), like + found[0]
                 yield made(place, variable, (f'column = "{header}"', *found[1]), why)
+            elif born := times.born(place, variable, header, part.cells[key]):
+                yield made(place, variable, born[0], ("a birth date", born[1]))
 
 
 def headers(place: Place) -> list[str]:

@@ -17,11 +17,13 @@ from pyarrow import compute
 from pyarrow import parquet as files
 
 from client.mapping import Parquet
-from client.raw import PART, Parts, Place, Raw, Wanted, columns_of, frame
+from client.raw import Parts, Place, Raw, Wanted, columns_of, frame
 from client.sources import headers
 from common.errors import DataError
 
 SUFFIX = ".parquet"
+ROWS = 50_000
+"""Rows that are text at once: as such a cell is ten times as large as a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ def read(source: Parquet, wanted: Wanted, place: Place) -> Parts:
     Raises DataError when there is no file, one is broken, lacks a column, or holds
     lists or bytes where cells should be.
     """
+    pa.set_memory_pool(pa.system_memory_pool())  # its own gives little of it back
     folder, named = Folder(source, place), columns_of(source, wanted)
     names = sorted({column for _, column in named.values()})
     for path in _present(folder):
@@ -87,7 +90,7 @@ def _batches(
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Yield (rows before, rows) of some thousand rows each, of the columns *names*."""
     first = 0
-    for batch in file.iter_batches(batch_size=PART, columns=names):
+    for batch in file.iter_batches(batch_size=ROWS, columns=names):
         yield first, batch
         first += batch.num_rows
     if not first:

@@ -4,14 +4,16 @@ What leaves the reader is a few numbers for each recording: no sample does. The 
 read as any other export is, so that a wrong line is found in the same way.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client import dates, windows
+from client import bounds, dates, windows
+from client.bounds import Seen
 from client.lines import line_of
 from client.mapping import Column, Csv
 from client.media import Signals
@@ -22,6 +24,7 @@ from common.release import Array
 
 AT, CHANNEL, VALUE = "@at", "@channel", "@value"
 HOUR = 3_600_000.0
+NO_NUMBER = "sample is not a number", "samples are not numbers"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -59,13 +62,14 @@ def read(source: Signals, wanted: Wanted, place: Place) -> Parts:
     known = Recordings({}, [], [])
     if not source.event_time:
         _begin(source, place, known)
-    sums = _sums(source, wanted, place, known)
+    sums, seen = _sums(source, wanted, place, known)
     cells = {PERSON: [person for person, _ in known.numbers]}
     if source.event_time:
         cells[TIME] = [event for _, event in known.numbers]
     for name, column in wanted.items():
         cells[name] = windows.cells(windows.result(column, sums[name]))
-    yield Raw(frame(cells, known.lines), f"{place.path(source.file).name} line")
+    counted = f"{place.path(source.file).name} line"
+    yield Raw(frame(cells, known.lines), counted, seen=seen)
 
 
 def _begin(source: Signals, place: Place, known: Recordings) -> None:
@@ -78,9 +82,10 @@ def _begin(source: Signals, place: Place, known: Recordings) -> None:
 
 def _sums(
     source: Signals, wanted: Wanted, place: Place, known: Recordings
-) -> dict[str, Sums]:
-    """Return what has to be known of every window, over all parts of the file."""
+) -> tuple[dict[str, Sums], dict[str, Seen]]:
+    """Return what has to be known of every window, over all parts, and the counts."""
     sums: dict[str, Sums] = {}
+    seen: dict[str, Seen] = {}
     sampled: set[str] = set()
     for part in _parts(source, wanted, place, known):
         count = len(known.numbers)
@@ -89,11 +94,13 @@ def _sums(
             found = windows.samples(part.recording, hours, values)
             sampled |= {channel} if len(found.values) else set()
             for name in (name for name, of in wanted.items() if of.column == channel):
-                new = windows.part(wanted[name], found, count)
+                kept, more = windows.plausible(place, name, wanted[name], found)
+                seen[name] = seen.get(name, Seen()) + more
+                new = windows.part(wanted[name], kept, count)
                 old = sums.get(name)
                 sums[name] = windows.merged(wanted[name], old, new) if old else new
     _require_sampled(source, place, wanted, sampled)
-    return sums
+    return sums, seen
 
 
 def _require_sampled(
@@ -150,16 +157,22 @@ def _parts(
     source: Signals, wanted: Wanted, place: Place, known: Recordings
 ) -> Iterator[Part]:
     channels = sorted({each.column for each in wanted.values() if each.column})
+    missing = (*source.missing, *chain(*(each.missing for each in wanted.values())))
     for raw in csv.read(_table(source), _columns(source, wanted), place):
         cells = raw.cells
         at = _times(source, place, raw, cells[AT])
         recording = _recording(source, place, raw, known)
         if source.channel:
             said = cells[CHANNEL].str.strip()
-            values = _numbers(source, place, raw, cells[VALUE]) if channels else at
+            values = (
+                _numbers(source, place, raw, cells[VALUE], missing) if channels else at
+            )
             by = {each: np.where(said == each, values, np.nan) for each in channels}
         else:
-            by = {each: _numbers(source, place, raw, cells[each]) for each in channels}
+            by = {
+                each: _numbers(source, place, raw, cells[each], missing)
+                for each in channels
+            }
         yield Part(recording, at, by)
 
 
@@ -201,9 +214,10 @@ def _times(source: Signals, place: Place, raw: Raw, said: "pd.Series[str]") -> A
     odd = times.isna() & (text != "")
     if odd.any():
         first = odd.to_numpy()[codes]
+        form = source.dates
+        words = f"time is no date as {form}", f"times are no dates as {form}"
         raise place.told(
-            f"{int(first.sum())} times are no dates as {source.dates}; the first is in "
-            f"{raw.counted} {line_of(pd.Series(first, index=said.index))}",
+            _first(said, first, raw.counted, words),
             ("dates",),
             f"in {place.table} say   {dates.setting(text, '%d.%m.%Y %H:%M')}",
         )
@@ -211,24 +225,43 @@ def _times(source: Signals, place: Place, raw: Raw, said: "pd.Series[str]") -> A
     return np.where(np.isnat(found), np.nan, found.astype(np.float64))[codes]
 
 
-def _numbers(source: Signals, place: Place, raw: Raw, said: "pd.Series[str]") -> Array:
-    """Return samples as numbers, NaN for a lost one; raise DataError for a word."""
+def _numbers(
+    source: Signals,
+    place: Place,
+    raw: Raw,
+    said: "pd.Series[str]",
+    missing: Sequence[str],
+) -> Array:
+    """Return samples as numbers, NaN for a lost one; raise DataError for a word.
+
+    A number that is *missing* stays one here: it is counted with the window it is in.
+    """
     codes, text = _spelled(said)
-    lost = text.isin(["", *source.missing])
+    lost = text.isin(["", *bounds.codes(missing)[1]])
     if source.decimal == ",":
-        text = text.mask(text.str.contains(".", regex=False), "?")
+        pointed = text.str.contains(".", regex=False) & ~text.isin(missing)
+        text = text.mask(pointed, "?")
         text = text.str.replace(",", ".", regex=False)
     numbers = pd.to_numeric(text.mask(lost), errors="coerce")
     odd = (numbers.isna() | numbers.isin([np.inf, -np.inf])) & ~lost
     if odd.any():
         first = odd.to_numpy()[codes]
         raise place.told(
-            f"{int(first.sum())} samples are not numbers; the first is in "
-            f"{raw.counted} {line_of(pd.Series(first, index=said.index))}",
+            _first(said, first, raw.counted, NO_NUMBER),
             ("missing",),
             f"list what stands for a lost sample:   missing = […]   in {place.table}",
         )
     return numbers.to_numpy(dtype=np.float64)[codes]
+
+
+def _first(
+    said: "pd.Series[str]", odd: NDArray[np.bool_], counted: str, many: tuple[str, str]
+) -> str:
+    """Say how many cells are *odd*, in the words for one or for *many*, and where."""
+    count, line = int(odd.sum()), line_of(pd.Series(odd, index=said.index))
+    if count == 1:
+        return f"1 {many[0]}: in {counted} {line}"
+    return f"{count:,} {many[1]}; the first is in {counted} {line}"
 
 
 def _spelled(said: "pd.Series[str]") -> "tuple[NDArray[np.intp], pd.Series[str]]":

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from client import filed, waveform, windows
+from client.bounds import Seen
 from client.filed import Filed
 from client.media import Wfdb
 from client.raw import PERSON, TIME, Parts, Place, Raw, Wanted, frame
@@ -32,10 +33,11 @@ def read(source: Wfdb, wanted: Wanted, place: Place) -> Parts:
     found = filed.find(place, source.files)
     for start in range(0, len(found), AT_ONCE):
         some = found[start : start + AT_ONCE]
-        rows = [_row(source, wanted, place, each) for each in some]
+        seen: dict[str, Seen] = dict.fromkeys(wanted, Seen())
+        rows = [_row(source, wanted, place, each, seen) for each in some]
         cells = {name: [row[name] for row in rows] for name in rows[0]}
         numbers = [each.number for each in some]
-        yield Raw(frame(cells, numbers), filed.counted(source.files))
+        yield Raw(frame(cells, numbers), filed.counted(source.files), seen=seen)
 
 
 def probe(source: Wfdb, wanted: Wanted, place: Place) -> int:
@@ -44,7 +46,7 @@ def probe(source: Wfdb, wanted: Wanted, place: Place) -> int:
         windows.require_taken(place, name, column)
     found = filed.find(place, source.files)
     if wanted:
-        _row(source, wanted, place, found[0])
+        _row(source, wanted, place, found[0], dict.fromkeys(wanted, Seen()))
     return len(found)
 
 
@@ -74,8 +76,10 @@ def _explained(source: Wfdb, place: Place, file: Filed) -> Generator[None]:
         raise filed.broken(place, source.files, file, problem) from None
 
 
-def _row(source: Wfdb, wanted: Wanted, place: Place, file: Filed) -> dict[str, str]:
-    """Return who, when and what is taken of one record."""
+def _row(
+    source: Wfdb, wanted: Wanted, place: Place, file: Filed, seen: dict[str, Seen]
+) -> dict[str, str]:
+    """Return who, when and what is taken of one record; add to what was *seen*."""
     head = _header(source, place, file)
     with _explained(source, place, file):
         values = _values(file, head)
@@ -94,7 +98,9 @@ def _row(source: Wfdb, wanted: Wanted, place: Place, file: Filed) -> dict[str, s
             raise filed.broken(place, source.files, file, problem)
         hours = np.rint(np.arange(len(channel)) * 1000 / head.rate) / HOUR
         one = np.zeros(len(channel), dtype=np.int64)
-        found = windows.samples(one, hours, channel)
+        every = windows.samples(one, hours, channel)
+        found, more = windows.plausible(place, name, column, every)
+        seen[name] += more
         (row[name],) = windows.cells(windows.taken(column, found, 1))
     return row
 

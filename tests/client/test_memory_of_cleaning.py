@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client import growing, integration, repeats, site
+from client import cleaning, growing, integration, repeats, site
 from client.growing import Growing
 from client.sources import csv
 from client.table import Table
@@ -78,6 +78,14 @@ def test_pairs_that_differ_have_different_numbers(rows: list[tuple[int, int]]) -
     wrapped = [(p % 2**63, e % 2**63) for p, e in rows]
     person, event = (np.array([row[i] for row in wrapped], np.int64) for i in (0, 1))
     assert repeats.several(repeats.pairs(person, event)) == len({*wrapped})
+
+
+@given(st.lists(st.integers(-2, 9), max_size=12))
+def test_people_are_numbered_as_they_are_met(found: list[int]) -> None:
+    person = np.array(found, dtype=np.int64)
+    numbered = cleaning._numbered(person, repeats.several(person))
+    first = [*dict.fromkeys(found)]
+    assert numbered.tolist() == [first.index(each) for each in found]
 
 
 pieces = st.lists(st.lists(st.integers(-9, 9), max_size=7), max_size=9)

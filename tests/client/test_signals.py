@@ -16,7 +16,7 @@ from client.raw import PERSON, TIME
 from client.sources import csv
 from client.waveform import Malformed
 from client.windows import TAKES, Samples
-from common.errors import DataError
+from common.errors import DataError, StudyError
 from tests.places import CANARY, read, refusal, site
 
 WIDE = {
@@ -108,8 +108,8 @@ def test_without_an_event_hours_count_from_the_first_sample(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("old", "new", "match"),
     [
-        (",---,", f",{CANARY},", "samples are not numbers; the first is in .* line 5"),
-        ("2024-01-01T11:00", CANARY, "times are no dates .* line 4"),
+        (",---,", f",{CANARY},", "1 sample is not a number: in .* line 5"),
+        ("2024-01-01T11:00", CANARY, "1 time is no date as ISO8601: in .* line 4"),
         ("50,96", f"50,96,{CANARY}", "has 6 cells for 5 columns in line 8"),
         ("who,", "whom,", "column 'who' is not in"),
         ("50,96", '50,"96', "cannot be read as a table"),
@@ -138,7 +138,7 @@ def test_a_channel_that_never_occurs_is_a_slip_and_no_gap(tmp_path: Path) -> Non
 )
 def test_a_window_says_what_it_takes(tmp_path: Path, column: dict[str, str]) -> None:
     local = site(tmp_path, WIDE, {"n": column})
-    with pytest.raises(DataError, match=r"one of mean|go from the earlier"):
+    with pytest.raises(StudyError, match=r"one of mean|go from the earlier"):
         read(local)
 
 
