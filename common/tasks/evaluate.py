@@ -146,9 +146,23 @@ def _binary(study: Study, arrays: Mapping[str, Array]) -> Findings:
         "confusion": at.counts(),
         "net_benefit": _benefits(study, at, negatives, positives),
     }
+    ties = _tied(bound)
     if at.known:
-        return found
-    return {**cells.blurred(found, BLURRED, DIGITS), "note": cells.short(study)}
+        return {**found, "note": ties} if ties else found
+    notes = "; ".join(filter(None, [cells.short(study), ties]))
+    return {**cells.blurred(found, BLURRED, DIGITS), "note": notes}
+
+
+def _tied(bound: float | None) -> str:
+    """Say that an AUC is not known well, where ties within a bin may move it far.
+
+    Of a model that has hardly learned most chances share a bin: whom it puts before
+    whom is not seen then, and the interval, which is of who was tested, knows nothing
+    of it.
+    """
+    if bound is None or bound <= COARSE:
+        return ""
+    return f"many chances are nearly the same: AUC may be {bound:.2f} more or less"
 
 
 TOLD = (
@@ -159,6 +173,8 @@ TOLD = (
 )
 """All that is told of a binary outcome; nothing but the records of too small a class.
 """
+COARSE = 0.05
+"""How far ties may move an AUC before that is said beside it."""
 BLURRED, DIGITS = ("brier", "brier_interval", "calibration_error"), 2
 """What would tell nearly how many were wrong, were all chances 0 or 1; and to how many
 digits it is told where that is withheld."""
