@@ -167,7 +167,7 @@ def _fitting(local: Site, entries: Sequence[Entry], note: Note, clock: Clock) ->
     raise BudgetError(
         f"{note.study} does not fit into the privacy budget of {local.name}",
         where=local.where("budget"),
-        likely="no budget was granted here yet"
+        likely=f"no budget was granted here yet, and this takes epsilon {total:.3g}"
         if none
         else f"with it epsilon would be {total:.3g} of {under.epsilon:g}, at delta "
         f"{under.delta:g}",

@@ -113,7 +113,7 @@ def _of_npz(site: Site, image: Image, file: Path) -> Iterator[Shown]:
             (picture,) = pictures.shaped(pixels[place : place + 1], image)
             yield Shown(file, place, picture)
     except StudyError as other:
-        yield Shown(file, 0, None, other.what)
+        yield Shown(file, 0, None, f"is not as the study asks: {other.what}")
     except KeyError:
         yield Shown(file, 0, None, f"has no array {name!r}")
     except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile):

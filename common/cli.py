@@ -20,12 +20,17 @@ COMMANDS = (
     ("client.cli", "client"),
     ("server.cli", "server"),
 )
-QUIET_FLOWER = {
+ENVIRONMENT = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "1",
 }
-"""Flower and Ray call home by default; a hospital's machine does not."""
+"""Flower and Ray call home by default; a hospital's machine does not. Keras runs on
+what its user chose for other work, and our rules are TensorFlow's, which talks of
+processors.
+"""
 
 
 def build() -> click.Group:
@@ -44,7 +49,7 @@ def build() -> click.Group:
 
 def main() -> None:
     """Run ``consilium`` and exit with its code."""
-    os.environ.update(QUIET_FLOWER)
+    os.environ.update(ENVIRONMENT)
     sys.exit(terminal.run(build(), sys.argv[1:]))
 
 

@@ -13,6 +13,8 @@ from common.task import Images, Rows
 from common.tasks import keras_layers
 
 EPOCHS, BATCH, RATE = 8, 64, 1e-3
+PART = 256
+"""Pictures that are predicted at a time."""
 
 
 def fit(network: ImageNetwork, image: Image, rows: Rows) -> Callable[[Images], Array]:
@@ -25,9 +27,9 @@ def fit(network: ImageNetwork, image: Image, rows: Rows) -> Callable[[Images], A
     model.fit(rows.images, outcome, batch_size=BATCH, epochs=EPOCHS, verbose=0)
 
     def predict(images: Images) -> Array:
-        if not len(images):
-            return np.zeros(0)
-        logit = model.predict(images, batch_size=4 * BATCH, verbose=0)[:, 0]
-        return np.asarray(expit(logit), dtype=np.float64)
+        # Called as it is: `predict` would trace each of many models, and warn of it.
+        parts = np.split(images, range(PART, len(images), PART))
+        logits = [np.asarray(model(part, training=False))[:, 0] for part in parts]
+        return np.asarray(expit(np.concatenate(logits)), dtype=np.float64)
 
     return predict

@@ -1,5 +1,7 @@
 """What an evaluation says is what scikit-learn says of the same records."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -293,3 +295,17 @@ def test_chances_have_intervals_too() -> None:
     low, high = found["expected_interval"]
     assert low < found["expected"] < high
     assert low * high == pytest.approx(found["expected"] ** 2)
+
+
+def test_an_auc_that_ties_may_move_far_is_told_so() -> None:
+    """Whose chances are nearly all the same: the order is lost in the bins."""
+    rows = clinics.table(600).rows("test")
+    outcome = np.arange(len(rows.y)) % 2 == 0
+    rows = replace(rows, y=outcome.astype(float))
+    close, apart = (0.5 + outcome * far for far in (0.01, 0.3))
+    words = []
+    for score in (close, apart):
+        sums = evaluate.counted(STUDY, score, rows)
+        words.append(str(evaluate.read(STUDY, State(sums)).get("note", "")))
+    assert "AUC may be 0.50 more or less" in words[0]
+    assert "AUC may be" not in words[1]

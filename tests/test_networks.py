@@ -1,6 +1,9 @@
 """Networks as tasks: what a person can change, what leaves, what a study may ask."""
 
 import builtins
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +20,7 @@ from client import sampling, site, training
 from client.opened import open_study
 from client.table import Table
 from client.training import Design
-from common import costs, plan
+from common import cli, costs, plan
 from common.errors import MachineError, StudyError
 from common.release import flatten
 from common.study import Study
@@ -293,3 +296,32 @@ def test_the_floor_of_a_site_holds_in_every_run(tmp_path: Path) -> None:
     describe = plan.find(study, "describe")
     for each in (opened, opened.of_run("one"), opened.of_run("two")):
         assert each.design.rows(study, describe, State({})).fewest == 17
+
+
+def test_keras_on_another_backend_is_refused_by_name() -> None:
+    """Our rules are TensorFlow's; what else a user does with Keras is not."""
+    kind = "image_network"
+    words = (
+        "from common.errors import MachineError\n"
+        "from common.networks import ImageNetwork\n"
+        "from common.schema import Image\n"
+        "from common.tasks.image_network import _built\n"
+        "image = Image(name='film', size=(8, 8), channels=1)\n"
+        "try:\n"
+        f"    _built(ImageNetwork(kind='{kind}', blocks=(4,)), image)\n"
+        "except MachineError as told:\n"
+        "    print(told.what, told.hints['fix'])\n"
+    )
+    done = subprocess.run(  # noqa: S603 - this Python, our own words
+        [sys.executable, "-c", words],
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Keras here on torch" in done.stdout
+    assert "export KERAS_BACKEND=tensorflow" in done.stdout
+
+
+def test_the_command_runs_keras_on_tensorflow() -> None:
+    assert cli.ENVIRONMENT["KERAS_BACKEND"] == image_network.BACKEND

@@ -147,18 +147,31 @@ def _binary(study: Study, arrays: Mapping[str, Array]) -> Findings:
         "confusion": at.counts(),
         "net_benefit": _benefits(study, at, negatives, positives),
     }
+    ties = _tied(bound)
     if at.known:
-        return found
-    found["note"] = cells.short(study)
+        return {**found, "note": ties} if ties else found
+    notes = "; ".join(filter(None, [cells.short(study), ties]))
     if cells.counted(negatives + positives, fewest):
-        return found | dict.fromkeys((*cells.AREA, *BLURRED))
-    return cells.blurred(found, BLURRED, DIGITS)
+        return {**found, **dict.fromkeys((*cells.AREA, *BLURRED)), "note": notes}
+    return {**cells.blurred(found, BLURRED, DIGITS), "note": notes}
 
 
 def withheld(study: Study, arrays: Mapping[str, Array]) -> bool:
     """Return whether chances are told of so few that no sum of them may be told."""
     found = read(study, State(arrays))
     return "brier" in found and found["brier"] is None
+
+
+def _tied(bound: float | None) -> str:
+    """Say that an AUC is not known well, where ties within a bin may move it far.
+
+    Of a model that has hardly learned most chances share a bin: whom it puts before
+    whom is not seen then, and the interval, which is of who was tested, knows nothing
+    of it.
+    """
+    if bound is None or bound <= COARSE:
+        return ""
+    return f"many chances are nearly the same: AUC may be {bound:.2f} more or less"
 
 
 TOLD = (
@@ -169,6 +182,8 @@ TOLD = (
 )
 """All that is told of a binary outcome; nothing but the records of too small a class.
 """
+COARSE = 0.05
+"""How far ties may move an AUC before that is said beside it."""
 BLURRED = (
     *("brier", "brier_interval", "expected", "expected_interval", "calibration_error"),
 )

@@ -28,6 +28,7 @@ from common.tasks.network_kind import Layer, Network, Weight
 if TYPE_CHECKING:
     from common.tasks.book_keeping import Clipped
 
+BACKEND = "tensorflow"
 KERNEL, POOL = 3, 2
 DENSE = 2
 """Dimensions of a dense layer's weights: what comes in, what goes out."""
@@ -162,6 +163,13 @@ def _built(model: ImageNetwork, image: Image) -> "Clipped":
             "an image_network runs on TensorFlow, which is not installed",
             fix="pip install 'consilium[networks]'",
         ) from None
+    runs = keras_layers.backend()
+    if runs != BACKEND:
+        raise MachineError(
+            f"an image_network runs on TensorFlow, and Keras here on {runs}",
+            likely="KERAS_BACKEND, or keras.json in its folder, says so",
+            fix=f"export KERAS_BACKEND={BACKEND}",
+        )
     return book_keeping.Clipped(keras_layers.build(model, image))
 
 

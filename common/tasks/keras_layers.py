@@ -11,6 +11,11 @@ KERNEL, POOL = 3, 2
 Layer = Any
 
 
+def backend() -> str:
+    """Return the name of what Keras computes with on this machine."""
+    return str(keras.backend.backend())
+
+
 def build(network: ImageNetwork, image: Image) -> Any:  # noqa: ANN401 - Keras is untyped
     """Return *network* for pictures as *image* says; its last layer gives a logit."""
     layers: list[Any] = [keras.layers.Input(image.shape)]

@@ -134,5 +134,6 @@ def sound(training: Training, kept: Mapping[str, Array]) -> None:
             raise IntegrityError(
                 f"{rounds:.0f} of {training.steps} rounds {seen}",
                 likely=likely,
-                fix="ask each site for its version; then study without one, in turn",
+                fix="a smaller rate in [model.training]; or ask each site for its "
+                "version, and study without one, in turn",
             )
