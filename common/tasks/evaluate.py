@@ -150,9 +150,10 @@ def _binary(study: Study, arrays: Mapping[str, Array]) -> Findings:
     ties = _tied(bound)
     if at.known:
         return {**found, "note": ties} if ties else found
-    notes = "; ".join(filter(None, [cells.short(study), ties]))
-    if cells.counted(negatives + positives, fewest):
-        return {**found, **dict.fromkeys((*cells.AREA, *BLURRED)), "note": notes}
+    short = cells.short(study)
+    if cells.counted(negatives + positives, fewest):  # and how far ties go with the AUC
+        return {**found, **dict.fromkeys((*cells.AREA, *BLURRED)), "note": short}
+    notes = "; ".join(filter(None, [short, ties]))
     return {**cells.blurred(found, BLURRED, DIGITS), "note": notes}
 
 
