@@ -88,11 +88,15 @@ def _present(folder: Folder) -> list[Path]:
 def _batches(
     file: files.ParquetFile, names: list[str]
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield (rows before, rows) of some thousand rows each, of the columns *names*."""
+    """Yield (rows before, rows) of some thousand rows each, of the columns *names*.
+
+    The library keeps what it read of every group that it is asked for, until the last.
+    """
     first = 0
-    for batch in file.iter_batches(batch_size=ROWS, columns=names):
-        yield first, batch
-        first += batch.num_rows
+    for group in range(file.num_row_groups):
+        for batch in file.iter_batches(ROWS, row_groups=[group], columns=names):
+            yield first, batch
+            first += batch.num_rows
     if not first:
         nothing = [pa.array([], type=file.schema_arrow.field(n).type) for n in names]
         yield 0, pa.RecordBatch.from_arrays(nothing, names=names)
