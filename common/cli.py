@@ -27,8 +27,10 @@ ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "1",
 }
-"""Flower and Ray call home by default; a hospital's machine does not. Keras runs on what
-its user chose for other work, and our rules are TensorFlow's, which talks of processors.
+"""Flower and Ray call home by default; a hospital's machine does not.
+
+Keras would run on what its user chose for other work, and our rules are those of
+TensorFlow, which tells of the processor unasked.
 """
 
 
