@@ -19,6 +19,10 @@ from common.study import Study
 from common.task import Task
 from common.tasks import noised, private_networks, private_stopping
 
+SHORT = 1.0
+"""A clip that shortens most gradients. Whom a model surprises then pulls it back no
+more than whom it does not, and nothing keeps its chances from growing too sure."""
+
 
 def doubts(study: Study, today: date) -> list[str]:
     """Return why hospitals would not answer *study*, valid as it is."""
@@ -50,6 +54,8 @@ def noise(study: Study) -> str:
     told = f"{own:.2g} long in a step's mean gradient, beside a clip of {clip:g}"
     elsewhere = f"{more:.2g} times as long" if more > 1 else "as long"
     words = f'{told}; by = "weights" it would be {elsewhere}, and has no private form'
+    if clip <= SHORT:
+        words += "; with so short a clip chances come out too sure, in the right order"
     if own > clip:
         words += "; more people, fewer numbers or a larger epsilon would drown less"
     return words + _looks(study, people)

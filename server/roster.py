@@ -200,7 +200,7 @@ def _welcome(
     open_.opened.add(node)
     _only(line, name, node)
     if name in wanted:
-        line.nodes[node] = name
+        line.nodes[node] = line.names[node] = name
         again = name in line.sent
         line.said(name, open_.message())
         line.heard(name, reply.content)

@@ -44,6 +44,18 @@ def test_a_step_that_is_mostly_noise_is_told_so() -> None:
     assert "would drown less" not in many
 
 
+def test_a_short_clip_is_told_to_make_chances_too_sure() -> None:
+    short, far = (clipped(study(PROMISE), clip) for clip in (1.0, 4.0))
+    assert "too sure" in short
+    assert "too sure" not in far
+
+
+def clipped(wanted: Study, clip: float) -> str:
+    said = wanted.model_dump(mode="json")
+    said["model"]["training"]["clip"] = clip
+    return advice.noise(Study.model_validate(said))
+
+
 def test_it_stands_in_the_check_where_a_promise_is_made() -> None:
     wanted = study(SHARED)
     shown = manifest.text(wanted, manifest.lines(wanted))

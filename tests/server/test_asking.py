@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from flwr.app import Message
+from flwr.app import Context, Error, Message
 from flwr.proto.node_pb2 import NodeInfo
 
 import client.app
@@ -376,3 +376,25 @@ def test_who_does_not_hear_that_a_study_was_stopped_is_named(tmp_path: Path) -> 
     ):
         rounds.run(study, grid, book, terms)
     assert "south did not hear it" in told.value.hints["likely"]
+
+
+def test_who_refused_the_last_round_hears_that_the_study_is_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It left the line when it refused, and nobody but itself had said its name."""
+
+    def refusing(message: Message, context: Context) -> Message | None:
+        about = message.metadata
+        if about.message_type == wire.ROUND and about.dst_node_id == 2:
+            no = Error(wire.REFUSED, "refused, id 01234567")
+            return Message(no, reply_to=message)
+        return client.app.app(message, context)
+
+    study = clinics.study(rounds={"quorum": 2, "deadline_seconds": 1})
+    paths = hospitals(tmp_path, study, ["north", "south"])
+    engine.become(81)
+    with pytest.raises(QuorumError) as told:
+        rounds.run(study, InProcess(paths, 81, refusing))
+    assert "south: refused" in told.value.hints["likely"]
+    assert "did not hear" not in told.value.hints["likely"]
+    assert "did not hear" not in caplog.text
