@@ -24,7 +24,7 @@ from common.study import Study
 from server import service, studies, superlink
 from server.processes import Crew, Program
 from server.rounds import Outcome
-from server.studies import Submitted
+from server.studies import Progress, Submitted
 from simulations import consortium
 from simulations.engine import Engine, Ran
 
@@ -72,7 +72,8 @@ def engine(*, kill_one: bool) -> Engine:
         try:
             ran = _run_in(folder, study, hospitals, kill_one=kill_one)
         except ConsiliumError as error:
-            error.hints["where"] = f"the logs in {folder}"
+            known = filter(None, [error.hints["where"], f"the logs in {folder}"])
+            error.hints["where"] = "; ".join(known)
             raise
         shutil.rmtree(folder)
         return ran
@@ -138,10 +139,16 @@ def run(
         meanwhile(given)
         time.sleep(LOOK_SECONDS)
     if now.phase != "finished":
-        error = now.error or {}
-        what = str(error.get("what", f"{given.name} has {now.phase}"))
-        raise QuorumError(what, likely=str(error.get("likely", "")))
+        raise _failed(given.name, now)
     return studies.outcome(given)
+
+
+def _failed(name: str, now: Progress) -> QuorumError:
+    """Return why a study failed; its next command is for an aggregator that stays."""
+    error = now.error or {}
+    what = str(error.get("what", f"{name} has {now.phase}"))
+    hints = {each: str(error.get(each, "")) for each in ("where", "likely", "fix")}
+    return QuorumError(what, **hints)
 
 
 def _aggregator(folder: Path, port: int) -> Program:

@@ -18,9 +18,11 @@ from flwr.proto.runtime_pb2 import PushAppMessagesRequest
 
 from client import enrolment as hospital
 from common import parcels, seal, wire
+from common.errors import StudyError
 from common.task import State
 from server import consortium, enrolment, executor, superlink
 from server.rounds import Outcome
+from server.studies import Progress
 from simulations import engine, processes
 from simulations.processes import Federation
 from tests import clinics, outcomes, residents
@@ -149,3 +151,14 @@ def test_a_certificate_is_renewed_while_a_study_runs(
     thread.join()
     same(conducted(running), engine.run(STUDY, sites))
     assert "north has opened the study again" in caplog.text
+
+
+def test_a_study_that_failed_at_the_aggregator_keeps_its_place_and_its_fix() -> None:
+    error = StudyError("it did not settle", where="model.ridge", fix="ridge = 1.0")
+    failed = processes._failed("small", Progress("failed", error=error.facts()))
+    assert failed.what == "it did not settle"
+    assert (failed.hints["where"], failed.hints["fix"]) == (
+        "model.ridge",
+        "ridge = 1.0",
+    )
+    assert processes._failed("small", Progress("stopped")).what == "small has stopped"
