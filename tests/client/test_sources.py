@@ -89,7 +89,8 @@ def test_an_omop_cdm_in_postgresql_gives_the_truth(
 ) -> None:
     people = sources.people()
     path = sources.omop(tmp_path, people)
-    fill(database, people)
+    postgres.load(database, tmp_path / "cdm.sqlite")
+    sequence(database)
     text = path.read_text().replace('file = "cdm.sqlite"', 'url_env = "CDM_URL"')
     path.write_text(text.replace("[index]", 'namespace = "cdm"\n[index]', 1))
     monkeypatch.setenv("CDM_URL", database)
@@ -119,18 +120,11 @@ def test_an_omop_cdm_in_postgresql_gives_the_truth(
     assert "steward" not in str(caught.value)
 
 
-def fill(url: str, people: list[Person]) -> None:
-    """Write an OMOP CDM into the schema cdm."""
+def sequence(url: str) -> None:
+    """Make what a SELECT could write to."""
     engine = sqlalchemy.create_engine(url)
     with engine.begin() as connection:
-        connection.exec_driver_sql("CREATE SCHEMA cdm CREATE SEQUENCE s")
-        connection.exec_driver_sql("SET search_path TO cdm")
-        for statement in sources.SCHEMA.split(";")[:-1]:
-            connection.exec_driver_sql(statement)
-        for name, rows in sources.omop_rows(people).items():
-            marks = ", ".join("%s" for _ in rows[0])
-            insert = f"INSERT INTO {name} VALUES ({marks})"  # noqa: S608 - our own names
-            connection.exec_driver_sql(insert, rows)
+        connection.exec_driver_sql("CREATE SEQUENCE cdm.s")
     engine.dispose()
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,9 +34,10 @@ from simulations.cli import simulate
 from simulations.linked import NAMES
 from simulations.patient_study import SIGNALS, TEXTS
 from simulations.tables import CANARY
-from tests import outcomes
+from tests import outcomes, postgres
 from tests.simulations.test_hospitals import files
 
+OMOP, URL = "brunnen", "BRUNNEN_URL"
 PICTURE = Image(name="radiograph", size=(28, 28))
 
 
@@ -102,6 +105,10 @@ def in_order(rows: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_clean_table_is_the_truth(world: World, name: str) -> None:
     """CSV, OMOP, FHIR, Parquet: every number, level, window and text, every gap."""
+    holds_the_truth(world, name)
+
+
+def holds_the_truth(world: World, name: str) -> None:
     table = world.tables[name]
     found = in_order(np.column_stack([table.values, table.outcome]))
     true = in_order(true_rows(world, name))
@@ -269,6 +276,53 @@ def test_four_technologies_as_processes_are_the_same_to_the_bit(world: World) ->
     alone = result.simulate(world.study, paths, engine.in_process()).outcome
     ran = processes.engine(kill_one=False)
     outcomes.same(result.simulate(world.study, paths, ran).outcome, alone)
+
+
+@pytest.fixture(scope="module")
+def served(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Move the OMOP hospital's records into a PostgreSQL; its steward says so."""
+    if not postgres.here():
+        pytest.skip("this machine has no PostgreSQL that could be started")
+    place = tmp_path_factory.mktemp("served") / "hospitals"
+    shutil.copytree(world.place, place)
+    path = place / OMOP / "site.toml"
+    text = path.read_text("utf-8").replace(
+        'file = "omop.sqlite"', f'url_env = "{URL}"\nnamespace = "{postgres.SCHEMA}"'
+    )
+    for table in ("note n", "person p"):
+        text = text.replace(f" {table} ", f" {postgres.SCHEMA}.{table} ")
+    path.write_text(text, "utf-8")
+    with postgres.server() as url, pytest.MonkeyPatch.context() as patch:
+        postgres.load(url, place / OMOP / "omop.sqlite")
+        (place / OMOP / "omop.sqlite").unlink()
+        patch.setenv(URL, url)
+        table = integration.table(sites.read(path), world.study)
+        yield replace(world, place=place, tables={**world.tables, OMOP: table})
+
+
+@pytest.mark.slow
+def test_a_postgresql_gives_the_truth_and_the_same_model(served: World) -> None:
+    """What no file holds any more is read from a server: truth, report and model."""
+    holds_the_truth(served, OMOP)
+    tables = [served.tables[name] for name in NAMES]
+    pooled = plain.run(served.study, [plain.pooled(tables)])["logistic"]
+    paths = result.folders(served.place)
+    alone = result.simulate(served.study, paths, engine.in_process()).outcome
+    np.testing.assert_allclose(
+        alone.states["logistic"].arrays["weights"], pooled.arrays["weights"], atol=1e-8
+    )
+    ran = processes.engine(kill_one=False)
+    outcomes.same(result.simulate(served.study, paths, ran).outcome, alone)
+
+
+@pytest.mark.slow
+def test_the_database_reaches_its_own_hospital_alone(
+    served: World, tmp_path: Path
+) -> None:
+    """Without its URL the hospital refuses; nobody else is told it."""
+    for path in result.folders(served.place):
+        crew = processes._hospital(tmp_path, path)
+        assert (URL in crew.environment) == (path.parent.name == OMOP)
 
 
 def test_invented_people_have_the_published_marginals() -> None:
