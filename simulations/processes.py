@@ -116,7 +116,7 @@ def federation(
     port = service.free_port()
     sites = consortium.found(folder, study, hospitals, port)
     private_files.make_folder(folder / "run")
-    programs = [_aggregator(folder, port), *(_hospital(folder, each) for each in sites)]
+    programs = [_aggregator(folder, port), *(hospital(folder, each) for each in sites)]
     with Crew(programs, folder / "run") as crew:
         crew.await_ready()
         yield Federation(folder, crew, port, sites)
@@ -160,7 +160,8 @@ def _aggregator(folder: Path, port: int) -> Program:
     )
 
 
-def _hospital(folder: Path, path: Path) -> Program:
+def hospital(folder: Path, path: Path) -> Program:
+    """Return the program of one hospital; it sees the URLs of its own databases."""
     name = path.parent.name
     command = _consilium("client", "start", "--site", str(path))
     environment = {**superlink.settings(), **_urls(path)}

@@ -89,10 +89,8 @@ def test_an_omop_cdm_in_postgresql_gives_the_truth(
 ) -> None:
     people = sources.people()
     path = sources.omop(tmp_path, people)
-    postgres.load(database, tmp_path / "cdm.sqlite")
-    sequence(database)
-    text = path.read_text().replace('file = "cdm.sqlite"', 'url_env = "CDM_URL"')
-    path.write_text(text.replace("[index]", 'namespace = "cdm"\n[index]', 1))
+    served(path, database)
+    execute(database, "CREATE SEQUENCE cdm.s")
     monkeypatch.setenv("CDM_URL", database)
     assert holds_the_truth(clean(path), people)
     assert opening.probe(site.read(path)) == ("CDM_URL has the 7 mapped variables",)
@@ -120,11 +118,43 @@ def test_an_omop_cdm_in_postgresql_gives_the_truth(
     assert "steward" not in str(caught.value)
 
 
-def sequence(url: str) -> None:
-    """Make what a SELECT could write to."""
+@pytest.mark.slow
+def test_the_order_in_which_a_database_keeps_rows_changes_nothing(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update puts a row at the end; of two values at one moment one is the last."""
+    people = sources.people()
+    path = sources.omop(tmp_path, people)
+    served(path, database)
+    monkeypatch.setenv("CDM_URL", database)
+    twice = (
+        "INSERT INTO cdm.measurement SELECT person_id, measurement_concept_id, "
+        "measurement_date, measurement_datetime, value_as_number + 1, "
+        "unit_concept_id, unit_source_value FROM cdm.measurement"
+    )
+    moved = "UPDATE cdm.{} SET person_id = person_id WHERE MOD(person_id, 3) = 1"
+    low = "UPDATE cdm.measurement SET person_id = person_id WHERE value_as_number < 7"
+    execute(database, twice)
+    before = clean(path)
+    execute(database, *(moved.format(each) for each in sources.TABLES), low)
+    after = clean(path)
+    np.testing.assert_array_equal(after.values, before.values)
+    np.testing.assert_array_equal(after.outcome, before.outcome)
+
+
+def served(path: Path, url: str) -> None:
+    """Move the CDM beside *path* into the server; have the site read it there."""
+    postgres.load(url, path.parent / "cdm.sqlite")
+    text = path.read_text().replace('file = "cdm.sqlite"', 'url_env = "CDM_URL"')
+    path.write_text(text.replace("[index]", 'namespace = "cdm"\n[index]', 1))
+
+
+def execute(url: str, *statements: str) -> None:
+    """Change the database as its owner does."""
     engine = sqlalchemy.create_engine(url)
     with engine.begin() as connection:
-        connection.exec_driver_sql("CREATE SEQUENCE cdm.s")
+        for statement in statements:
+            connection.exec_driver_sql(statement)
     engine.dispose()
 
 

@@ -278,12 +278,8 @@ def test_four_technologies_as_processes_are_the_same_to_the_bit(world: World) ->
     outcomes.same(result.simulate(world.study, paths, ran).outcome, alone)
 
 
-@pytest.fixture(scope="module")
-def served(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Move the OMOP hospital's records into a PostgreSQL; its steward says so."""
-    if not postgres.here():
-        pytest.skip("this machine has no PostgreSQL that could be started")
-    place = tmp_path_factory.mktemp("served") / "hospitals"
+def moved(world: World, place: Path) -> Path:
+    """Copy the hospitals to *place*, the OMOP one as of a server; return its file."""
     shutil.copytree(world.place, place)
     path = place / OMOP / "site.toml"
     text = path.read_text("utf-8").replace(
@@ -292,6 +288,28 @@ def served(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
     for table in ("note n", "person p"):
         text = text.replace(f" {table} ", f" {postgres.SCHEMA}.{table} ")
     path.write_text(text, "utf-8")
+    return path
+
+
+def test_a_url_reaches_the_process_of_its_own_hospital_alone(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved(world, tmp_path / "hospitals")
+    monkeypatch.setenv(URL, "postgresql+psycopg://reader:secret@host/cdm")
+    told = {
+        path.parent.name: URL in processes.hospital(tmp_path, path).environment
+        for path in result.folders(tmp_path / "hospitals")
+    }
+    assert told == {name: name == OMOP for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def served(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Move the records of the OMOP hospital into a PostgreSQL: no file has them."""
+    if not postgres.here():
+        pytest.skip("this machine has no PostgreSQL that could be started")
+    place = tmp_path_factory.mktemp("served") / "hospitals"
+    path = moved(world, place)
     with postgres.server() as url, pytest.MonkeyPatch.context() as patch:
         postgres.load(url, place / OMOP / "omop.sqlite")
         (place / OMOP / "omop.sqlite").unlink()
@@ -301,28 +319,25 @@ def served(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
 
 
 @pytest.mark.slow
-def test_a_postgresql_gives_the_truth_and_the_same_model(served: World) -> None:
-    """What no file holds any more is read from a server: truth, report and model."""
+def test_a_postgresql_gives_the_truth(served: World, world: World) -> None:
+    """And counts the same damage as the file did."""
     holds_the_truth(served, OMOP)
+    assert served.tables[OMOP].report == world.tables[OMOP].report
+
+
+@pytest.mark.slow
+def test_with_a_postgresql_the_model_is_the_pooled_one_in_every_engine(
+    served: World,
+) -> None:
+    """In process as pooled, and as processes the same to the bit."""
     tables = [served.tables[name] for name in NAMES]
     pooled = plain.run(served.study, [plain.pooled(tables)])["logistic"]
     paths = result.folders(served.place)
     alone = result.simulate(served.study, paths, engine.in_process()).outcome
-    np.testing.assert_allclose(
-        alone.states["logistic"].arrays["weights"], pooled.arrays["weights"], atol=1e-8
-    )
+    weights = alone.states["logistic"].arrays["weights"]
+    np.testing.assert_allclose(weights, pooled.arrays["weights"], atol=1e-8)
     ran = processes.engine(kill_one=False)
     outcomes.same(result.simulate(served.study, paths, ran).outcome, alone)
-
-
-@pytest.mark.slow
-def test_the_database_reaches_its_own_hospital_alone(
-    served: World, tmp_path: Path
-) -> None:
-    """Without its URL the hospital refuses; nobody else is told it."""
-    for path in result.folders(served.place):
-        crew = processes._hospital(tmp_path, path)
-        assert (URL in crew.environment) == (path.parent.name == OMOP)
 
 
 def test_invented_people_have_the_published_marginals() -> None:
