@@ -119,6 +119,34 @@ def test_an_omop_cdm_in_postgresql_gives_the_truth(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("/postgres?", "/canary?", "no database of that name"),
+        ("steward", "canary", "user or password are wrong"),
+        ("+psycopg", "+canary", "is not installed"),
+        ("+psycopg", "+pg8000", "is not installed"),
+        ("postgresql+psycopg://", "canary", "holds no URL"),
+        ("/postgres?", "127.0.0.1:1/postgres#", "no server"),
+    ],
+)
+def test_why_a_server_cannot_be_opened_is_said_without_its_words(
+    tmp_path: Path,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    change: tuple[str, str, str],
+) -> None:
+    old, new, likely = change
+    path = sources.omop(tmp_path, sources.people(4))
+    served(path, database)
+    monkeypatch.setenv("CDM_URL", database.replace(old, new))
+    with pytest.raises(DataError) as no:
+        clean(path)
+    assert likely in no.value.hints["likely"]
+    assert "canary" not in str(no.value)
+
+
+@pytest.mark.slow
 def test_the_order_in_which_a_database_keeps_rows_changes_nothing(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
