@@ -60,6 +60,7 @@ TYPES = (
     ("_datetime", "TIMESTAMP"),
     ("_date", "DATE"),
     ("value_as_number", "NUMERIC"),
+    ("note_text", "TEXT"),
 )
 RECORDED = 32817
 """EHR, as the type of every row."""

