@@ -21,7 +21,7 @@ from common.model_file import Learned
 from common.release import Array
 from common.study import Study
 from common.task import Findings, Model, State, model_of
-from common.tasks import evaluate, selection
+from common.tasks import cells, evaluate, selection
 from common.tasks.describe import DESCRIBE
 
 MEASURES = {
@@ -93,7 +93,7 @@ def gain(site: Site, learned: Learned) -> Gain:
             f"nobody of {site.name} tests, so nothing can be compared",
             likely="the study keeps too few people for testing, or few are here",
         )
-    exact = study.model_copy(update={"privacy": "none"})
+    exact = cells.at_home(study.model_copy(update={"privacy": "none"}))
     if study.selection:
         value = learned.arrays[study.selection.key]
         exact = selection.settled(exact, float(value[0]))

@@ -18,6 +18,7 @@ from client.table import Table
 from common.encoding import Encoding, encode
 from common.release import Array
 from common.study import Study
+from common.tasks.cells import at_home
 from common.tasks.describe import DESCRIBE
 from common.tasks.linear_models import ridge_of
 from simulations import compare, plain
@@ -120,7 +121,7 @@ def left_out(
 
 def _constants(study: Study, table: Table) -> Encoding:
     """Return what a hospital by itself would standardise by; a newcomer only tests."""
-    rows = table.rows("train" if table.train.any() else "test")
+    rows, study = table.rows("train" if table.train.any() else "test"), at_home(study)
     begin = DESCRIBE.start(study, {})
     sums = DESCRIBE.local(study, begin, rows)
     return Encoding.of(DESCRIBE.finish(study, begin, sums).arrays)

@@ -22,6 +22,7 @@ from common.task import Rows, State, model_of
 from common.tasks import by_site, evaluate, left_out, side_by_side
 from common.terms import Rounds
 from server import report, results
+from server.studies import Took
 from simulations import engine, plain
 from tests import clinics
 from tests.simulations.test_engine import hospitals
@@ -262,7 +263,7 @@ def test_a_site_keeps_its_figures_and_the_rest_of_the_study_is_the_same(
         for each in by_site.read(study, after.states["by_site"])["sites"]
     }
     assert released == {**dict.fromkeys(NAMES, True), name: False}
-    made = results.report(study, after, datetime.now(UTC), 1.0)
+    made = results.report(study, after, Took(datetime.now(UTC), 1.0, None))
     assert "At each site by itself" in [sheet.title for sheet in made.sheets]
     assert any("own sums of the fit" in each for each in made.limits)
     shown = {each.name: each.together for each in made.sites}

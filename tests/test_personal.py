@@ -14,7 +14,7 @@ from pydantic import ValidationError
 import client.app
 from client.table import Table
 from client.training import Design, learn
-from common import content, exporting, packed_arrays, personal
+from common import card, content, packed_arrays, personal
 from common import study as studies
 from common.cli import build
 from common.errors import StudyError
@@ -304,7 +304,7 @@ def test_the_card_and_the_command_say_what_the_common_model_lacks(
     states = plain.run(study, [whole])
     made = model_file.of(study, states, {**ABOUT, "measures": {}})
     words = personal.named(study)
-    assert f"keeps its own {words}" in exporting.card(made).decode()
+    assert f"keeps its own {words}" in card.of(made).decode()
     path = model_file.write(made, tmp_path)
     arguments = ["study", "export", str(path), "--to", "onnx", "--out", str(tmp_path)]
     said = CliRunner().invoke(build(), arguments)

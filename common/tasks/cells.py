@@ -48,6 +48,12 @@ def least(study: Study) -> int:
     return study.disclosure.cell
 
 
+def at_home(study: Study) -> Study:
+    """Return *study* as a hospital may ask its own people: nothing is withheld."""
+    every = study.disclosure.model_copy(update={"min_cell": 1})
+    return study.model_copy(update={"disclosure": every})
+
+
 def note(study: Study) -> str:
     """Say what was done with what is smaller."""
     return (
