@@ -43,6 +43,10 @@ def running(
 ) -> Iterator[Federation]:
     folder = tmp_path_factory.mktemp("federation")
     with processes.federation(folder, STUDY, sites) as made:
+        for name in NAMES:  # whichever test comes first here
+            while "connected to" not in (folder / f"{name}.log").read_text():
+                made.crew.tend()
+                time.sleep(0.05)
         yield made
 
 
