@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from common.errors import StudyError
 from common.networks import ImageNetwork, TabularNetwork
 from common.schema import Image
 from common.tasks import book_keeping, keras_layers, torch_layers
+from tests import dense
 
 L = keras.layers
 Layers = Callable[[], list[Any]]
@@ -132,7 +132,7 @@ def looped(model: Any, images: np.ndarray, outcome: np.ndarray) -> np.ndarray:
 
 def shortened(each: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(each, axis=1)
-    return (each * np.minimum(1.0, bounds / length)[:, None]).sum(axis=0)
+    return (each * (bounds / np.maximum(length, bounds))[:, None]).sum(axis=0)
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -205,33 +205,25 @@ def test_a_layer_without_a_rule_is_refused_by_name(layer: Any, said: str) -> Non
 
 @pytest.mark.parametrize("residual", ["residual", ""])
 @settings(max_examples=6)
-@given(seed=st.integers(0, 10**6), count=st.integers(1, 9))
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 9), depth=st.integers(1, 4))
 def test_dense_layers_in_pytorch_give_what_a_loop_gives(
-    residual: str, seed: int, count: int
+    residual: str, seed: int, count: int, depth: int
 ) -> None:
     network = TabularNetwork(
-        kind="tabular_network", dense=(4, 4), residual=bool(residual)
+        kind="tabular_network", dense=(3, 4, 4, 2)[:depth], residual=bool(residual)
     )
     clipped, draw = torch_layers.Clipped(network, 3), np.random.default_rng(seed)
-    shapes = [tuple(each.shape) for each in clipped._model.parameters()]
-    clipped.set([draw.normal(size=shape) for shape in shapes])
+    layers = dense.drawn(network, 3, seed)
+    clipped.set(dense.arrays(layers))
     x, outcome = draw.normal(size=(count, 3)), draw.integers(0, 2, count).astype(float)
-    rows = []
-    for record, y in zip(x, outcome, strict=True):
-        clipped._model.zero_grad()
-        one = torch.tensor(record[None], requires_grad=True)
-        logit = clipped._model(one, one[:, :0])
-        torch.nn.functional.binary_cross_entropy_with_logits(
-            logit, torch.tensor([y])
-        ).backward()
-        parts = [each.grad.flatten() for each in clipped._model.parameters()]
-        rows.append(torch.cat(parts).numpy())
-    each = np.array(rows)
+    each = dense.looped(layers, x, outcome, x[:, :0])
     bounds = np.linalg.norm(each, axis=1) * draw.choice([0.1, 0.7, 3.0], count)
     found, _ = clipped.add(x, outcome, bounds)
     np.testing.assert_allclose(found, shortened(each, bounds), rtol=1e-9, atol=1e-12)
     x[0, 0] = np.nan
-    assert np.isfinite(clipped.add(x, outcome, bounds)[0]).all()
+    rest, _ = clipped.add(x, outcome, bounds)
+    others = shortened(each[1:], bounds[1:])
+    np.testing.assert_allclose(rest, others, rtol=1e-9, atol=1e-12)
 
 
 def test_a_gradient_moves_when_its_weights_do() -> None:

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import torch
 from scipy.stats import binomtest
 
 from client import training
@@ -19,7 +18,7 @@ from common.study import Study
 from common.task import State
 from common.tasks import book_keeping, dropout, keras_layers, torch_layers
 from simulations import plain
-from tests import clinics
+from tests import clinics, dense
 from tests.test_book_keeping import shortened
 from tests.test_networks import KINDS, PRIVACY, begun
 from tests.test_tasks import table_of
@@ -36,8 +35,8 @@ TABLE = TabularNetwork(
 
 def asked(kind: str, **changes: Any) -> Study:
     """Return a small study of a network that learns with dropout."""
-    dense = {"dense": [5]} if kind == "image_network" else {}
-    model = {"kind": kind, **clinics.MODELS[kind], **dense, "dropout": RATE}
+    layers = {"dense": [5]} if kind == "image_network" else {}
+    model = {"kind": kind, **clinics.MODELS[kind], **layers, "dropout": RATE}
     needs = clinics.NEEDS.get(kind, {})
     return clinics.study(**{"model": model} | needs | changes)
 
@@ -92,26 +91,11 @@ def test_pictures_give_what_a_loop_gives_in_blocks_of_any_size() -> None:
 
 def test_records_in_a_table_give_what_a_loop_gives_in_blocks_of_any_size() -> None:
     clipped, draw = torch_layers.Clipped(TABLE, 4), np.random.default_rng(3)
-    shapes = [tuple(each.shape) for each in clipped._model.parameters()]
-    arrays = [draw.normal(size=shape) for shape in shapes]
-    for each in arrays:
-        each.flags.writeable = False  # as a large array is that came in
-    clipped.set(arrays)
+    layers = dense.drawn(TABLE, 4, 3)
+    clipped.set(dense.arrays(layers))
     x, outcome = draw.normal(size=(9, 4)), draw.integers(0, 2, 9).astype(float)
     scales = dropout.scales(np.arange(9, dtype=np.uint64), 0, 1, RATE, 8)
-    first, second, last = clipped._model.layers
-    rows = []
-    for record, y, scale in zip(x, outcome, torch.from_numpy(scales), strict=True):
-        clipped._model.zero_grad()
-        flowing = torch.tensor(record[None], requires_grad=True)
-        flowing = flowing + torch.relu(first(flowing)) * scale[:4]
-        flowing = flowing + torch.relu(second(flowing)) * scale[4:]
-        torch.nn.functional.binary_cross_entropy_with_logits(
-            last(flowing)[:, 0], torch.tensor([y])
-        ).backward()
-        parts = [each.grad.flatten() for each in clipped._model.parameters()]
-        rows.append(torch.cat(parts).numpy().copy())
-    each = np.array(rows)
+    each = dense.looped(layers, x, outcome, scales)
     bounds = np.linalg.norm(each, axis=1) * draw.choice([0.3, 3.0], 9)
     for size in (1, 4, 1000):
         clipped._block = size

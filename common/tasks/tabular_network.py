@@ -1,7 +1,7 @@
 """A network of dense layers over the encoded variables: which, and how it learns.
 
 Layers and first weights follow from the study and its public seed. Only a site that
-trains, or predicts, loads PyTorch, and Opacus for each record's gradient.
+trains, or predicts, loads PyTorch.
 """
 
 import math
@@ -73,7 +73,7 @@ def _built(model: TabularNetwork, width: int) -> "Clipped":
         from common.tasks.torch_layers import Clipped  # noqa: PLC0415 - loads PyTorch
     except ImportError:
         raise MachineError(
-            "a tabular_network runs on PyTorch and Opacus, which are not installed",
+            "a tabular_network runs on PyTorch, which is not installed",
             fix="pip install 'consilium[networks]'",
         ) from None
     return Clipped(model, width)

@@ -1,94 +1,71 @@
-"""Each record's gradient of a PyTorch model by Opacus, clipped and added up.
+"""The sum of clipped gradients of dense layers in PyTorch, for one way back.
 
     clipped = Clipped(TabularNetwork(kind="tabular_network", dense=(32, 32)), width=30)
     clipped.add(x, outcomes, bounds)            # the sum of shortened gradients, flat
 
-Opacus' hooks (Yousefpour et al. 2021) build the gradient of each record. Its optimizer
-is not used: what it divides by, and how often it draws a person, follow from a site's
-own data there, which tells how many people the site has.
+No record's gradient is built. In a dense layer it is the outer product of what came in,
+a, and the slope of what went out, b: its length is |a| |b| (Goodfellow 2015), and the
+shortened sum is one product over all records (Bu et al. 2022, "book-keeping").
 
-Of a large network not even one record's gradient is built. In a dense layer it is the
-outer product of what came in, a, and the slope of what went out, b: its length is
-|a| |b| (Goodfellow 2015), and the shortened sum is one product over all records.
+Opacus builds them (Yousefpour et al. 2021), and is what the tests hold this against.
+Its optimizer would not do: what it divides by, and how often it draws a person, follow
+from a site's own data there, which tells how many people the site has.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
-from opacus.grad_sample import GradSampleModule
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 
 from common import large_arrays
 from common.networks import TabularNetwork
 from common.release import Array
 
-NUMBERS = 2**22
-"""So many numbers of gradients are held at a time; more weights are a large network."""
+NUMBERS = 2**18
+"""So many numbers of each kind are held at a time: what a processor keeps at hand."""
 
 torch.set_num_threads(1)  # layers this small wait for a second thread ten times longer
 
 
-class Dense(nn.Module):
-    """Dense layers with ReLU between them, and one logit at the end."""
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What came into each layer, what each inner one gave, and logits [records, 1]."""
 
-    def __init__(self, network: TabularNetwork, width: int) -> None:
-        """Make the layers in 64-bit numbers; their weights come from the state."""
-        super().__init__()
-        sizes = [width, *network.dense, 1]
-        self.layers = nn.ModuleList(
-            nn.Linear(wide, narrow, dtype=torch.float64)
-            for wide, narrow in pairwise(sizes)
-        )
-        self.residual = network.residual
-
-    def forward(self, x: Tensor, scales: Tensor) -> Tensor:
-        """Return a logit for each record of *x* [records, columns].
-
-        What the layers give is multiplied by *scales* [records, units], if there are
-        units.
-        """
-        *inner, last = self.layers
-        start = 0
-        for layer in inner:
-            reached = torch.relu(layer(x))
-            if scales.shape[1]:
-                reached = reached * scales[:, start : start + reached.shape[1]]
-                start += reached.shape[1]
-            same = self.residual and reached.shape == x.shape
-            x = x + reached if same else reached
-        return last(x)[:, 0]  # type: ignore[no-any-return]
+    came: list[Tensor]
+    given: list[Tensor]
+    logit: Tensor
 
 
 class Clipped:
-    """Sums of clipped gradients of one network."""
+    """Sums of clipped gradients of dense layers with ReLU between, and one logit."""
 
     def __init__(self, network: TabularNetwork, width: int) -> None:
-        """Hook the layers; raises Opacus' error for one whose records mix."""
-        self._model = Dense(network, width)
-        self._count = sum(each.numel() for each in self._model.parameters())
-        self._large = self._count > NUMBERS
-        if self._large:
-            self._model.requires_grad_(requires_grad=False)
-            self._block = max(1, NUMBERS // (16 * (width + sum(network.dense))))
-            return
-        self._hooked = GradSampleModule(self._model, loss_reduction="sum", strict=True)
-        self._block = max(1, NUMBERS // self._count)
+        """Make the layers in 64-bit numbers; their weights come from the state."""
+        sizes = [width, *network.dense, 1]
+        self._layers = [
+            (_room(narrow, wide), _room(narrow)) for wide, narrow in pairwise(sizes)
+        ]
+        self._count = sum(each.numel() for layer in self._layers for each in layer)
+        self._residual = network.residual
+        self._block = max(1, NUMBERS // max(sizes))
 
     def set(self, arrays: Sequence[Array]) -> None:
-        """Take *arrays* as the weights."""
-        for each, array in zip(self._model.parameters(), arrays, strict=True):
-            own, given = each.detach().numpy().reshape(-1), array.reshape(-1)
+        """Take *arrays* as the weights: [out, in] and [out] of each layer, in order."""
+        flat = (each for layer in self._layers for each in layer)
+        for each, array in zip(flat, arrays, strict=True):
+            own, given = each.numpy().reshape(-1), array.reshape(-1)
             for part in large_arrays.passing(own, given):
                 own[part] = given[part]  # what came in may be read only
 
     def score(self, x: Array) -> Array:
         """Return each record's probability."""
-        with torch.no_grad():
-            whole = torch.from_numpy(np.ascontiguousarray(x))
-            logit = self._model(whole, whole[:, :0])
-            found: Array = torch.sigmoid(logit).numpy()
+        whole = torch.from_numpy(np.ascontiguousarray(x))
+        flow = self._flow(whole, whole[:, :0])
+        found: Array = torch.sigmoid(flow.logit[:, 0]).numpy()
         return found
 
     def add(
@@ -100,82 +77,85 @@ class Clipped:
         [records, units]: by how much each hidden unit counts for each record. A record
         whose gradient is not finite counts as 0. Losses are those of all others.
         """
-        total, add = large_arrays.zeros(self._count), self._add
-        if self._large:
-            add = self._add_large
+        total = large_arrays.zeros(self._count)
         losses, units = np.zeros(1), x[:, :0] if scales is None else scales
         for first in range(0, len(outcome), self._block):
             part = slice(first, first + self._block)
             block = (np.ascontiguousarray(e[part]) for e in (x, units, outcome, bounds))
-            losses += add(total, *map(torch.from_numpy, block))
-        if not self._large:
-            self._hooked.zero_grad()
+            losses += self._add(total, *map(torch.from_numpy, block))
         return total, losses
+
+    def _flow(self, x: Tensor, scales: Tensor) -> Flow:
+        """Send the records *x* [records, columns] through the layers.
+
+        What they give is multiplied by *scales* [records, units], if there are units.
+        """
+        *inner, last = self._layers
+        came, given, start = [x], list[Tensor](), 0
+        for weight, bias in inner:
+            reached = functional.linear(x, weight, bias).relu_()
+            given.append(reached)
+            if scales.shape[1]:
+                reached = reached * scales[:, start : start + reached.shape[1]]
+                start += reached.shape[1]
+            x = x + reached if self._passes(x, reached) else reached
+            came.append(x)
+        return Flow(came, given, functional.linear(x, *last))
+
+    def _slopes(self, flow: Flow, scales: Tensor, outcome: Tensor) -> list[Tensor]:
+        """Return the slopes of the loss over what went out of each layer, in order.
+
+        The way back is by hand (Rumelhart et al. 1986): what PyTorch's own looks up on
+        it takes longer than layers this small.
+        """
+        slope = torch.sigmoid(flow.logit) - outcome[:, None]
+        found, end = [slope], scales.shape[1]
+        slope = slope @ self._layers[-1][0]
+        for place in range(len(flow.given) - 1, -1, -1):
+            given = flow.given[place]
+            out = slope * given.sign()
+            if end:
+                out *= scales[:, end - given.shape[1] : end]
+                end -= given.shape[1]
+            found.append(out)
+            if place:
+                back = out @ self._layers[place][0]
+                slope = slope + back if self._passes(flow.came[place], given) else back
+        return found[::-1]
+
+    def _passes(self, x: Tensor, reached: Tensor) -> bool:
+        return self._residual and reached.shape == x.shape
 
     def _add(
         self, total: Array, x: Tensor, scales: Tensor, outcome: Tensor, bounds: Tensor
     ) -> float:
         """Add a block's gradients to *total*, in place; return its losses, added up."""
-        self._hooked.zero_grad()
-        loss = nn.functional.binary_cross_entropy_with_logits(
-            self._hooked(x.requires_grad_(), scales), outcome, reduction="none"
+        flow = self._flow(x, scales)
+        loss = functional.binary_cross_entropy_with_logits(
+            flow.logit[:, 0], outcome, reduction="none"
         )
-        torch.autograd.backward(loss.sum())
-        built = [_built(each) for each in self._model.parameters()]
-        lengths = [torch.linalg.vector_norm(each, dim=1) for each in built]
-        length = torch.linalg.vector_norm(torch.stack(lengths), dim=0)
-        usable, factor = _factors(length, loss, bounds)
+        pairs = list(zip(flow.came, self._slopes(flow, scales, outcome), strict=True))
+        length = _length(pairs)
+        usable = torch.isfinite(length + loss) & (bounds > 0)
+        if not usable.all():
+            pairs = [(a[usable], b[usable]) for a, b in pairs]
+            length, bounds, loss = length[usable], bounds[usable], loss[usable]
+        factor = (bounds / torch.maximum(length, bounds))[:, None]
         start = 0
-        for each in built:
-            each[~usable] = 0.0
-            total[start : start + each.shape[1]] += (factor @ each).numpy()
-            start += each.shape[1]
-        return float(torch.where(usable, loss.detach(), 0.0).sum())
-
-    def _seen(
-        self, x: Tensor, scales: Tensor
-    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Return the logits, and what came into each layer and went out of it."""
-        came, went = list[Tensor](), list[Tensor]()
-
-        def see(_: nn.Module, given: tuple[Tensor, ...], reached: Tensor) -> None:
-            came.append(given[0].detach())
-            went.append(reached)
-
-        hooks = [each.register_forward_hook(see) for each in self._model.layers]
-        try:
-            return self._model(x, scales), came, went
-        finally:
-            for each in hooks:
-                each.remove()
-
-    def _add_large(
-        self, total: Array, x: Tensor, scales: Tensor, outcome: Tensor, bounds: Tensor
-    ) -> float:
-        """Do as :meth:`_add` does, without any record's own gradient."""
-        logit, came, went = self._seen(x.requires_grad_(), scales)
-        loss = nn.functional.binary_cross_entropy_with_logits(
-            logit, outcome, reduction="none"
-        )
-        slopes = torch.autograd.grad(loss.sum(), went)
-        squares = [
-            (a.square().sum(1) + 1) * b.square().sum(1)  # 1 is for the bias
-            for a, b in zip(came, slopes, strict=True)
-        ]
-        length = torch.stack(squares).sum(0).sqrt()
-        usable, factor = _factors(length, loss.detach(), bounds)
-        start = 0
-        for a, b in zip(came, slopes, strict=True):
-            given = torch.where(usable[:, None], a, 0.0)
-            slope = torch.where(usable[:, None], b, 0.0) * factor[:, None]
-            start = _outer(total, start, given, slope)
-        return float(torch.where(usable, loss.detach(), 0.0).sum())
+        for a, b in pairs:
+            start = _outer(total, start, a, b.mul_(factor))
+        return float(loss.sum())
 
 
-def _factors(length: Tensor, loss: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which records count, and by how much each gradient is shortened."""
-    usable = torch.isfinite(length) & torch.isfinite(loss) & (bounds > 0)
-    return usable, torch.where(usable, bounds / torch.maximum(length, bounds), 0.0)
+def _room(*shape: int) -> Tensor:
+    return torch.zeros(shape, dtype=torch.float64)
+
+
+def _length(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return the length of each record's gradient; 1 beside |a| is for the bias."""
+    came = torch.stack([torch.linalg.vector_norm(a, dim=1) for a, _ in pairs])
+    went = torch.stack([torch.linalg.vector_norm(b, dim=1) for _, b in pairs])
+    return torch.linalg.vector_norm(torch.hypot(came, came.new_ones(1)) * went, dim=0)
 
 
 def _outer(total: Array, start: int, given: Tensor, slope: Tensor) -> int:
@@ -193,13 +173,3 @@ def _outer(total: Array, start: int, given: Tensor, slope: Tensor) -> int:
         start += part.size
     total[start : start + slope.shape[1]] += slope.sum(0).numpy()
     return start + slope.shape[1]
-
-
-def _built(weights: nn.Parameter) -> Tensor:
-    """Return each record's gradient of some *weights*, flat [records, numbers].
-
-    Their sum, which PyTorch made besides, is let go.
-    """
-    built: Tensor = vars(weights)["grad_sample"]
-    weights.grad = None
-    return built.flatten(start_dim=1)
