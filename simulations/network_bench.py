@@ -20,7 +20,8 @@ import torch
 from client import noise
 from common.release import Array
 from common.tasks import book_keeping, keras_layers
-from simulations import network_rivals, step_memory
+from common.tasks.torch_layers import Clipped
+from simulations import network_rivals, rival_layers, step_memory
 from simulations.network_steps import (
     CASES,
     LARGE_IMAGE,
@@ -29,10 +30,12 @@ from simulations.network_steps import (
     people,
     plain,
 )
+from simulations.rival_layers import TABLES, Table
 
-REPEATS = 3
+REPEATS, MANY = 3, 200
+"""How many pairs are measured; how many steps of a table are one measurement."""
 CLIP, DEVIATION = 1.0, 3.0
-MEMORY = 1.8
+MEMORY, TABLE = 1.8, 1.2
 
 
 def main() -> int:
@@ -42,9 +45,14 @@ def main() -> int:
     torch.set_num_threads(1)
     click.echo(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     missed = 0
-    cases = [partial(_line, case) for case in CASES]
-    rivals = [partial(_rival, name) for name in network_rivals.RIVALS]
-    every: list[Callable[[], tuple[bool, str]]] = [*cases, *rivals, _memory, _noise]
+    every: list[Callable[[], tuple[bool, str]]] = [
+        *(partial(_line, case) for case in CASES),
+        *(partial(_table, table) for table in TABLES),
+        *(partial(_rival, name) for name in network_rivals.RIVALS),
+        *(partial(_table_rival, name) for name in network_rivals.RIVALS),
+        _memory,
+        _noise,
+    ]
     for measure in every:
         met, text = measure()
         missed += not met
@@ -77,11 +85,48 @@ def _rival(name: str) -> tuple[bool, str]:
         keras_layers.build(case.network, case.image), case.records
     )
     bounds = np.full(case.records, CLIP)
-    theirs = network_rivals.RIVALS[name](pictures, outcome, CLIP)
+    given = rival_layers.pictures(pictures, outcome)
+    theirs = network_rivals.RIVALS[name](rival_layers.of_pictures(), *given, CLIP)
     ours, other = _in_turn(lambda: clipped.add(pictures, outcome, bounds), theirs)
-    text = f"records a second, book-keeping / {name}: small CNN, 64"
-    rates = f"({case.records / ours:.0f} / {case.records / other:.0f})"
-    return other > ours, f"{text:<70}{f'{other / ours:.1f} {rates}':<28}goal 1"
+    return _faster(name, "small CNN, 64", case.records / ours, case.records / other)
+
+
+def _table(table: Table) -> tuple[bool, str]:
+    """Measure a step of a *table* with clipping against PyTorch's own without."""
+    model, (x, outcome) = rival_layers.of_table(table), rival_layers.rows(table)
+    y = torch.from_numpy(outcome)
+    usual = network_rivals.plain(model, torch.from_numpy(x), y)
+    ours, theirs = _in_turn(_clipped(table), usual, MANY)
+    figure = f"{ours / theirs:.2f} ({1e6 * ours:.0f} us / {1e6 * theirs:.0f} us)"
+    what = f"a step with clipping / without: {table.what}"
+    return ours / theirs <= TABLE, f"{what:<70}{figure:<28}goal {TABLE:g}"
+
+
+def _table_rival(name: str) -> tuple[bool, str]:
+    """Measure ours against another way to the same sum, of a table."""
+    table = TABLES[0]
+    model, (x, outcome) = rival_layers.of_table(table), rival_layers.rows(table)
+    given = torch.from_numpy(x), torch.from_numpy(outcome)
+    theirs = network_rivals.RIVALS[name](model, *given, CLIP)
+    ours, other = _in_turn(_clipped(table), theirs, MANY)
+    return _faster(name, table.what, table.records / ours, table.records / other)
+
+
+def _clipped(table: Table) -> Callable[[], object]:
+    """Return our step of a *table*, with the weights that the others have."""
+    clipped = Clipped(table.network, rival_layers.WIDTH)
+    weights = rival_layers.of_table(table).parameters()
+    clipped.set([each.detach().numpy() for each in weights])
+    x, outcome = rival_layers.rows(table)
+    bounds = np.full(table.records, CLIP)
+    return lambda: clipped.add(x, outcome, bounds)
+
+
+def _faster(name: str, what: str, ours: float, other: float) -> tuple[bool, str]:
+    """Say how many records a second ours takes, and another way."""
+    text = f"records a second, book-keeping / {name}: {what}"
+    figure = f"{ours / other:.1f} ({ours:.0f} / {other:.0f})"
+    return ours > other, f"{text:<70}{figure:<28}goal 1"
 
 
 def _memory() -> tuple[bool, str]:
@@ -111,20 +156,24 @@ def _noise() -> tuple[bool, str]:
 
 
 def _in_turn(
-    one: Callable[[], object], other: Callable[[], object]
+    one: Callable[[], object], other: Callable[[], object], times: int = 1
 ) -> tuple[float, float]:
-    """Return the median processor seconds of each, in pairs after a warm-up."""
+    """Return the median processor seconds of each, in pairs after a warm-up.
+
+    What is measured is so many *times* in a row.
+    """
     one()
     other()
-    pairs = [(_used(one), _used(other)) for _ in range(REPEATS)]
+    pairs = [(_used(one, times), _used(other, times)) for _ in range(REPEATS)]
     first, second = zip(*pairs, strict=True)
     return statistics.median(first), statistics.median(second)
 
 
-def _used(call: Callable[[], object]) -> float:
+def _used(call: Callable[[], object], times: int) -> float:
     begun = time.process_time()
-    call()
-    return time.process_time() - begun
+    for _ in range(times):
+        call()
+    return (time.process_time() - begun) / times
 
 
 if __name__ == "__main__":

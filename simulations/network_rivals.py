@@ -1,13 +1,12 @@
 """The same clipped step by other means: Opacus' hooks, its ghosts, and PyTorch's vmap.
 
-All three sum the gradients of the small network's records, each shortened to the clip,
-and equal one another. Only ``simulations.network_bench`` runs them.
+All three sum the gradients of a model's records, each shortened to the clip, and equal
+one another. Only the benches of networks run them.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from opacus.grad_sample import GradSampleModule
 from opacus.grad_sample.grad_sample_module_fast_gradient_clipping import (
@@ -17,41 +16,14 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from common.errors import ConsiliumError
-from common.release import Array
-from common.task import Images
 
 Step = Callable[[], list[Tensor]]
 
 
-def layers() -> nn.Sequential:
-    """Return the small network of the bench, for pictures of 28 x 28 x 3."""
-    torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(3, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(64 * 49, 128),
-        nn.ReLU(),
-        nn.Linear(128, 1),
-    )
-
-
-def given(pictures: Images, outcome: Array) -> tuple[Tensor, Tensor]:
-    """Return *pictures* [records, h, w, channels] and outcomes as PyTorch has them."""
-    x = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
-    return x, torch.from_numpy(outcome.astype(np.float32))
-
-
-def hooks(pictures: Images, outcome: Array, clip: float) -> Step:
+def hooks(model: nn.Module, x: Tensor, y: Tensor, clip: float) -> Step:
     """Return the step by Opacus' default: each record's gradient is built."""
-    model = layers()
     hooked = GradSampleModule(model, loss_reduction="sum")
-    x, y = given(pictures, outcome)
-    x.requires_grad_()
+    x = x.detach().requires_grad_()
 
     def step() -> list[Tensor]:
         hooked.zero_grad()
@@ -62,14 +34,12 @@ def hooks(pictures: Images, outcome: Array, clip: float) -> Step:
     return step
 
 
-def ghost(pictures: Images, outcome: Array, clip: float) -> Step:
+def ghost(model: nn.Module, x: Tensor, y: Tensor, clip: float) -> Step:
     """Return the step by Opacus' ghost clipping: lengths first, then once more back."""
-    model = layers()
     hooked = GhostModule(
         model, max_grad_norm=clip, use_ghost_clipping=True, loss_reduction="sum"
     )
-    x, y = given(pictures, outcome)
-    x.requires_grad_()
+    x = x.detach().requires_grad_()
 
     def step() -> list[Tensor]:
         hooked.zero_grad()
@@ -85,11 +55,9 @@ def ghost(pictures: Images, outcome: Array, clip: float) -> Step:
     return step
 
 
-def vmapped(pictures: Images, outcome: Array, clip: float) -> Step:
+def vmapped(model: nn.Module, x: Tensor, y: Tensor, clip: float) -> Step:
     """Return the step by torch.func: the gradient of one record, over all of them."""
-    model = layers()
     shown = {name: each.detach() for name, each in model.named_parameters()}
-    x, y = given(pictures, outcome)
 
     def lost(parameters: dict[str, Tensor], one: Tensor, has: Tensor) -> Tensor:
         return _losses(functional_call(model, parameters, (one[None],)), has[None])[0]
@@ -102,7 +70,18 @@ def vmapped(pictures: Images, outcome: Array, clip: float) -> Step:
     return step
 
 
-RIVALS: dict[str, Callable[[Images, Array, float], Step]] = {
+def plain(model: nn.Module, x: Tensor, y: Tensor) -> Step:
+    """Return the ordinary step, in which no record is shortened."""
+
+    def step() -> list[Tensor]:
+        model.zero_grad()
+        torch.autograd.backward(_losses(model(x), y).sum())
+        return [_left(each) for each in model.parameters()]
+
+    return step
+
+
+RIVALS: dict[str, Callable[[nn.Module, Tensor, Tensor, float], Step]] = {
     "Opacus' hooks": hooks,
     "Opacus' ghosts": ghost,
     "vmap of torch.func": vmapped,

@@ -155,7 +155,9 @@ def _length(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """Return the length of each record's gradient; 1 beside |a| is for the bias."""
     came = torch.stack([torch.linalg.vector_norm(a, dim=1) for a, _ in pairs])
     went = torch.stack([torch.linalg.vector_norm(b, dim=1) for _, b in pairs])
-    return torch.linalg.vector_norm(torch.hypot(came, came.new_ones(1)) * went, dim=0)
+    lengths = torch.hypot(came, came.new_ones(1)) * went
+    whole: Tensor = torch.linalg.vector_norm(lengths, dim=0)
+    return whole
 
 
 def _outer(total: Array, start: int, given: Tensor, slope: Tensor) -> int:
