@@ -4,11 +4,12 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
-from common import wire
+from common import arrivals, wire
 from common.errors import IntegrityError, UsageError
 from server.voice import PLAIN, Voice
 
@@ -17,8 +18,29 @@ POLL_FIRST, POLL_LAST = 0.01, 0.2
 
 Tell = Callable[[str, tuple[str, ...], Mapping[str, str]], None]
 """Called with what is being done, the sites that are waited for, and what they said."""
+NONE = frozenset[str]()
 REFUSAL = re.compile(r"[a-z ]{1,40}, id [0-9a-f]{8}")
 """A site's no: in what words, and under which id its own log and ledger say why."""
+
+
+class Slow(Protocol):
+    """Answers that a Grid fetches part by part: server/coming.py, of a real one."""
+
+    def of(self, questions: Iterable[str]) -> frozenset[str]:
+        """Return to which *questions* an answer is on its way."""
+
+    def hurry(self, questions: Iterable[str]) -> None:
+        """Wait for no part of their answers any more."""
+
+    def let_go(self, questions: Iterable[str]) -> None:
+        """Let go of their answers."""
+
+
+@runtime_checkable
+class Parted(Protocol):
+    """A Grid to which answers come in parts; in one process all come whole."""
+
+    coming: Slow
 
 
 @dataclass(slots=True)
@@ -113,6 +135,23 @@ def pull(line: Line, waiting: Iterable[str]) -> list[Message]:
     return replies
 
 
+def coming(line: Line, letters: Iterable[str]) -> frozenset[str]:
+    """Return which of the *letters* are being answered, part by part."""
+    return line.grid.coming.of(letters) if isinstance(line.grid, Parted) else NONE
+
+
+def hurry(line: Line, letters: Iterable[str]) -> None:
+    """Wait no more for parts of answers to these *letters*: their time is over."""
+    if isinstance(line.grid, Parted):
+        line.grid.coming.hurry(letters)
+
+
+def let_go(line: Line, letters: Iterable[str]) -> None:
+    """Let go of the answers to these *letters*: nobody waits for them."""
+    if isinstance(line.grid, Parted):
+        line.grid.coming.let_go(letters)
+
+
 def exchange(
     line: Line, content: RecordDict, kind: str, to: Mapping[int, str], until: float
 ) -> tuple[str, ...]:
@@ -130,12 +169,15 @@ def exchange(
                 line.said(to[node], content)
                 line.heard(to[node], reply.content)
         pauses.after(news=bool(replies))
+    let_go(line, letters)
     return tuple(sorted(to[node] for node in silent))
 
 
 def refusal(reply: Message) -> str:
     """Return a site's no for a person to read: of its own words only those we know."""
     said = str(reply.error.reason)
+    if said in {arrivals.UNREAD, arrivals.LATE}:
+        return said
     if reply.error.code != wire.REFUSED:
         return f"could not be asked (Flower's code {reply.error.code})"
     return said if REFUSAL.fullmatch(said) else "refused, and gave no id"
