@@ -48,12 +48,21 @@ def parts(study: Study, task: Task) -> Parts:
 def check(study: Study) -> None:
     """Raise StudyError when a sum of *study* could not be masked, or not be sent."""
     for task in plan.tasks(study):
-        answer = length(task.release(study))
         if study.masked:
-            made = parts(study, task)
-            answer = fixed_point.length(made)
-            _masked(task, made, len(study.study.sites))
-        _sent(study, task, answer)
+            _masked(task, parts(study, task), len(study.study.sites))
+        _sent(study, task, _answer(study, task))
+
+
+def largest(study: Study) -> int:
+    """Return the bytes of the largest answer that *study* asks of a site."""
+    return WORD * max(_answer(study, task) for task in plan.tasks(study))
+
+
+def _answer(study: Study, task: Task) -> int:
+    """Return of how many words an answer to *task* is."""
+    if study.masked:
+        return fixed_point.length(parts(study, task))
+    return length(task.release(study))
 
 
 def _masked(task: Task, made: Parts, sites: int) -> None:

@@ -32,9 +32,9 @@ from client.fleet import Line
 from client.node import Resident
 from common import arrivals, identity, parcels, seal, wire
 from common.errors import ConsiliumError
-from common.parcels import Parcel
+from common.parcels import Parcel, Place
 from common.study import Study
-from server import executor, journal, superlink
+from server import allowance, executor, journal, superlink
 from server.gateway import BODY, FLEET
 from server.rounds import Outcome
 from simulations import engine, processes
@@ -565,6 +565,66 @@ def test_nothing_is_unpacked(running: Federation, south: South, encoding: str) -
         headers = {"content-encoding": encoding}
         answer = http.post("/v1/fleet/push-messages", content=b"x", headers=headers)
         assert answer.status_code == 415
+
+
+def heap(question: Message, south: South, mib: int) -> Parcel:
+    """Return an answer of so many MiB, truly signed, that nobody asked for."""
+    data = np.random.default_rng(mib).bytes(mib * 2**20)
+    array = Array("uint8", (mib * 2**20,), "numpy.ndarray", data)
+    said = RecordDict({"arrays": ArrayRecord({"vector": array})})
+    return parcels.pack(resigned(question, said, south.here.papers))
+
+
+def leave(south: South, parcel: Parcel) -> int:
+    """Send the parts of an answer one by one; return the status of the last."""
+    assert south.line
+    said = announce(south, parcel)
+    place = Place(south.line.node, parcel.head.metadata.run_id)
+    try:
+        parcels.post(
+            [parcel],
+            said.objects_to_push,
+            south.line.client.PushObject,
+            (place, said.session_id),
+        )
+    except httpx.HTTPStatusError as refused:
+        return refused.response.status_code
+    return 200
+
+
+def database(running: Federation) -> int:
+    """Return the bytes that the SuperLink's database has on the disk."""
+    files = (running.aggregator / "superlink").glob("state.db*")
+    return sum(each.stat().st_size for each in files)
+
+
+def test_what_a_site_leaves_behind_has_an_end(
+    running: Federation, south: South, sites: list[Path]
+) -> None:
+    """Three times what it may, and another tree of the same name; then it is honest."""
+    most = 3 * allowance.BESIDE // 2**20
+    before, ends, words = database(running), list[int](), list[str]()
+
+    def twist(question: Message, reply: Message) -> list[Message]:
+        if ends:
+            return [reply]
+        parcel = heap(question, south, most)
+        ends.append(leave(south, parcel))
+        other = heap(question, south, 3)
+        other.head.CopyFrom(parcel.head)
+        with pytest.raises(httpx.HTTPStatusError) as refused:
+            announce(south, other)
+        ends.append(refused.value.response.status_code)
+        words.append(refused.value.response.text)
+        return []
+
+    south.twist = twist
+    outcomes.same(run(running), engine.run(STUDY, sites))
+    assert ends == [507, 400]
+    assert words == ["the name of an answer is that of its parts, and of its sender"]
+    assert database(running) - before < 2.5 * allowance.BESIDE
+    log = running.aggregator / "logs" / "gateway.log"
+    assert "south has left" in log.read_text(encoding="utf-8")
 
 
 def peak(pid: int) -> int:
