@@ -253,7 +253,8 @@ def _no(asking: Asking, line: Line, who: tuple[int, str], reply: Message) -> Non
         asking.lost.add(name)
         few = len(asking.lost) <= asking.question.spare
         if not (asking.question.unseated and few):
-            raise UnseatedError(f"{name} has no place in this attempt at the round")
+            what = f"{name} has no place in this attempt at the round"
+            raise UnseatedError(what, site=name)
         return
     line.nodes.pop(node, None)
     _off(asking, line, name)

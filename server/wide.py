@@ -4,7 +4,7 @@ An answer that comes in parts is fetched beside what else is done: server/coming
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from flwr.app import Message, RecordDict
@@ -25,6 +25,9 @@ from common import arrivals, parcels
 from common.parcels import Parcel, Place
 from server.coming import Coming, Late
 
+FEW = 8
+"""So many answers are asked for at a time: with all that their heads may hold, they
+are less than one answer of the SuperLink may be."""
 PAUSE = 0.2
 """Seconds that a look for answers takes at most, when one is on its way."""
 
@@ -81,20 +84,23 @@ class Wide(Grid):
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Return the answers to *message_ids* that have come, and are whole."""
         wanted = set(message_ids)
-        arrived = list[Message]()
-        if new := wanted - self.coming.of(wanted):
-            request = PullAppMessagesRequest(message_ids=new)
-            answer = self._runtime.PullMessages(request)
-            told = zip(answer.messages_list, answer.message_object_trees, strict=True)
-            for head, tree in told:
-                fetch = partial(self._fetch, head, tree)
-                if tree.children:
-                    about = head.metadata
-                    number = about.reply_to_message_id
-                    self.coming.begin(about.src_node_id, number, fetch)
-                else:
-                    arrived.append(fetch(lambda: False))
+        arrived, new = list[Message](), [*wanted - self.coming.of(wanted)]
+        for at in range(0, len(new), FEW):
+            arrived += self._look(new[at : at + FEW])
         return arrived + self.coming.here(wanted, 0.0 if arrived else PAUSE)
+
+    def _look(self, names: list[str]) -> Iterator[Message]:
+        """Yield the answers to *names* that came whole; begin to fetch the others."""
+        request = PullAppMessagesRequest(message_ids=names)
+        answer = self._runtime.PullMessages(request)
+        told = zip(answer.messages_list, answer.message_object_trees, strict=True)
+        for head, tree in told:
+            about, fetch = head.metadata, partial(self._fetch, head, tree)
+            if tree.children:
+                number = about.reply_to_message_id
+                self.coming.begin(about.src_node_id, number, fetch)
+            else:
+                yield fetch(lambda: False)
 
     def _fetch(self, head: wire.Message, tree: wire.ObjectTree, late: Late) -> Message:
         pull = self._runtime.PullObject

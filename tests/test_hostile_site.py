@@ -217,6 +217,10 @@ def negative(numbers: np.ndarray) -> np.ndarray:
 LIES: dict[str, tuple[Callable[[Message], RecordDict], str]] = {
     "NaN": (vector(poisoned), "south: .*not finite"),
     "fewer people than none": (vector(negative), "south: .*not whole and positive"),
+    "more people than there are": (
+        vector(lambda v: np.where(np.arange(len(v)) == 0, 1e300, v)),
+        "south: .* beyond .*, its limit",
+    ),
     "part of a person": (vector(lambda v: v + 0.5), "south: .*not whole"),
     "float32": (vector(lambda v: v.astype(np.float32)), "south: .*of float32, not"),
     "too short": (vector(lambda v: v[:-1]), "south: an answer holds .* numbers"),
@@ -254,7 +258,14 @@ def fails(running: Federation, told: str, study: Study = STUDY) -> None:
     assert recorded(running, study) == 0
 
 
-QUICK = {"NaN", "part of a person", "float32", "too short", "nonsense"}
+QUICK = {
+    "NaN",
+    "more people than there are",
+    "part of a person",
+    "float32",
+    "too short",
+    "nonsense",
+}
 QUICK |= {"another name", "another round", "no round"}
 
 

@@ -15,9 +15,9 @@ from flwr.proto.message_pb2 import ObjectTree, PushObjectRequest
 from flwr.proto.node_pb2 import Node
 from flwr.supercore.object_store.sql_object_store import SqlObjectStore
 
-from common import arrivals, coding, fixed_point, parcels, plan
+from common import arrivals, coding, direct, fixed_point, parcels, plan
 from common.release import length
-from server import allowance, left, studies
+from server import allowance, exchange, left, studies, wide
 from server.exchange import No
 from server.left import MESSAGE, PART, ROW, Store
 from server.studies import Progress
@@ -147,6 +147,11 @@ def test_an_answer_as_large_as_a_message_can_be_has_few_enough_parts() -> None:
     whole = RecordDict({"arrays": ArrayRecord({"vector": array})})
     packed = parcels.pack(Message(whole, dst_node_id=1, message_type="query.round"))
     assert len(list(left._names(packed.tree))) < left.PARTS / 4
+
+
+def test_a_few_answers_are_less_than_the_aggregator_reads_of_one_call() -> None:
+    """Each holds what one call may carry, and its tree again: or a run would end."""
+    assert wide.FEW * (exchange.BODY + left.PARTS * 100) < direct.ANSWER
 
 
 def fill(store: Store, flower: SqlObjectStore, word: object) -> None:
