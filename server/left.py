@@ -19,6 +19,7 @@ from flwr.proto.fleet_pb2 import PushMessagesRequest
 from flwr.proto.message_pb2 import ObjectTree, PushObjectRequest
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from common.errors import ConsiliumError
 from server import allowance
 from server.exchange import No
 
@@ -91,13 +92,21 @@ class Store:
         """
         left, now = self.of(site), time.monotonic()
         if left.more(new) > allowance.BESIDE:
-            may = allowance.of(self._folder, site)
+            may = self._may(site)
             if left.more(new) > may and now >= left.looked + LOOK:
                 left.looked = now
                 left.only(await asyncio.to_thread(self._there, left.parts))
             if left.more(new) > may:
                 raise self._full(site, left, may)
         left.add(new)
+
+    def _may(self, site: str) -> int:
+        """Return what a site may leave; the least when the studies cannot be read."""
+        try:
+            return allowance.of(self._folder, site)
+        except ConsiliumError as reason:
+            LOG.warning("what %s may leave is not known: %s", site, reason)
+            return allowance.BESIDE
 
     def _full(self, site: str, left: Left, may: int) -> No:
         """Return the no to a *site* that has left all it *may*; say it at times."""

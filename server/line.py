@@ -4,13 +4,13 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
 from common import arrivals, wire
 from common.errors import IntegrityError, UsageError
+from server.coming import Coming
 from server.voice import PLAIN, Voice
 
 POLL_FIRST, POLL_LAST = 0.01, 0.2
@@ -18,29 +18,8 @@ POLL_FIRST, POLL_LAST = 0.01, 0.2
 
 Tell = Callable[[str, tuple[str, ...], Mapping[str, str]], None]
 """Called with what is being done, the sites that are waited for, and what they said."""
-NONE = frozenset[str]()
 REFUSAL = re.compile(r"[a-z ]{1,40}, id [0-9a-f]{8}")
 """A site's no: in what words, and under which id its own log and ledger say why."""
-
-
-class Slow(Protocol):
-    """Answers that a Grid fetches part by part: server/coming.py, of a real one."""
-
-    def of(self, questions: Iterable[str]) -> frozenset[str]:
-        """Return to which *questions* an answer is on its way."""
-
-    def hurry(self, questions: Iterable[str]) -> None:
-        """Wait for no part of their answers any more."""
-
-    def let_go(self, questions: Iterable[str]) -> None:
-        """Let go of their answers."""
-
-
-@runtime_checkable
-class Parted(Protocol):
-    """A Grid to which answers come in parts; in one process all come whole."""
-
-    coming: Slow
 
 
 @dataclass(slots=True)
@@ -137,19 +116,23 @@ def pull(line: Line, waiting: Iterable[str]) -> list[Message]:
 
 def coming(line: Line, letters: Iterable[str]) -> frozenset[str]:
     """Return which of the *letters* are being answered, part by part."""
-    return line.grid.coming.of(letters) if isinstance(line.grid, Parted) else NONE
+    return _parts(line).of(letters)
 
 
 def hurry(line: Line, letters: Iterable[str]) -> None:
     """Wait no more for parts of answers to these *letters*: their time is over."""
-    if isinstance(line.grid, Parted):
-        line.grid.coming.hurry(letters)
+    _parts(line).hurry(letters)
 
 
 def let_go(line: Line, letters: Iterable[str]) -> None:
     """Let go of the answers to these *letters*: nobody waits for them."""
-    if isinstance(line.grid, Parted):
-        line.grid.coming.let_go(letters)
+    _parts(line).let_go(letters)
+
+
+def _parts(line: Line) -> Coming:
+    """Return what comes in parts: in a Grid of one process all comes whole."""
+    found = getattr(line.grid, "coming", None)
+    return found if isinstance(found, Coming) else Coming()
 
 
 def exchange(

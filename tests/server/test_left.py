@@ -199,6 +199,18 @@ def test_a_database_that_cannot_be_read_frees_nothing(
     assert "database cannot be read: DatabaseError" in caplog.text
 
 
+def test_studies_that_cannot_be_read_allow_nothing_more(
+    store: Store, aggregator: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = studies.submit(aggregator, clinics.study())
+    for word in "abcd":
+        admit(store, MESSAGE, announced(word, 30))
+    (given.folder / "study.json").chmod(0o644)
+    with pytest.raises(No, match="south has left"):
+        admit(store, MESSAGE, announced("e", 30))
+    assert "study.json is open to other users" in caplog.text
+
+
 def test_a_site_may_leave_what_its_studies_ask(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     assert allowance.of(tmp_path, SITE) == allowance.BESIDE
