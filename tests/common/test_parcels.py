@@ -210,10 +210,11 @@ def test_once_it_is_late_what_is_there_is_fetched_and_nothing_is_waited_for() ->
         parcel.head, parcel.tree, store.pull, PLACE.node, lambda: True
     )
     assert len(numbers(arrived)) == INLINE
-    missing = next(iter(parcel.parts))
+    missing, asked = next(iter(parcel.parts)), list[str]()
 
     def pull(request: wire.PullObjectRequest) -> wire.PullObjectResponse:
         if request.object_id == missing:
+            asked.append(missing)
             return wire.PullObjectResponse(object_found=True)
         return store.pull(request)
 
@@ -222,3 +223,4 @@ def test_once_it_is_late_what_is_there_is_fetched_and_nothing_is_waited_for() ->
         parcel.head, parcel.tree, pull, PLACE.node, lambda: next(late, True)
     )
     assert instead.error.reason == "its answer did not come in time"
+    assert len(asked) <= 4
