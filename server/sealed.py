@@ -117,7 +117,7 @@ def _durable(path: Path, data: Iterable[Part], step: Step) -> None:
         private_files.replace_parts(path, data, step)
 
 
-def drop(folder: Path, kept: Collection[int], step: Step) -> None:
+def drop(folder: Path, kept: Collection[int], step: Step = lambda _: None) -> None:
     """Remove the large arrays of all records but those *kept*, and what was torn off.
 
     Their hashes stay, and the seals are over these. Raises MachineError when it cannot.

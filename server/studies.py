@@ -174,9 +174,14 @@ def _again(given: Submitted) -> None:
 
 
 def anew(given: Submitted) -> None:
-    """Let a study begin anew, as another run; what the last one wrote is laid aside."""
+    """Let a study begin anew, as another run; what the last one wrote is laid aside.
+
+    No run goes on from there: large states go, and their hashes stay.
+    """
     if given.journal.exists():
-        given.journal.rename(given.folder / f"journal-stopped-{secrets.token_hex(4)}")
+        aside = given.folder / f"journal-stopped-{secrets.token_hex(4)}"
+        given.journal.rename(aside)
+        sealed.drop(aside, kept=())
     _from_here(given)
 
 
