@@ -141,7 +141,7 @@ def _read(folder: Path, digest: str, protocol: int, step: Step) -> Journal:
             lost.add(number)
         book.count, book.seal = number + 1, seal
     for number in lost.intersection(book.held.values()):
-        raise sealed.broken(folder, number, "has lost its arrays")
+        raise sealed.lost(folder, number)
     if book.roster and not book.closed:
         LOG.info("journal: %s; going on from there", book.words())
     return book

@@ -183,6 +183,12 @@ def broken(path: Path, number: int, how: str) -> IntegrityError:
     )
 
 
+def lost(folder: Path, number: int) -> IntegrityError:
+    """Return the error that names the arrays that are needed and not there."""
+    beside = _path(folder, number).with_suffix(BESIDE)
+    return broken(beside, number, "has lost its arrays")
+
+
 def _ends_early(data: Part) -> bool:
     """Say whether *data* is the beginning of a record, and nothing but too short."""
     if len(data) < FRAME.size:

@@ -354,8 +354,9 @@ def test_large_arrays_that_are_broken_are_named(large: Path) -> None:
     with journal.held(large, DIGEST, 1) as book:
         book.close(TRAFFIC)
     (large / "000003.arrays").unlink()
-    with pytest.raises(IntegrityError, match="record 3 of the journal has lost its"):
+    with pytest.raises(IntegrityError, match="record 3 of the journal has lost") as it:
         held(large)
+    assert it.value.hints["where"] == str(large / "000003.arrays")
 
 
 def test_a_state_that_cannot_be_dropped_is_said(large: Path) -> None:

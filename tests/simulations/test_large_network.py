@@ -1,5 +1,7 @@
 """A network whose arrays lie in files learns what one in memory does, to the bit."""
 
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,13 @@ import client.app
 from common import large_arrays, wire
 from common.private_files import Step
 from common.study import Study
-from server import journal, rounds, sealed
+from server import journal, rounds, sealed, studies
 from server import voice as voices
 from server.rounds import Outcome, Terms
-from simulations import engine, hospitals, message_memory
+from server.studies import Submitted
+from simulations import engine, hospitals, message_memory, processes
 from tests import clinics
+from tests.simulations.test_kills import KINDS, Killer
 from tests.simulations.test_resume import KILLED, Fuse, killed
 
 NAMES = ["east", "north", "south"]
@@ -21,15 +25,19 @@ MEGA, MOST = 40.0, 3.5
 """MB of weights; and how many times that a process may take for them."""
 SHARED = 10.0
 """The same for the SuperLink, whose requests and caches are 270 MB at any size."""
+WHILE = 10.0
+"""Seconds of a round within which a process is killed."""
 
 
-def asked(optimizer: str, **training: object) -> Study:
-    """Return a masked study of a small network."""
+def asked(
+    optimizer: str, wait: int = 1, dense: Sequence[int] = (4,), **training: object
+) -> Study:
+    """Return a masked study of a network, a small one unless its layers are *dense*."""
     said = {"steps": 8, "rate": 0.05, "optimizer": optimizer, **training}
     study = clinics.study(
         study={**clinics.ABOUT, "sites": NAMES},
-        model={"kind": "tabular_network", "dense": [4], "training": said},
-        rounds={"quorum": 3, "deadline_seconds": 1},
+        model={"kind": "tabular_network", "dense": [*dense], "training": said},
+        rounds={"quorum": 3, "deadline_seconds": wait},
     )
     assert study.masked
     return study
@@ -158,3 +166,31 @@ def test_no_process_takes_many_times_the_network(tmp_path: Path) -> None:
     for name, most in large.items():
         bound = SHARED if name == "Flower's SuperLink" else MOST
         assert most - small[name] < bound * MEGA, name
+
+
+def late(killer: Killer) -> Callable[[Submitted], None]:
+    """Let *killer* look when a round has lasted for a while, and its parts travel."""
+    begun: dict[int, float] = {}
+
+    def look(given: Submitted) -> None:
+        now, rounds = time.monotonic(), len(studies.written(given))
+        due = begun.setdefault(rounds, now + killer.draw.uniform(0, WHILE))
+        if now > due:
+            killer.look(given)
+
+    return look
+
+
+@pytest.mark.slow
+def test_a_large_network_is_killed_and_learned_to_the_same_bits(tmp_path: Path) -> None:
+    study = asked("adam", 600, dense=message_memory.widths(MEGA / 2, 8), steps=6)
+    sites = clinics.hospitals(tmp_path, study)
+    order = ["all", "hospital", "inside", "aggregator"]
+    with processes.federation(tmp_path / "f", study, sites) as running:
+        killer = Killer(running, order, np.random.default_rng())
+        outcome = processes.run(study, running, late(killer))
+        given = studies.find(running.aggregator, study.digest())
+        assert len(killer.done) == len(KINDS)
+        assert len(list(given.journal.glob("*.arrays"))) == 1, "what it came to"
+        assert not list(running.folder.glob("*/state/answers/*")), "of no round"
+    same(engine.run(study, sites), outcome)
