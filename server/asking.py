@@ -177,10 +177,15 @@ def _back(asking: Asking, line: Line, now: float) -> None:
 
 
 def _pause(asking: Asking, name: str) -> float:
-    """Return how long a site that is asked now is given before it is asked again."""
+    """Return how long a site that is asked now is given before it is asked again.
+
+    Once within the deadline it is, whatever the size.
+    """
     pause = min(LOST_FIRST * 2 ** asking.asked[name], LOST_LAST)
     size = wire.size(asking.question.content)
-    return max(pause, 2 * size / SLOWEST) if size > packed_arrays.LARGE else pause
+    if size <= packed_arrays.LARGE:
+        return pause
+    return max(pause, min(2 * size / SLOWEST, (asking.until - asking.begun) / 2))
 
 
 def _ask(asking: Asking, line: Line) -> None:

@@ -404,7 +404,7 @@ class Busy(InProcess):
     """Hands answers to rounds over late, and notes how often each was asked.
 
     A site may restart, known by the moment at which it became active, and with it goes
-    what it was asked.
+    what it was asked. If it is not asked again soon, it hears nothing any more.
     """
 
     def __init__(self, sites: list[Path], run: int, *, restart: bool) -> None:
@@ -422,9 +422,11 @@ class Busy(InProcess):
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         told = list(messages)
         for message in filter(is_round, told):
-            self.began = time.monotonic()
             place = wire.read_place(message.content)
             key = (message.metadata.dst_node_id, place.task, place.round)
+            if self.asked[key] and time.monotonic() > self.began + 3.0:
+                return ["too late"]
+            self.began = time.monotonic()
             self.asked[key] += 1
         return super().push_messages(told)
 
@@ -446,7 +448,9 @@ def test_what_is_large_is_asked_again_only_of_a_site_that_restarted(
 ) -> None:
     monkeypatch.setattr(packed_arrays, "LARGE", 16)
     monkeypatch.setattr(asking, "SLOWEST", 1)
-    study, paths = world(tmp_path, ["north"])
+    rules = {"quorum": 1, "deadline_seconds": 8, "secure_aggregation": False}
+    study = clinics.study(study={**clinics.ABOUT, "sites": ["north"]}, rounds=rules)
+    paths = hospitals(tmp_path, study, ["north"])
     engine.become(77)
     grid = Busy(paths, 77, restart=restart)
     with caplog.at_level(logging.INFO, "consilium.server"):
