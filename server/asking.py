@@ -181,7 +181,7 @@ def _pause(asking: Asking, name: str) -> float:
 
     Once within the deadline it is, whatever the size.
     """
-    pause = min(LOST_FIRST * 2 ** asking.asked[name], LOST_LAST)
+    pause = float(min(LOST_FIRST * 2 ** asking.asked[name], LOST_LAST))
     size = wire.size(asking.question.content)
     if size <= packed_arrays.LARGE:
         return pause
