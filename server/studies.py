@@ -174,10 +174,7 @@ def _again(given: Submitted) -> None:
 
 
 def anew(given: Submitted) -> None:
-    """Let a study begin anew, as another run; what the last one wrote is laid aside.
-
-    No run goes on from there: large states go, and their hashes stay.
-    """
+    """Let a study begin anew, as another run; all but large states is laid aside."""
     if given.journal.exists():
         aside = given.folder / f"journal-stopped-{secrets.token_hex(4)}"
         given.journal.rename(aside)
