@@ -31,12 +31,15 @@ HEAD = 2**16
 def keep(home: Path, turn: Turn, answer: Array) -> None:
     """Store *answer* to *turn* in place of the one before; durable when this returns.
 
-    What is stored already is not written again.
+    What is stored already is not written again, and what a process that was killed had
+    half written is removed: one at a time answers from a home.
     """
     path, head = _path(home, turn.place.digest), _head(turn, answer)
     if path.exists() and _holds(path, _packed(head, answer)):
         return
     private_files.make_folder(path.parent)
+    for torn in path.parent.glob(f".{path.name}.*{private_files.NEW}"):
+        torn.unlink(missing_ok=True)
     private_files.write_parts(path, _packed(head, answer))
     private_files.sync_folder(home)
 
@@ -63,8 +66,8 @@ def find(home: Path, digest: str) -> tuple[Turn, Array] | None:
 
 def drop(home: Path, digests: Collection[str]) -> None:
     """Forget the answers to studies other than those of *digests*."""
-    for path in (home / "answers").glob(f"*{ENDING}"):
-        if path.stem not in digests:
+    for path in (home / "answers").glob(f"*{ENDING}*"):
+        if path.name.removeprefix(".").partition(".")[0] not in digests:
             path.unlink(missing_ok=True)
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from common.errors import IdentityError, MachineError, UsageError
 
 FILE, FOLDER = 0o600, 0o700
+NEW = ".new"
+"""How a file's name ends before it is whole; a dot begins it."""
 Step = Callable[[str], None]
 """Told what is about to happen; a test dies there."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -106,7 +108,7 @@ def replace_parts(
     path: Path, parts: Iterable[bytes | memoryview], step: Step = lambda _: None
 ) -> None:
     """Write *parts* one after the other as :func:`replace` does."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    new = path.with_name(f".{path.name}.{os.getpid()}{NEW}")
     step("write")
     new.unlink(missing_ok=True)
     try:

@@ -1,8 +1,7 @@
 """One question to every site of the roster, until each has answered it.
 
 Whatever was lost is asked again, in the same bytes: a site that answered before repeats
-its answer. A site that restarted does not know the study, says no, and is shown it
-again.
+its answer. A site that restarted does not know the study, and is shown it again.
 
 Answers are handed on in the order of the sites' names, so that a sum has the same last
 bits whoever was first; and they are fetched a few at a time, so that the aggregator
@@ -31,6 +30,11 @@ TRIES = 3
 """How often a site may say no to one round, by restarting or otherwise."""
 LOST_FIRST, LOST_LAST = 3.0, 60.0
 """Seconds without an answer after which a site is asked again: longer each time."""
+SLOWEST = 125_000
+"""Bytes a second of the slowest line: what is large is not lost while it may travel.
+
+Asked again, a site would fetch and answer it once more before it heard anything else.
+"""
 GRACE = 10.0
 """Seconds without news after which those who may be missing are not waited for."""
 UNREAD = (arrivals.UNREAD, arrivals.LATE)
@@ -79,6 +83,8 @@ class Asking:
     coming: frozenset[str] = frozenset()
     unread: dict[str, str] = field(default_factory=dict)
     looked: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
+    since: dict[str, float] = field(default_factory=dict)
     heard: float = 0.0
     look: float = 0.0
 
@@ -162,15 +168,16 @@ def _heard(asking: Asking, open_: Door, line: Line) -> Iterator[tuple[str, Recor
             if not news and not asking.coming:
                 gone = off - set(asking.unread)
                 raise waiting.absent(gone) if gone else _incomplete(asking, line)
-        if late := off or _late(asking):
+        if late := off or _late(asking, line.clock()):
             waiting.tell(words, late, roster.said(open_, line))
         pauses.after(news=news or bool(asking.coming) or not asking.waiting)
 
 
-def _late(asking: Asking) -> frozenset[str]:
-    """Return those who were asked twice, and have not been heard."""
+def _late(asking: Asking, now: float) -> frozenset[str]:
+    """Return those who were asked twice or a while ago, and have not been heard."""
     twice = {name for name, count in asking.asked.items() if count > 1}
-    return frozenset(asking.waiting[:WINDOW]) & asking.missing() & twice
+    long = {n for n in asking.looked if now >= asking.since.get(n, now) + LOST_FIRST}
+    return frozenset(asking.waiting[:WINDOW]) & asking.missing() & (twice | long)
 
 
 def _drop_the_gone(asking: Asking, line: Line) -> None:
@@ -178,11 +185,34 @@ def _drop_the_gone(asking: Asking, line: Line) -> None:
     now = line.clock()
     if now < asking.look:
         return
-    if asking.look:
-        present = set(line.present())
-        for node in set(line.nodes) - present:
-            LOG.warning("%s has left", line.nodes.pop(node))
+    for node in line.gone() if asking.look else ():
+        name = line.nodes.pop(node)
+        LOG.warning("%s has left", name)
+        asking.left.add(name)
     asking.look = now + LOOK
+
+
+def _back(asking: Asking, line: Line, now: float) -> None:
+    """Let those be asked again soon who left and came back: their question is lost.
+
+    Unless they answered it before they opened the study again, and it is on its way.
+    """
+    for name in asking.left & set(line.nodes.values()):
+        asking.left.remove(name)
+        if name in asking.due:
+            asking.due[name] = min(asking.due[name], now + LOST_FIRST)
+
+
+def _pause(asking: Asking, name: str) -> float:
+    """Return how long a site that is asked now is given before it is asked again.
+
+    Once within the deadline it is, whatever the size.
+    """
+    pause = _growing(asking.asked[name])
+    size = wire.size(asking.question.content)
+    if size <= packed_arrays.LARGE:
+        return pause
+    return max(pause, min(2 * size / SLOWEST, (asking.until - asking.begun) / 2))
 
 
 def _ask(asking: Asking, line: Line) -> None:
@@ -192,6 +222,7 @@ def _ask(asking: Asking, line: Line) -> None:
     way need not be asked.
     """
     now, missing = line.clock(), asking.missing() - asking.lost - asking.coming
+    _back(asking, line, now)
     due = {
         node: name
         for node, name in line.nodes.items()
@@ -211,8 +242,9 @@ def _ask(asking: Asking, line: Line) -> None:
         if node not in reached:
             del line.nodes[node]
             continue
-        asking.due[name] = now + _growing(asking.asked[name])
+        asking.due[name] = now + _pause(asking, name)
         asking.asked[name] += 1
+        asking.since.setdefault(name, now)
         line.said(name, question.content)
 
 

@@ -3,6 +3,9 @@
 A round counts from the moment its record is on the disk. Whatever was asked and not
 recorded is asked again, and the sites give the same answer to the same question.
 
+A network's state may be hundreds of MB. A run goes on from its last round, so of large
+states only those are kept that it may go on from, and of all others the hashes.
+
     with journal.held(Path("run-1"), study.digest(), wire.PROTOCOL) as book:
         outcome = rounds.run(study, grid, book)     # after a crash: the same line again
 """
@@ -49,7 +52,10 @@ class Entry:
 
 @dataclass(slots=True)
 class Journal:
-    """What is known of a run; with a folder, on the disk before anything follows it."""
+    """What is known of a run; with a folder, on the disk before anything follows it.
+
+    ``held`` is the number of the last record of each task.
+    """
 
     digest: str
     protocol: int = 0
@@ -60,6 +66,7 @@ class Journal:
     refusals: tuple[str, ...] = ()
     traffic: Traffic = field(default_factory=Traffic)
     last: dict[str, Entry] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)
     closed: bool = False
     count: int = 0
     seal: str = ""
@@ -103,9 +110,12 @@ class Journal:
         if self.folder is None:
             return
         record = Record({"kind": kind, **facts, **asdict(self.traffic)}, arrays)
-        data, seal = sealed.pack(record, self.seal)
-        sealed.write(self.folder, self.count, data, self.step)
-        self.count, self.seal = self.count + 1, seal
+        # Before it is written, not after: what it follows is there if it tears.
+        sealed.drop(self.folder, self.held.values(), self.step)
+        self.seal = sealed.add(self.folder, self.count, record, self.seal, self.step)
+        if kind == ROUND:
+            self.held[str(facts["task"])] = self.count
+        self.count += 1
 
 
 @contextmanager
@@ -122,12 +132,16 @@ def held(
 
 
 def _read(folder: Path, digest: str, protocol: int, step: Step) -> Journal:
-    book = Journal(digest, protocol, folder, step)
+    book, lost = Journal(digest, protocol, folder, step), set()
     for number, (record, seal) in enumerate(sealed.read(folder)):
         if number == 0:
             _same(folder, record.facts, {"digest": digest, "protocol": protocol})
         _replay(book, record)
+        if record.arrays is None:
+            lost.add(number)
         book.count, book.seal = number + 1, seal
+    for number in lost.intersection(book.held.values()):
+        raise sealed.lost(folder, number)
     if book.roster and not book.closed:
         LOG.info("journal: %s; going on from there", book.words())
     return book
@@ -140,9 +154,9 @@ def _replay(book: Journal, record: Record) -> None:
         book.run = facts["run"]
         book.roster, book.refusals = tuple(facts["roster"]), tuple(facts["refusals"])
     elif facts["kind"] == ROUND:
-        state = _state(record.arrays, done=facts["done"])
+        state = _state(record.arrays or {}, done=facts["done"])
         entry = Entry(facts["task"], facts["round"], state, facts["answers"])
-        book.last[entry.task] = entry
+        book.last[entry.task], book.held[entry.task] = entry, book.count
     else:
         book.closed = True
     book.traffic = Traffic(facts["sent"], facts["received"])

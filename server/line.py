@@ -24,7 +24,11 @@ REFUSAL = re.compile(r"[a-z ]{1,40}, id [0-9a-f]{8}")
 
 @dataclass(slots=True)
 class Line:
-    """A Grid, who is on it, and the bytes counted; the clock is the line's own."""
+    """A Grid, who is on it, and the bytes counted; the clock is the line's own.
+
+    ``active`` says since when each node that is present is so, and ``joined`` since
+    when it was as it opened the study.
+    """
 
     grid: Grid
     deadline: float
@@ -33,6 +37,8 @@ class Line:
     stopped: Callable[[], bool] = lambda: False
     nodes: dict[int, str] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    active: dict[int, str] = field(default_factory=dict)
+    joined: dict[int, str] = field(default_factory=dict)
     sent: dict[str, int] = field(default_factory=dict)
     received: dict[str, int] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
@@ -49,7 +55,19 @@ class Line:
         """
         nodes = list(self.grid.get_nodes())
         self.names |= {int(each.node_id): each.name for each in nodes if each.name}
-        return [int(each.node_id) for each in nodes]
+        self.active = {int(each.node_id): each.last_activated_at for each in nodes}
+        return list(self.active)
+
+    def gone(self) -> list[int]:
+        """Return the nodes that left the line, or left it and are present again.
+
+        One that came back at once may be a process that knows nothing of a question.
+        """
+        self.present()
+        now, joined = self.active, self.joined
+        return [
+            n for n in self.nodes if n not in now or joined.get(n, now[n]) != now[n]
+        ]
 
     def name(self, node: int) -> str:
         """Return what a person calls a node."""

@@ -203,6 +203,7 @@ def _welcome(
     _only(line, name, node)
     if name in wanted:
         line.nodes[node] = line.names[node] = name
+        line.joined |= {node: line.active[node]} if node in line.active else {}
         again = name in line.sent
         line.said(name, open_.message())
         line.heard(name, reply.content)

@@ -175,9 +175,11 @@ def _again(given: Submitted) -> None:
 
 
 def anew(given: Submitted) -> None:
-    """Let a study begin anew, as another run; what the last one wrote is laid aside."""
+    """Let a study begin anew, as another run; all but large states is laid aside."""
     if given.journal.exists():
-        given.journal.rename(given.folder / f"journal-stopped-{secrets.token_hex(4)}")
+        aside = given.folder / f"journal-stopped-{secrets.token_hex(4)}"
+        given.journal.rename(aside)
+        sealed.drop(aside, kept=())
     _from_here(given)
 
 

@@ -37,6 +37,7 @@ from simulations import (
     mask_bench,
     mask_table,
     media_pace,
+    message_bench,
     plain,
     processes,
     stock,
@@ -60,6 +61,7 @@ def main() -> int:
     """Measure, print the table, and return 1 when a goal is missed."""
     lines = [help_time(), engine_cost(), newton(), forest(), *network()]
     lines += [*mask_bench.lines(), *cleaning(), *media(), *audits()]
+    lines += message_bench.lines()
     click.echo(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     for line in lines:
         mark = "met   " if line.met else "MISSED"

@@ -1,10 +1,12 @@
 """How much memory each process takes for a large network, as multiples of its weights.
 
     python -m simulations.message_memory 40         # MB of weights; takes a minute
+    python -m simulations.message_memory 200 --kill-one
 
-Three or more hospitals train a tabular network of that size under masks, each a process
-of its own, for a few rounds. The most that a process held is set against the most that
-it held for a network of a few weights: what is imported counts in both.
+Four hospitals train a tabular network of that size under masks, each a process of its
+own, for a few rounds; one may be killed on the way, and comes back. The most that a
+process held is set against the most that it held for a network of a few weights: what
+is imported counts in both.
 """
 
 import re
@@ -58,10 +60,12 @@ def size(study: Study) -> float:
     return network_kind.size(tabular_network.TABULAR, study) * NUMBER / MEGA
 
 
-def asked(path: Path, dense: tuple[int, ...], optimizer: str) -> Study:
+def asked(
+    path: Path, dense: tuple[int, ...], optimizer: str = "adam", steps: int = STEPS
+) -> Study:
     """Return the study at *path* as one that trains a network of layers *dense*."""
     document = tomllib.loads(path.read_text("utf-8"))
-    training = {"steps": STEPS, "optimizer": optimizer, "sample": SAMPLE}
+    training = {"steps": steps, "optimizer": optimizer, "sample": SAMPLE}
     model = {"kind": "tabular_network", "dense": list(dense), "training": training}
     kept = {n: document[n] for n in ("format", "study", "variables", "outcome")}
     kept |= {n: document[n] for n in ("cohort",) if n in document}
@@ -72,10 +76,10 @@ def asked(path: Path, dense: tuple[int, ...], optimizer: str) -> Study:
     return Study.model_validate({**kept, **other, "disclosure": limits})
 
 
-def peaks(study: Study, sites: list[Path]) -> Peaks:
+def peaks(study: Study, sites: list[Path], *, kill_one: bool = False) -> Peaks:
     """Return the most MB that each kind of process held while *study* ran."""
     with watching() as found:
-        processes.engine(kill_one=False)(study, sites)
+        processes.engine(kill_one=kill_one)(study, sites)
     return found
 
 
@@ -124,14 +128,17 @@ def table(small: Mapping[str, float], large: Mapping[str, float], mega: float) -
 @click.command()
 @click.argument("megabytes", type=float)
 @click.option("--optimizer", default="adam", help="adam, momentum or plain")
-def main(megabytes: float, optimizer: str) -> None:
+@click.option("--rounds", default=STEPS, help="how many of the network")
+@click.option("--kill-one", is_flag=True, help="kill a hospital in the third of them")
+def main(megabytes: float, optimizer: str, rounds: int, *, kill_one: bool) -> None:
     """Print what a network of so many MEGABYTES costs each process."""
     with tempfile.TemporaryDirectory() as place:
         path = hospitals.write(Path(place))
         sites = [path.parent / name / "site.toml" for name in hospitals.NAMES]
         few, dense = (4,), widths(megabytes, len(breast_study.NAMES))
-        small, large = (asked(path, each, optimizer) for each in (few, dense))
-        before, after = peaks(small, sites), peaks(large, sites)
+        small, large = (asked(path, each, optimizer, rounds) for each in (few, dense))
+        before = peaks(small, sites)
+        after = peaks(large, sites, kill_one=kill_one)
     mega = size(large)
     click.echo(f"{mega:.0f} MB of weights, {optimizer}, {len(sites)} hospitals, masked")
     click.echo(table(before, after, mega))

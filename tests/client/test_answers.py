@@ -37,6 +37,27 @@ def test_an_answer_is_read_as_it_was_kept(home: Path, count: int) -> None:
     np.testing.assert_array_equal(found, vector)
 
 
+def test_what_a_killed_process_had_half_written_is_removed(home: Path) -> None:
+    answers.keep(home, TURN, np.arange(3.0))
+    torn = stored(home).with_name(f".{stored(home).name}.7.new")
+    torn.write_bytes(b"half")
+    answers.keep(home, TURN, np.arange(4.0))
+    assert not torn.exists()
+    np.testing.assert_array_equal(answers.find(home, DIGEST)[1], np.arange(4.0))
+
+
+def test_what_is_half_written_goes_with_its_study(home: Path) -> None:
+    answers.keep(home, TURN, np.arange(3.0))
+    path = stored(home)
+    torn = path.with_name(f".{path.name}.7.new")
+    torn.write_bytes(b"half")
+    answers.drop(home, [DIGEST])
+    assert torn.exists()
+    assert path.exists()
+    answers.drop(home, ["b" * 64])
+    assert not list(path.parent.iterdir())
+
+
 def test_the_same_answer_is_not_written_again_and_another_is(home: Path) -> None:
     vector = np.arange(float(COUNT))
     answers.keep(home, TURN, vector)

@@ -15,7 +15,7 @@ from flwr.app import Context, Error, Message
 from flwr.proto.node_pb2 import NodeInfo
 
 import client.app
-from common import wire
+from common import packed_arrays, wire
 from common.errors import QuorumError, UsageError
 from common.study import Study
 from common.task import fingerprint
@@ -437,3 +437,65 @@ def test_who_refused_the_last_round_hears_that_the_study_is_over(
     assert "south: refused" in told.value.hints["likely"]
     assert "did not hear" not in told.value.hints["likely"]
     assert "did not hear" not in caplog.text
+
+
+class Busy(InProcess):
+    """Hands answers to rounds over late, and notes how often each was asked.
+
+    A site may restart, known by the moment at which it became active, and with it goes
+    what it was asked. If it is not asked again soon, it hears nothing any more.
+    """
+
+    def __init__(self, sites: list[Path], run: int, *, restart: bool) -> None:
+        super().__init__(sites, run)
+        self.asked: Counter[tuple[int, str, int]] = Counter()
+        self.since, self.began, self.restart = "noon", 0.0, restart
+
+    def get_nodes(self) -> Iterable[NodeInfo]:
+        if self.restart and self.began and time.monotonic() > self.began + 0.3:
+            self.since, self.restart = "one", False
+            self._replies.clear()
+        infos = {"last_activated_at": self.since}
+        return [NodeInfo(node_id=node, **infos) for node in self.get_node_ids()]
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        told = list(messages)
+        for message in filter(is_round, told):
+            place = wire.read_place(message.content)
+            key = (message.metadata.dst_node_id, place.task, place.round)
+            if self.asked[key] and time.monotonic() > self.began + 3.0:
+                return ["too late"]
+            self.began = time.monotonic()
+            self.asked[key] += 1
+        return super().push_messages(told)
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        wanted = list(message_ids)
+        held = [self._replies[each] for each in wanted if each in self._replies]
+        if any(map(is_round, held)) and time.monotonic() < self.began + 0.6:
+            return []
+        return super().pull_messages(wanted)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_is_large_is_asked_again_only_of_a_site_that_restarted(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    restart: bool,
+) -> None:
+    monkeypatch.setattr(packed_arrays, "LARGE", 16)
+    monkeypatch.setattr(asking, "SLOWEST", 1)
+    rules = {"quorum": 1, "deadline_seconds": 8, "secure_aggregation": False}
+    study = clinics.study(study={**clinics.ABOUT, "sites": ["north"]}, rounds=rules)
+    paths = hospitals(tmp_path, study, ["north"])
+    engine.become(77)
+    grid = Busy(paths, 77, restart=restart)
+    with caplog.at_level(logging.INFO, "consilium.server"):
+        assert bits(rounds.run(study, grid)) == bits(engine.run(study, paths))
+    counts = sorted(grid.asked.values())
+    assert counts[:-1] == [1] * (len(counts) - 1)
+    assert counts[-1] == 1 + restart, "soon, and long before its line could be done"
+    assert ("north has left" in caplog.text) == restart
+    assert "waiting for north" in caplog.text, "its operator is told all the same"

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common import private_files
+from common import large_arrays, private_files
 from common.errors import IntegrityError, MachineError, UsageError
 from common.task import State, fingerprint, rowwise
 from server import journal, sealed
 from server.journal import Entry, Journal, Traffic
+from server.sealed import Record
 
 DIGEST = "d" * 64
 TRAFFIC = Traffic({"north": 10}, {"north": 20})
@@ -215,7 +216,7 @@ def test_a_record_is_named_only_when_it_is_on_the_disk(
     monkeypatch.setattr(
         private_files.os, "fsync", lambda number: (seen.append("fsync"), fsync(number))
     )
-    sealed.write(tmp_path, 0, [b"data"], seen.append)
+    sealed.add(tmp_path, 0, Record({}, {}), "", seen.append)
     assert seen == ["write", "sync", "fsync", "name", "sync the folder", "fsync"]
 
 
@@ -281,3 +282,90 @@ def test_a_large_journal_is_read_with_little_more_than_thrice_one_state(
         tracemalloc.stop()
     np.testing.assert_array_equal(read.arrays["parameters"], np.full(count, 3.0))
     assert peak < 3.2 * 8 * count
+
+
+def sized(folder: Path) -> list[str]:
+    """Return the names of the files that hold large arrays."""
+    return sorted(each.name for each in folder.glob("*.arrays"))
+
+
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a journal of three rounds whose states are large."""
+    monkeypatch.setattr(large_arrays, "LARGE", 32)
+    written(tmp_path / "large")
+    return tmp_path / "large"
+
+
+def test_large_states_are_kept_while_a_run_may_go_on_from_them(large: Path) -> None:
+    assert sized(large) == ["000002.arrays", "000003.arrays"]
+    with journal.held(large, DIGEST, 1) as book:
+        book.add(Entry("evaluate", 1, entry(3).state, {}), TRAFFIC)
+        assert sized(large) == ["000003.arrays", "000004.arrays"]
+        book.add(Entry("evaluate", 2, entry(3).state, {}), TRAFFIC)
+    assert len(sized(large)) == 3, "the last of each task, and the one before it"
+    with journal.held(large, DIGEST, 1) as book:
+        book.close(TRAFFIC)
+    assert sized(large) == ["000003.arrays", "000005.arrays"]
+    read = held(large)
+    assert all(same(read.last[n].state, entry(3).state) for n in ("fit", "evaluate"))
+
+
+def test_a_large_state_that_goes_leaves_its_record_and_hash(large: Path) -> None:
+    records = [record for record, _ in sealed.read(large)]
+    assert [each.facts["round"] for each in records[1:]] == [1, 2, 3]
+    assert records[1].arrays is None
+    path = large / "000001.record"
+    data = path.read_bytes()
+    assert b'"beside":"' in data
+    place = data.index(b'"beside":"') + len(b'"beside":"')
+    path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    with pytest.raises(IntegrityError, match="record 1 of the journal is not what"):
+        held(large)
+
+
+def test_large_arrays_that_end_early_count_as_not_written(large: Path) -> None:
+    last = large / "000003.arrays"
+    data = last.read_bytes()
+    for length in range(len(data)):
+        last.write_bytes(data[:length])
+        assert held(large).last["fit"].round == 2
+    last.unlink()
+    assert same(held(large).last["fit"].state, entry(2).state)
+    (large / "000004.arrays").write_bytes(data)
+    (large / ".000003.arrays.7.new").write_bytes(data)
+    with journal.held(large, DIGEST, 1) as book:
+        book.add(entry(3), TRAFFIC)
+    assert same(held(large).last["fit"].state, entry(3).state)
+    assert sized(large) == ["000002.arrays", "000003.arrays"]
+    assert not list(large.glob(".*")), "what was torn off is gone"
+
+
+def test_large_arrays_that_are_broken_are_named(large: Path) -> None:
+    for number in (2, 3):
+        path = large / f"00000{number}.arrays"
+        data = path.read_bytes()
+        for changed in (bytes([data[0] ^ 1]) + data[1:], data + b"\0"):
+            path.write_bytes(changed)
+            with pytest.raises(IntegrityError, match=f"record {number} of") as caught:
+                held(large)
+            assert caught.value.hints["where"] == str(path)
+        path.write_bytes(data)
+    with journal.held(large, DIGEST, 1) as book:
+        book.close(TRAFFIC)
+    (large / "000003.arrays").unlink()
+    with pytest.raises(IntegrityError, match="record 3 of the journal has lost") as it:
+        held(large)
+    assert it.value.hints["where"] == str(large / "000003.arrays")
+
+
+def test_a_state_that_cannot_be_dropped_is_said(large: Path) -> None:
+    def refused(what: str) -> None:
+        if what == "drop":
+            raise PermissionError(13, "Permission denied")
+
+    with (
+        journal.held(large, DIGEST, 1, refused) as book,
+        pytest.raises(MachineError, match="cannot be written: Permission denied"),
+    ):
+        book.close(TRAFFIC)

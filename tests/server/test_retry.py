@@ -10,12 +10,14 @@ from flwr.proto.node_pb2 import NodeInfo
 
 import client.app
 from client import site
-from common import wire
+from common import large_arrays, wire
 from common.errors import IntegrityError, QuorumError, StudyError, UsageError
 from common.slips import of_key
 from common.study import Study
+from common.task import State
 from server import app, asking, journal, retry, roster, rounds, runner, studies
 from server import voice as voices
+from server.journal import Entry, Traffic
 from server.rounds import Outcome, Terms
 from server.studies import Progress, Submitted
 from simulations import engine
@@ -86,6 +88,21 @@ def test_a_study_that_ended_is_submitted_anew(
     assert studies.progress(given).phase == "submitted"
     assert not given.journal.exists(), "another run has another journal"
     assert retry.left_out(given) == SOUTH
+
+
+def test_of_a_run_that_is_laid_aside_hashes_stay_and_no_large_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_arrays, "LARGE", 64)
+    given, state = given_of(tmp_path), State({"weights": np.arange(9.0)})
+    with journal.held(given.journal, given.study.digest(), wire.PROTOCOL) as book:
+        book.opened(("north", "south"), ())
+        book.add(Entry("fit", 1, state, {}), Traffic())
+    assert list(given.journal.glob("*.arrays"))
+    studies.anew(given)
+    (aside,) = given.folder.glob("journal-stopped-*")
+    assert not list(aside.glob("*.arrays"))
+    assert b'"beside":"' in (aside / "000001.record").read_bytes()
 
 
 def test_exact_sums_are_tried_again_before_anybody_was_asked(tmp_path: Path) -> None:

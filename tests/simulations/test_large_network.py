@@ -1,32 +1,43 @@
 """A network whose arrays lie in files learns what one in memory does, to the bit."""
 
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import client.app
-from common import large_arrays
+from common import large_arrays, wire
+from common.private_files import Step
 from common.study import Study
-from server import journal
-from server.rounds import Outcome
-from simulations import engine, hospitals, message_memory
+from server import journal, rounds, sealed, studies
+from server import voice as voices
+from server.rounds import Outcome, Terms
+from server.studies import Submitted
+from simulations import engine, hospitals, message_memory, processes
 from tests import clinics
+from tests.simulations.test_kills import KINDS, Killer
+from tests.simulations.test_resume import KILLED, Fuse, killed
 
 NAMES = ["east", "north", "south"]
 MEGA, MOST = 40.0, 3.5
 """MB of weights; and how many times that a process may take for them."""
 SHARED = 10.0
 """The same for the SuperLink, whose requests and caches are 270 MB at any size."""
+WHILE = 10.0
+"""Seconds of a round within which a process is killed."""
 
 
-def asked(optimizer: str, **training: object) -> Study:
-    """Return a masked study of a small network."""
+def asked(
+    optimizer: str, wait: int = 1, dense: Sequence[int] = (4,), **training: object
+) -> Study:
+    """Return a masked study of a network, a small one unless its layers are *dense*."""
     said = {"steps": 8, "rate": 0.05, "optimizer": optimizer, **training}
     study = clinics.study(
         study={**clinics.ABOUT, "sites": NAMES},
-        model={"kind": "tabular_network", "dense": [4], "training": said},
-        rounds={"quorum": 3, "deadline_seconds": 1},
+        model={"kind": "tabular_network", "dense": [*dense], "training": said},
+        rounds={"quorum": 3, "deadline_seconds": wait},
     )
     assert study.masked
     return study
@@ -61,21 +72,86 @@ def test_it_is_the_same_network_wherever_its_arrays_lie(
     same(held, engine.run(study, paths, tmp_path / "journal"))
 
 
-def test_a_run_whose_records_stay_in_their_files_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def filed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let arrays of a small network lie in files."""
     monkeypatch.setattr(large_arrays, "LARGE", 64)
+    monkeypatch.setattr(large_arrays, "SOME", 5)
+
+
+def attempt(study: Study, paths: list[Path], folder: Path, fuse: Step) -> Outcome:
+    """Run *study* until the journal in *folder* burns its *fuse* down."""
+    engine.become(60)
+    grid = engine.InProcess(paths, 60)
+    keys = (str(grid.keys[name]) for name in ("key", "pinned"))
+    terms = Terms(voices.simulated(*keys))
+    with journal.held(folder, study.digest(), wire.PROTOCOL, fuse) as book:
+        return rounds.run(study, grid, book, terms)
+
+
+def cut(study: Study, paths: list[Path], folder: Path, moment: int) -> None:
+    """Kill all of a run at one *moment* of its journal."""
+    fuse = Fuse(moment)
+    assert killed(lambda: attempt(study, paths, folder, fuse)) == KILLED
+
+
+@pytest.mark.usefixtures("filed")
+def test_a_run_with_large_states_is_killed_at_any_moment(tmp_path: Path) -> None:
     study = asked("adam")
-    paths, folder = clinics.hospitals(tmp_path, study), tmp_path / "journal"
-    whole = engine.run(study, paths, folder)
-    records = sorted(folder.glob("*.record"))
-    for path in records[len(records) // 2 :]:
-        path.unlink()
+    paths, fuse = clinics.hospitals(tmp_path, study), Fuse()
+    whole = attempt(study, paths, tmp_path / "whole", fuse)
+    moments = fuse.passed
+    ends = [n for n, moment in enumerate(moments) if moment == "drop"]
+    assert len(ends) >= whole.rounds["tabular_network"] - 1, "each drops an older one"
+    draw = np.random.default_rng()
+    middle, last = ends[len(ends) // 2], len(moments) - 1
+    inside = draw.choice(range(middle, last), 4, replace=False)
+    for moment in {middle, middle + 1, last, *map(int, inside)}:
+        client.app.SHELF.held.clear()
+        folder = tmp_path / str(moment)
+        cut(study, paths, folder, moment)
+        same(whole, engine.run(study, paths, folder))
+
+
+@pytest.mark.usefixtures("filed")
+def test_a_run_goes_on_from_arrays_that_stay_in_their_file(tmp_path: Path) -> None:
+    study = asked("adam")
+    paths, fuse = clinics.hospitals(tmp_path, study), Fuse()
+    attempt(study, paths, tmp_path / "whole", fuse)
     client.app.SHELF.held.clear()
-    with journal.held(folder, study.digest(), 1) as book:
+    folder = tmp_path / "journal"
+    cut(study, paths, folder, len(fuse.passed) // 2)
+    with journal.held(folder, study.digest(), wire.PROTOCOL) as book:
         arrays = [a for e in book.last.values() for a in e.state.kept.values()]
         assert any(each.base is not None for each in arrays), "some are not read yet"
-    same(whole, engine.run(study, paths, folder))
+
+
+@pytest.mark.usefixtures("filed")
+def test_what_a_run_keeps_does_not_grow_with_its_rounds(tmp_path: Path) -> None:
+    """When it is over, the states that the result is made of are there and no other."""
+    peaks = []
+    for steps in (4, 12):
+        place, most = tmp_path / str(steps), [0]
+        place.mkdir()
+        study = asked("adam", steps=steps)
+        paths, folder = clinics.hospitals(place, study), place / "journal"
+
+        def look(_: str, folder: Path = folder, most: list[int] = most) -> None:
+            size = sum(each.stat().st_size for each in folder.glob("*.arrays"))
+            most[0] = max(most[0], size)
+
+        client.app.SHELF.held.clear()
+        attempt(study, paths, folder, look)
+        peaks.append(most[0])
+        left = {each.stem for each in folder.glob("*.arrays")}
+        records = [record for record, _ in sealed.read(folder)]
+        lasts = {
+            each.facts["task"]: n
+            for n, each in enumerate(records)
+            if "task" in each.facts
+        }
+        assert left == {f"{n:06}" for n in lasts.values()}
+    assert 0 < peaks[1] < 1.5 * peaks[0]
 
 
 @pytest.mark.slow
@@ -90,3 +166,31 @@ def test_no_process_takes_many_times_the_network(tmp_path: Path) -> None:
     for name, most in large.items():
         bound = SHARED if name == "Flower's SuperLink" else MOST
         assert most - small[name] < bound * MEGA, name
+
+
+def late(killer: Killer) -> Callable[[Submitted], None]:
+    """Let *killer* look when a round has lasted for a while, and its parts travel."""
+    begun: dict[int, float] = {}
+
+    def look(given: Submitted) -> None:
+        now, rounds = time.monotonic(), len(studies.written(given))
+        due = begun.setdefault(rounds, now + killer.draw.uniform(0, WHILE))
+        if now > due:
+            killer.look(given)
+
+    return look
+
+
+@pytest.mark.slow
+def test_a_large_network_is_killed_and_learned_to_the_same_bits(tmp_path: Path) -> None:
+    study = asked("adam", 600, dense=message_memory.widths(MEGA / 2, 8), steps=6)
+    sites = clinics.hospitals(tmp_path, study)
+    order = ["all", "hospital", "inside", "aggregator"]
+    with processes.federation(tmp_path / "f", study, sites) as running:
+        killer = Killer(running, order, np.random.default_rng())
+        outcome = processes.run(study, running, late(killer))
+        given = studies.find(running.aggregator, study.digest())
+        assert len(killer.done) == len(KINDS)
+        assert len(list(given.journal.glob("*.arrays"))) == 1, "what it came to"
+        assert not list(running.folder.glob("*/state/answers/*")), "of no round"
+    same(engine.run(study, sites), outcome)
