@@ -33,6 +33,8 @@ LOST_FIRST, LOST_LAST = 3.0, 60.0
 """Seconds without an answer after which a site is asked again: longer each time."""
 GRACE = 10.0
 """Seconds without news after which those who may be missing are not waited for."""
+SLOWER = 3
+"""Times as long as the others took that a site may take: it may have more records."""
 LOOK = 1.0
 """Seconds between two looks at who is still there."""
 
@@ -92,7 +94,8 @@ class Asking:
         missing = self.missing()
         if not 0 < len(missing) <= self.question.spare:
             return False
-        patience = min(GRACE, (self.until - self.begun) / 2)
+        patience = max(GRACE, SLOWER * (self.heard - self.begun))
+        patience = min(patience, (self.until - self.begun) / 2)
         return missing <= self.lost or now >= self.heard + patience
 
 

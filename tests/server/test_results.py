@@ -109,6 +109,18 @@ def test_it_says_who_took_part_and_who_did_not(fitted: tuple[Study, Outcome]) ->
     )
 
 
+def test_who_left_on_the_way_is_named(fitted: tuple[Study, Outcome]) -> None:
+    study, outcome = fitted
+    rounds = study.rounds.model_copy(update={"dropouts": 1})
+    assert outcome.last == NAMES
+    shorter = replace(outcome, last=NAMES[1:])
+    said = _report((study.model_copy(update={"rounds": rounds}), shorter)).limits
+    assert said[-2:] == (
+        f"Took part, where a round may lack 1 of them: {', '.join(NAMES)}.",
+        f"Left on the way, and not in the last sums: {NAMES[0]}.",
+    )
+
+
 def test_it_comes_back_from_its_file_and_has_a_page(
     fitted: tuple[Study, Outcome], tmp_path: Path
 ) -> None:
