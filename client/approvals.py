@@ -5,6 +5,8 @@
     any state ─deny→ denied        any state ─approve→ approved, until a day
 
 An approval binds to one digest, and ends with the day that it names. No answer is no.
+What a line of a later day has seen end stays ended, though a clock be set back: only
+another approval is a yes again.
 """
 
 from collections.abc import Iterable
@@ -34,6 +36,8 @@ OVER = ("denied", "revoked", "expired")
 """Decisions after which a run is asked no more, whatever it has not used."""
 HEX = 12
 """Digits of a digest that people are shown."""
+DAY = len("2026-11-22")
+"""How many characters of a ledger's time are its day."""
 TOLD: dict[State, str] = {
     "waiting": "not approved yet",
     "denied": "denied",
@@ -64,6 +68,8 @@ class Standing:
     reason: str = ""
     ran: bool = False
     """Whether a run came to its end on this approval: exact sums need another one."""
+    seen: date | None = None
+    """The day of the first line of the ledger that is later than the approval."""
 
     def words(self) -> str:
         """Return the state as a person reads it."""
@@ -87,7 +93,12 @@ class Approved:
 def standings(entries: Iterable[Entry], today: date) -> dict[str, Standing]:
     """Return how every digest in *entries* stands on *today*, in order of mention."""
     found: dict[str, Standing] = {}
+    day = ""
     for entry in entries:
+        if entry.time[:DAY] != day:
+            day = entry.time[:DAY]
+            seen = date.fromisoformat(day)
+            found = {digest: _seen(each, seen) for digest, each in found.items()}
         before = found.get(entry.digest) or _unknown(entry.digest, entry.study)
         found[entry.digest] = _step(before, entry)
     return {digest: _on(standing, today) for digest, standing in found.items()}
@@ -95,8 +106,7 @@ def standings(entries: Iterable[Entry], today: date) -> dict[str, Standing]:
 
 def standing(entries: Iterable[Entry], digest: str, today: date) -> Standing:
     """Return how *digest* stands on *today*; unknown here means waiting."""
-    own = (entry for entry in entries if entry.digest == digest)
-    return standings(own, today).get(digest) or _unknown(digest, "")
+    return standings(entries, today).get(digest) or _unknown(digest, "")
 
 
 def approved(entries: Iterable[Entry], digest: str, today: date) -> Approved:
@@ -104,7 +114,9 @@ def approved(entries: Iterable[Entry], digest: str, today: date) -> Approved:
     found = standing(entries, digest, today)
     if found.state == "approved" and found.until:
         return Approved(digest, found.study, found.by, found.until)
-    said = f" on {found.when[:10]}: {found.reason}" if found.reason else ""
+    if found.state == "expired" and found.until and today <= found.until:
+        raise _set_back(found, today)
+    said = f" on {found.when[:DAY]}: {found.reason}" if found.reason else ""
     raise Refusal(
         f"this version of study {found.study or digest[:HEX]} {NO[found.state]}",
         told=TOLD[found.state],
@@ -145,6 +157,24 @@ def _step(before: Standing, entry: Entry) -> Standing:
         reason=str(entry.facts.get("reason", "")),
         ran=before.ran and entry.kind != "approved",
     )
+
+
+def _set_back(found: Standing, today: date) -> Refusal:
+    """Return the refusal of an approval that ended, on a clock that says it did not."""
+    return Refusal(
+        f"this version of study {found.study or found.digest[:HEX]} {NO['expired']}",
+        told=TOLD["expired"],
+        likely=f"this machine's clock says {today}, and the ledger holds a line of "
+        f"{found.seen}: the clock was set back; the approval was until {found.until}",
+        fix="timedatectl set-ntp true   and then the steward decides anew",
+        then=f"consilium client review {found.digest[:HEX]} --site SITE.toml",
+    )
+
+
+def _seen(found: Standing, day: date) -> Standing:
+    """Return the standing once a line of the ledger is of a later *day*."""
+    after = _on(found, day)
+    return replace(after, seen=day) if after is not found else found
 
 
 def _on(found: Standing, today: date) -> Standing:

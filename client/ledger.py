@@ -25,6 +25,8 @@ OTHERS = 0o077
 """The permission bits that let another user of the machine in."""
 
 Clock = Callable[[], datetime]
+PIECE = 2**26
+"""Bytes that are read of a ledger at a time."""
 KNOWN: dict[Path, tuple[bytes, Parsed]] = {}
 """What this process read last of each ledger: a round does not parse the past again."""
 
@@ -178,7 +180,12 @@ def _open(path: Path, flags: int) -> int:
 
 
 def _content(file: int) -> bytes:
-    return os.pread(file, os.fstat(file).st_size, 0)
+    """Return all of *file*: one call of the machine gives less than 2 GiB of it."""
+    pieces, at = list[bytes](), 0
+    while piece := os.pread(file, PIECE, at):
+        pieces.append(piece)
+        at += len(piece)
+    return b"".join(pieces)
 
 
 def _private(path: Path, mode: int, wanted: str) -> None:

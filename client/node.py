@@ -37,6 +37,8 @@ REFUSALS = {
     503: "the aggregator's door is open, and behind it nobody answers yet",
     412: "the aggregator does not take this hospital in yet: it has not read the new "
     "certificate, or counts an older connection as present, for up to 20 s",
+    507: "the aggregator has not taken yet what this hospital sent before, and takes "
+    "no more until then",
 }
 
 

@@ -64,23 +64,31 @@ UNREADABLE = (
 )
 """What Flower raises over bytes that are no message, or whose parts never come."""
 
+UNREAD, LATE = "its answer cannot be read", "its answer did not come in time"
+"""What stands in the place of an answer that is none."""
+
 Pull = Callable[[wire.PullObjectRequest], wire.PullObjectResponse]
 Take = Callable[[Sequence[str]], dict[str, bytes]]
 """Returns what the parts of these names hold."""
+Late = Callable[[], bool]
+"""Says whether a part that is not there is not waited for any more."""
 
 
-def _bounded(pull: Pull, until: float) -> Pull:
+def _bounded(pull: Pull, late: Late) -> Pull:
     """Return *pull* for one message, which has an end in bytes and in time.
 
     Raises IntegrityError for one that is larger, ObjectPullError when it is too late.
     """
-    received = 0
+    received, until = 0, time.monotonic() + ALL_SECONDS
 
     def counting(request: wire.PullObjectRequest) -> wire.PullObjectResponse:
         nonlocal received
         if time.monotonic() > until:
             raise ObjectPullError(request.object_id, "the parts come too slowly")
+        over = late()  # asked first: a part may come just then
         response = pull(request)
+        if over and not response.object_available:
+            raise ObjectPullError(request.object_id, "the round is over")
         received += len(response.object_content)
         _within(MOST, received)
         return response
@@ -88,16 +96,23 @@ def _bounded(pull: Pull, until: float) -> Pull:
     return counting
 
 
-def fetch(head: wire.Message, tree: wire.ObjectTree, pull: Pull, node: Node) -> Message:
+def fetch(
+    head: wire.Message,
+    tree: wire.ObjectTree,
+    pull: Pull,
+    node: Node,
+    late: Late = lambda: False,
+) -> Message:
     """Return the message that *head* and *tree* announce.
 
-    Raises IntegrityError for what Flower cannot read: it comes from the other side.
+    Once it is *late*, no part is waited for that is not there. Raises IntegrityError
+    for what Flower cannot read: it comes from the other side.
     """
     try:
         message = message_from_proto(head)
         if tree.children:
             place = Place(node, message.metadata.run_id)
-            message.content = _assembled(tree, pull, place)
+            message.content = _assembled(tree, _bounded(pull, late), place)
     except UNREADABLE as reason:
         raise IntegrityError(
             "a message cannot be read", likely=type(reason).__name__
@@ -107,22 +122,21 @@ def fetch(head: wire.Message, tree: wire.ObjectTree, pull: Pull, node: Node) -> 
 
 
 def answer(
-    head: wire.Message, tree: wire.ObjectTree, pull: Pull, node: Node
+    head: wire.Message, tree: wire.ObjectTree, pull: Pull, node: Node, late: Late
 ) -> Message:
     """Return :func:`fetch`, or an error in the place of what cannot be read."""
     try:
-        return fetch(head, tree, pull, node)
+        return fetch(head, tree, pull, node, late)
     except IntegrityError as reason:
         LOG.warning("the answer of node %d: %s", head.metadata.src_node_id, reason)
         no = wire.Message(metadata=head.metadata)
-        no.error.reason = "its answer cannot be read"
+        no.error.reason = LATE if late() else UNREAD
         return message_from_proto(no)
 
 
 def _assembled(tree: wire.ObjectTree, pull: Pull, place: Place) -> RecordDict:
     """Return what the message of a *tree* carries, fetched level by level."""
-    bounded = _bounded(pull, time.monotonic() + ALL_SECONDS)
-    take = partial(_taken, make_pull_object_fn_protobuf(bounded, place.node, place.run))
+    take = partial(_taken, make_pull_object_fn_protobuf(pull, place.node, place.run))
     contents, arrays, level = dict[str, bytes](), dict[str, Array](), [tree]
     while level:
         contents |= take([each.object_id for each in level])

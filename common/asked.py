@@ -1,11 +1,11 @@
-"""Does what is asked fit what is declared, and what is promised?"""
+"""Does what is asked fit what is declared?"""
 
+import json
 from collections.abc import Iterable, Sequence
 
-from common.analyses import Analysis
+from common.analyses import Analysis, TreatmentEffect
 from common.models import ModelChoice
-from common.registry import ANALYSES, MODELS
-from common.schema import Category, Declared, Document, Number, Survival
+from common.schema import Category, Declared, Number, Survival
 from common.slips import nearest, noted
 
 Every = Sequence[Declared | Survival]
@@ -17,7 +17,7 @@ def check(asked: Analysis, everything: Every) -> None:
         rule(asked, everything)
 
 
-def subgroups(names: Iterable[str], variables: Every, outcome: str) -> None:
+def subgroups(names: Sequence[str], variables: Every, outcome: str) -> None:
     """Raise ValueError, noting the key, for subgroups by what is no category.
 
     And for those of an *outcome* of a kind that nothing reads them of.
@@ -30,7 +30,9 @@ def subgroups(names: Iterable[str], variables: Every, outcome: str) -> None:
         if kinds.get(name) != "category":
             told = f"subgroups are declared categories: {name} is none"
             able = [each.name for each in variables if each.kind == "category"]
-            raise noted("evaluation.subgroups", told, nearest(name, able))
+            fix = line("subgroups", [each for each in names if each in able])
+            fix = fix if name in kinds else nearest(name, able)
+            raise noted("evaluation.subgroups", told, fix)
 
 
 def explained(model: str, outcome: str, *, exact: bool) -> None:
@@ -59,7 +61,7 @@ def fits(model: ModelChoice | None, asked: Analysis, width: int) -> None:
         raise noted("analysis.pca", told, fix)
 
 
-def refused(where: str, what: str, fix: str = "") -> ValueError:
+def refused(where: str, what: str, fix: str) -> ValueError:
     """Return the error that *where* in ``[analysis]`` does not fit, and its fix."""
     return noted(f"analysis.{where}", f"{where} {what}", fix)
 
@@ -74,47 +76,77 @@ def named(everything: Every, names: Iterable[str], where: str) -> Every:
     return [known[name] for name in names]
 
 
+def line(key: str, value: object) -> str:
+    """Return the line of a file that gives *key* this *value*."""
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}"
+
+
+def out(key: str, table: str = "analysis") -> str:
+    """Return the fix that *key* is left out of its *table*."""
+    return f"take {key} out of [{table}]"
+
+
+def _left(where: str, rest: Sequence[object], fewest: int = 1) -> str:
+    """Return the fix that leaves *rest* of a list, or nothing if these are too few."""
+    return line(where, rest) if len(rest) >= fewest else out(where)
+
+
 def _quantiles(asked: Analysis, everything: Every) -> None:
-    if asked.quantiles and not any(isinstance(each, Number) for each in everything):
-        raise refused("quantiles", "takes numbers: the study declares none")
-    if len(set(asked.quantiles or ())) < len(asked.quantiles or ()):
-        raise refused("quantiles", "names a share twice")
+    shares = asked.quantiles or ()
+    if shares and not any(isinstance(each, Number) for each in everything):
+        what = "takes numbers: the study declares none"
+        raise refused("quantiles", what, out("quantiles"))
+    if len(set(shares)) < len(shares):
+        once = line("quantiles", [*dict.fromkeys(shares)])
+        raise refused("quantiles", "names a share twice", once)
 
 
 def _chi_square(asked: Analysis, everything: Every) -> None:
-    for pair in asked.chi_square or ():
-        _differ(pair, "chi_square")
+    pairs = asked.chi_square or ()
+    for pair in pairs:
+        rest = _left("chi_square", [each for each in pairs if each != pair])
+        _differ(pair, "chi_square", rest)
         for each in named(everything, pair, "chi_square"):
-            _parted(each, "chi_square")
+            _parted(each, "chi_square", rest)
 
 
 def _correlation(asked: Analysis, everything: Every) -> None:
     names = asked.correlation or ()
     if len(set(names)) < len(names):
-        raise refused("correlation", "names a number twice")
-    for each in named(everything, names, "correlation"):
-        _measured(each, "correlation")
+        once = _left("correlation", [*dict.fromkeys(names)], 2)
+        raise refused("correlation", "names a number twice", once)
+    found = named(everything, names, "correlation")
+    able = [each.name for each in found if isinstance(each, Number)]
+    for each in found:
+        _measured(each, "correlation", _left("correlation", able, 2))
 
 
 def _compare(asked: Analysis, everything: Every) -> None:
-    for pair in asked.compare or ():
-        _differ(pair, "compare")
+    pairs = asked.compare or ()
+    for pair in pairs:
+        rest = _left("compare", [each for each in pairs if each != pair])
+        _differ(pair, "compare", rest)
         number, group = named(everything, pair, "compare")
-        _measured(number, "compare")
-        _parted(group, "compare")
+        _measured(number, "compare", rest)
+        _parted(group, "compare", rest)
 
 
 def _association(asked: Analysis, everything: Every) -> None:
     if asked.association and isinstance(everything[-1], Survival):
-        raise refused("association", "takes no time until an event: ask for survival")
+        what = "takes no time until an event: ask for survival"
+        raise refused("association", what, out("association"))
 
 
 def _survival(asked: Analysis, everything: Every) -> None:
     if asked.survival is not None and not isinstance(everything[-1], Survival):
-        raise refused("survival", "takes an [outcome] of kind survival")
-    for each in named(everything, asked.survival or (), "survival"):
+        what = "takes an [outcome] of kind survival"
+        raise refused("survival", what, out("survival"))
+    found = named(everything, asked.survival or (), "survival")
+    able = [each.name for each in found if isinstance(each, Category)]
+    for each in found:
         if not isinstance(each, Category):
-            raise refused("survival", f"compares categories: {each.name} is none")
+            what = f"compares categories: {each.name} is none"
+            raise refused("survival", what, line("survival", able))
 
 
 def _effect(asked: Analysis, everything: Every) -> None:
@@ -123,120 +155,66 @@ def _effect(asked: Analysis, everything: Every) -> None:
         return
     (treatment,) = named(everything, [wanted.treatment], where)
     if not isinstance(treatment, Category) or len(treatment.levels) != 2:  # noqa: PLR2004 - with and without
-        raise refused(where, f"takes a category of two levels, not {treatment.name}")
+        what = f"takes a category of two levels, not {treatment.name}"
+        raise refused(where, what, out(where))
     if treatment.missing != "exclude":
         what = f'cannot guess a treatment: {treatment.name} needs missing = "exclude"'
-        raise refused(where, what)
-    names = (*(wanted.covariates or ()), *wanted.subgroups)
-    taken = {wanted.treatment, everything[-1].name}
-    for each in named(everything, names, where):
-        if each.name in taken:
-            raise refused(where, f"takes {each.name} for something else already")
-    for each in named(everything, wanted.subgroups, where):
-        _parted(each, where)
+        raise refused(where, what, _below(treatment, 'missing = "exclude"'))
+    _explaining(wanted, everything)
     if isinstance(everything[-1], Category | Survival):
-        raise refused(where, "takes an outcome that is a number or has two levels")
+        what = "takes an outcome that is a number or has two levels"
+        raise refused(where, what, out(where))
 
 
-def _measured(each: Declared | Survival, where: str) -> None:
+def _explaining(wanted: TreatmentEffect, everything: Every) -> None:
+    """Refuse covariates and subgroups of a treatment that are none."""
+    where, taken = "treatment_effect", {wanted.treatment, everything[-1].name}
+    for key, names in (
+        ("covariates", wanted.covariates or ()),
+        ("subgroups", wanted.subgroups),
+    ):
+        rest = [each for each in names if each not in taken]
+        fix = _within(key, rest)
+        for each in named(everything, names, where):
+            if each.name in taken:
+                what = f"takes {each.name} for something else already"
+                raise refused(where, what, fix)
+    for each in named(everything, wanted.subgroups, where):
+        rest = [name for name in wanted.subgroups if name != each.name]
+        _parted(each, where, _within("subgroups", rest))
+
+
+def _within(key: str, rest: Sequence[str]) -> str:
+    """Return the fix that leaves *rest* of a list of a treatment's effect."""
+    table = "analysis.treatment_effect"
+    return f"in [{table}]:   {line(key, rest)}" if rest else out(key, table)
+
+
+def _below(each: Declared, line: str) -> str:
+    """Return the fix that a *line* stands in a variable's own table."""
+    return f'{line}   below name = "{each.name}"'
+
+
+def _measured(each: Declared | Survival, where: str, fix: str) -> None:
     if not isinstance(each, Number):
-        raise refused(where, f"takes a number: {each.name} is a category")
+        raise refused(where, f"takes a number: {each.name} is a category", fix)
 
 
-def _parted(each: Declared | Survival, where: str) -> None:
+def _parted(each: Declared | Survival, where: str, fix: str) -> None:
     """Refuse a number that no cuts make a category, and a time until an event."""
     if isinstance(each, Survival):
-        raise refused(where, f"takes categories: {each.name} is a time until an event")
-    if not each.coded:
+        what = f"takes categories: {each.name} is a time until an event"
+        raise refused(where, what, fix)
+    if isinstance(each, Number) and not each.coded:
         what = f"takes categories: {each.name} is a number without cuts"
-        fix = f'cuts = [...]   below name = "{each.name}": where its parts begin'
-        raise noted(f"analysis.{where}", f"{where} {what}", fix)
+        middle = f"cuts = [{sum(each.range) / 2:g}]"
+        fix = f"{_below(each, middle)}, or where else its parts begin"
+        raise refused(where, what, fix)
 
 
-def _differ(names: Sequence[str], where: str) -> None:
+def _differ(names: Sequence[str], where: str, fix: str) -> None:
     if len(set(names)) < len(names):
-        raise refused(where, f"names {names[0]} twice")
-
-
-def keeps(model: ModelChoice | None, asked: Analysis) -> None:
-    """Raise ValueError, noting the key, for what has no form that promises privacy."""
-    if model and MODELS[model.kind].private is None:
-        able = [kind for kind, entry in MODELS.items() if entry.private]
-        raise _unable("model.kind", model.kind, able)
-    _exact_alone("model", model)
-    _exact_alone("model.training", getattr(model, "training", None))
-    _exact_alone("analysis.clusters", asked.clusters)
-    for name in ("chi_square", "compare"):
-        pairs = getattr(asked, name) or ()
-        if len(set(pairs)) < len(pairs):
-            raise refused(name, "names a pair twice, which would be paid for twice")
-    for name in asked.named():
-        if ANALYSES[name].private is None:
-            told = f"{name} has no private form: {ANALYSES[name].unable}"
-            fix = 'leave it out, or say privacy = "none"'
-            raise noted(f"analysis.{name}", f"{told}; {fix}")
-
-
-def looked(model: ModelChoice | None, dropouts: int) -> None:
-    """Raise ValueError, noting the key, for looks at others each time, with noise."""
-    training = getattr(model, "training", None)
-    if training is None or not training.patience:
-        return
-    told = "under a promise patience looks at everybody who is held out: "
-    if training.sample < 1:
-        told += "a sample has hardly any of them"
-        raise noted("model.training.sample", told, "sample = 1, or patience = 0")
-    if dropouts:
-        told += "a round may lack some of them"
-        raise noted("rounds.dropouts", told, "dropouts = 0, or patience = 0")
-
-
-def exact(model: ModelChoice | None) -> None:
-    """Raise ValueError, noting the key, for what is read only under a promise."""
-    if getattr(model, "one_shot", None):
-        told = "one_shot is for noisy sums: leave it out, or promise"
-        raise noted("model.one_shot", told)
-
-
-def _exact_alone(where: str, document: Document | None) -> None:
-    """Refuse what *document* says itself that only an exact form reads."""
-    if document is None:
-        return
-    for key in getattr(document, "exact_alone", ()):
-        usual = type(document).model_fields[key].default
-        if (getattr(document, key) or None) != (usual or None):
-            raise _unable(f"{where}.{key}", key, [])
-
-
-def combined(model: ModelChoice | None, *, masked: bool) -> None:
-    """Raise ValueError, noting the key, for a middle of parts that nobody can see.
-
-    Or that too few sites have.
-    """
-    training = getattr(model, "training", None)
-    if training is None or training.combine == "mean":
-        return
-    if training.sample < 1:
-        told = f"{training.combine} needs people of every site in each step, and a"
-        told += " sample may have none: leave out sample"
-        raise noted("model.training.sample", told)
-    if masked:
-        told = f"{training.combine} needs each site's own part, and masks hide it"
-        told += ": secure_aggregation = false   in [rounds]"
-        raise noted("model.training.combine", told)
-
-
-def batched(model: ModelChoice | None, fewest: int) -> None:
-    """Raise ValueError, noting the key, for steps along fewer people than the floor."""
-    training = getattr(model, "training", None)
-    if training and training.by == "weights" and training.batch < fewest:
-        told = f"a step along {training.batch} records tells of fewer than {fewest}"
-        raise noted("model.training.batch", f"{told} people: batch = {fewest} or more")
-
-
-def _unable(where: str, kind: str, able: list[str]) -> ValueError:
-    others = f"choose {', '.join(able)}, or" if able else "leave it out, or say"
-    return noted(where, f'{kind} has no private form yet: {others} privacy = "none"')
+        raise refused(where, f"names {names[0]} twice", fix)
 
 
 RULES = (

@@ -48,12 +48,39 @@ def parts(study: Study, task: Task) -> Parts:
 def check(study: Study) -> None:
     """Raise StudyError when a sum of *study* could not be masked, or not be sent."""
     for task in plan.tasks(study):
-        answer = length(task.release(study))
         if study.masked:
-            made = parts(study, task)
-            answer = fixed_point.length(made)
-            _masked(task, made, len(study.study.sites))
-        _sent(study, task, answer)
+            _masked(task, parts(study, task), len(study.study.sites))
+        _sent(study, task, _answer(study, task))
+
+
+def limits(study: Study, task: Task) -> dict[str, float]:
+    """Return how large a number of each array of *task* can be at one site.
+
+    A sum that does not declare how far one record moves it has no limit, in clear.
+    """
+    declared = task.release(study)
+    if costs.promise(study):
+        limit, _ = _noisy(study, task)
+        return dict.fromkeys(declared, limit)
+    return {name: _limit(field) for name, field in declared.items()}
+
+
+def _limit(field: Field) -> float:
+    if field.kind != "sum":
+        return COUNT if field.kind == "count" else 1.0
+    return math.inf if field.each is None else field.each * RECORDS
+
+
+def largest(study: Study) -> int:
+    """Return the bytes of the largest answer that *study* asks of a site."""
+    return WORD * max(_answer(study, task) for task in plan.tasks(study))
+
+
+def _answer(study: Study, task: Task) -> int:
+    """Return of how many words an answer to *task* is."""
+    if study.masked:
+        return fixed_point.length(parts(study, task))
+    return length(task.release(study))
 
 
 def _masked(task: Task, made: Parts, sites: int) -> None:

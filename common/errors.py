@@ -107,7 +107,12 @@ class Refusal(ConsiliumError):  # noqa: N818 - the field's word, see the glossar
 
 
 class UnseatedError(Refusal):
-    """A site has no place in this attempt at a masked round."""
+    """A *site* has no place in this attempt at a masked round."""
+
+    def __init__(self, what: str, *, site: str = "", **hints: str) -> None:
+        """Say *what*, with the hints of any error; the aggregator also says who."""
+        super().__init__(what, **hints)
+        self.site = site
 
 
 class BudgetError(ConsiliumError):

@@ -2,6 +2,11 @@
 
 A key that others can read is not a key. So nothing is read from a file that is open to
 group or others, nor from a folder that is: the program stops and says what to type.
+
+One private folder is enough that nobody reads what lies below. But who may write to a
+folder above it can move it away and put another in its place, of keys that are theirs:
+so all of these are looked at, by the names that lead there and where these lead. Whose
+they are is not asked: who lives in another's folder trusts that one.
 """
 
 import os
@@ -27,15 +32,18 @@ def make_folder(path: Path) -> None:
         what = f"{path} cannot be made: {_why(broken)}"
         raise MachineError(what, fix="choose another folder") from None
     _require(path, FOLDER)
+    _require_place(path)
 
 
 def require_private(path: Path) -> None:
     """Raise IdentityError unless *path* is its owner's only, in a folder that is too.
 
-    What is not there is no leak: a missing file is said by whoever reads it.
+    And nobody else may put another in that folder's place. What is not there is no
+    leak: a missing file is said by whoever reads it.
     """
     _require(path.parent, FOLDER)
     _require(path, FILE)
+    _require_place(path.parent)
 
 
 def require_own(path: Path, then: str) -> None:
@@ -134,3 +142,24 @@ def _require(path: Path, mode: int, then: str = _KEY) -> None:
             fix=f"chmod {mode:04o} {path}",
             then=then,
         )
+
+
+def _require_place(folder: Path) -> None:
+    """Raise IdentityError when others may replace *folder* in one of those above it.
+
+    A folder in which each may remove what is his alone (/tmp) is none of these; nor is
+    one that a group may write to which is this user's own, as most systems make them.
+    """
+    for above in sorted({*folder.absolute().parents, *folder.resolve().parents}):
+        found = above.stat() if above.exists() else None
+        if found is None or found.st_mode & stat.S_ISVTX:
+            continue
+        group = found.st_mode & stat.S_IWGRP and found.st_gid != os.getegid()
+        if group or found.st_mode & stat.S_IWOTH:
+            raise IdentityError(
+                f"other users of this machine may replace {folder}",
+                where=f"{above} (mode {stat.S_IMODE(found.st_mode):04o})",
+                likely="they may write to a folder above it",
+                fix=f"chmod go-w {above}",
+                then=_KEY,
+            )

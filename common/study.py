@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 import rfc8785
 from pydantic import Field, model_validator
 
-from common import asked, design, evaluation, selecting, terms, toml_file
+from common import asked, design, evaluation, kept, selecting, terms, toml_file
 from common.analyses import Analysis
 from common.cleaning import Cleaning, Quality, require_declared
 from common.disclosure import Disclosure
@@ -199,9 +199,9 @@ def _roster(study: Study) -> None:
 
 def _honest(study: Study) -> None:
     if study.privacy != "none":
-        kept = study.privacy
+        promised = study.privacy
         invited = len(study.study.sites)
-        terms.honest(study.rounds, invited, kept.noise, kept.colluders)
+        terms.honest(study.rounds, invited, promised.noise, promised.colluders)
 
 
 def _prediction(study: Study) -> None:
@@ -255,12 +255,12 @@ def _apart(study: Study) -> None:
 def _keeps(study: Study) -> None:
     """Refuse a promise that no form of a task keeps, before anybody is asked."""
     if study.privacy != "none":
-        asked.keeps(study.model, study.analysis)
-        asked.looked(study.model, study.rounds.dropouts)
+        kept.keeps(study.model, study.analysis)
+        kept.looked(study.model, study.rounds.dropouts)
     else:
-        asked.exact(study.model)
-    asked.combined(study.model, masked=study.masked)
-    asked.batched(study.model, study.disclosure.min_people)
+        kept.exact(study.model)
+    kept.combined(study.model, masked=study.masked)
+    kept.batched(study.model, study.disclosure.min_people)
 
 
 RULES = (_names, _cohort, _roster, _honest, _prediction, _asked, _apart, _keeps)

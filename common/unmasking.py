@@ -104,6 +104,9 @@ def unmasked(held: Gathered, openings: Mapping[str, Opening]) -> Ring:
     for site, each in openings.items():
         if set(each.seeds) != set(held.survivors) or set(each.keys) != dropped:
             raise IntegrityError(f"{site} opened other shares than those asked for")
+        shares = (*each.seeds.values(), *each.keys.values())
+        if any(len(share) != shamir.BYTES for share in shares):
+            raise IntegrityError(f"{site} opened what is no share")
     streams = [*_self_masks(held, openings), *_pair_masks(held, openings)]
     return masks.add(held.masked, streams)
 

@@ -5,7 +5,7 @@ answers give the same total to the last bit, whoever answered first. None is kep
 unless the task takes a middle of them all.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -14,19 +14,22 @@ from common.release import Array, Release, Summands, length, unflatten
 from common.task import Combine
 from common.wire import Answer, Place
 
+NONE: Mapping[str, float] = {}
+
 
 def total(
     release: Release,
     place: Place,
     answers: Iterable[Answer],
     combine: Combine | None = None,
+    limits: Mapping[str, float] = NONE,
 ) -> Summands:
     """Return the sum of *answers*, which come by site name and are not kept.
 
     Or what they *combine* to, all of them at hand. Raises IntegrityError for one that
-    does not fit, or that came before.
+    does not fit, that came before, or is of numbers beyond the *limits* of their array.
     """
-    vectors = _fitting(release, place, answers)
+    vectors = _fitting(release, place, answers, limits)
     if combine:
         return combine([unflatten(release, vector) for vector in vectors])
     summed, sites = np.zeros(length(release)), 0
@@ -37,22 +40,32 @@ def total(
 
 
 def _fitting(
-    release: Release, place: Place, answers: Iterable[Answer]
+    release: Release,
+    place: Place,
+    answers: Iterable[Answer],
+    limits: Mapping[str, float],
 ) -> Iterator[Array]:
     """Yield the numbers of each answer, once it is known to fit."""
     last = ""
     for answer in answers:
         if answer.site <= last:
             raise IntegrityError(f"{answer.site} answered twice, or out of its order")
-        _belongs(release, place, answer)
+        _belongs(release, place, answer, limits)
         last = answer.site
         yield answer.vector
 
 
-def _belongs(release: Release, place: Place, answer: Answer) -> None:
+def _belongs(
+    release: Release, place: Place, answer: Answer, limits: Mapping[str, float]
+) -> None:
     if answer.place != place:
         raise IntegrityError(f"{answer.site} answered another question than was asked")
     try:
-        unflatten(release, answer.vector)
+        arrays = unflatten(release, answer.vector)
     except IntegrityError as broken:
         raise IntegrityError(f"{answer.site}: {broken.what}") from None
+    for name, limit in limits.items():
+        least, most = (f(arrays[name], initial=0.0) for f in (np.min, np.max))
+        if max(-least, most) > limit:
+            told = f"{answer.site}: {name} holds numbers beyond {limit:g}, its limit"
+            raise IntegrityError(told)

@@ -17,7 +17,7 @@ from itertools import takewhile
 
 from flwr.app import Message, RecordDict
 
-from common import legs, packed_arrays, wire
+from common import arrivals, legs, packed_arrays, wire
 from common.errors import QuorumError, UnseatedError
 from server import line as lines
 from server import roster
@@ -35,6 +35,8 @@ GRACE = 10.0
 """Seconds without news after which those who may be missing are not waited for."""
 SLOWER = 3
 """Times as long as the others took that a site may take: it may have more records."""
+UNREAD = (arrivals.UNREAD, arrivals.LATE)
+"""What stands in the place of an answer that is none."""
 LOOK = 1.0
 """Seconds between two looks at who is still there."""
 
@@ -72,9 +74,12 @@ class Asking:
     letters: dict[str, tuple[int, str]] = field(default_factory=dict)
     due: dict[str, float] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
     refused: dict[str, list[str]] = field(default_factory=dict)
     arrived: dict[str, RecordDict] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
+    coming: frozenset[str] = frozenset()
+    unread: dict[str, str] = field(default_factory=dict)
     looked: set[str] = field(default_factory=set)
     heard: float = 0.0
     look: float = 0.0
@@ -90,13 +95,22 @@ class Asking:
         return list(takewhile(self.arrived.__contains__, self.waiting))
 
     def enough(self, now: float) -> bool:
-        """Say whether those who are missing are few, and were waited for."""
+        """Say whether those who are missing are few, and were waited for.
+
+        Whose answer is on its way has until the deadline to send it.
+        """
         missing = self.missing()
         if not 0 < len(missing) <= self.question.spare:
             return False
         patience = max(GRACE, SLOWER * (self.heard - self.begun))
         patience = min(patience, (self.until - self.begun) / 2)
-        return missing <= self.lost or now >= self.heard + patience
+        quiet = now >= self.heard + patience and not missing & self.coming
+        return missing <= self.lost or quiet or now >= self.until
+
+    def silent(self) -> frozenset[str]:
+        """Return who is missing, of those whose answers were looked for."""
+        missing = self.missing()
+        return missing & self.looked or missing
 
 
 def answers(
@@ -122,13 +136,23 @@ def replies(
     """
     now = line.clock()
     asking = Asking(question, now, line.until(), sorted(question.sites), heard=now)
-    pauses, waiting = Pauses(line), Waiting(line)
     line.tell(question.words, tuple(asking.waiting), {})
+    try:
+        yield from _heard(asking, open_, line)
+    finally:
+        lines.let_go(line, asking.letters)
+
+
+def _heard(asking: Asking, open_: Door, line: Line) -> Iterator[tuple[str, RecordDict]]:
+    """Yield what :func:`replies` does, until all have answered or time is over."""
+    pauses, waiting, words = Pauses(line), Waiting(line), asking.question.words
     while asking.waiting:
         _drop_the_gone(asking, line)
+        over = line.clock() >= asking.until
         off = asking.missing() - asking.lost - set(line.nodes.values())
-        news = bool(off) and roster.knock(open_, line, off)
-        _ask(asking, line)
+        news = not over and bool(off) and roster.knock(open_, line, off)
+        if not over:
+            _ask(asking, line)
         news |= _hear(asking, line)
         for name in asking.here():
             asking.waiting.remove(name)
@@ -136,11 +160,14 @@ def replies(
         if asking.enough(line.clock()):
             LOG.warning("going on without %s", ", ".join(sorted(asking.missing())))
             return
-        if not news and line.clock() >= asking.until:
-            raise waiting.absent(off) if off else _incomplete(asking, line)
+        if over:
+            lines.hurry(line, asking.letters)
+            if not news and not asking.coming:
+                gone = off - set(asking.unread)
+                raise waiting.absent(gone) if gone else _incomplete(asking, line)
         if late := off or _late(asking):
-            waiting.tell(question.words, late, roster.said(open_, line))
-        pauses.after(news=news or not asking.waiting)
+            waiting.tell(words, late, roster.said(open_, line))
+        pauses.after(news=news or bool(asking.coming) or not asking.waiting)
 
 
 def _late(asking: Asking) -> frozenset[str]:
@@ -164,9 +191,10 @@ def _drop_the_gone(asking: Asking, line: Line) -> None:
 def _ask(asking: Asking, line: Line) -> None:
     """Ask those on the line who were not asked yet, or so long ago that it is lost.
 
-    Whose answer nobody has looked for yet may well have answered.
+    Whose answer nobody has looked for yet may well have answered, and whose is on its
+    way need not be asked.
     """
-    now, missing = line.clock(), asking.missing() - asking.lost
+    now, missing = line.clock(), asking.missing() - asking.lost - asking.coming
     due = {
         node: name
         for node, name in line.nodes.items()
@@ -186,10 +214,14 @@ def _ask(asking: Asking, line: Line) -> None:
         if node not in reached:
             del line.nodes[node]
             continue
-        pause = min(LOST_FIRST * 2 ** asking.asked[name], LOST_LAST)
+        asking.due[name] = now + _growing(asking.asked[name])
         asking.asked[name] += 1
-        asking.due[name] = now + pause
         line.said(name, question.content)
+
+
+def _growing(times: int) -> float:
+    """Return a pause that doubles, up to a minute."""
+    return float(min(LOST_FIRST * 2.0 ** min(times, roster.DOUBLED), LOST_LAST))
 
 
 def _hear(asking: Asking, line: Line) -> bool:
@@ -209,26 +241,28 @@ def _hear(asking: Asking, line: Line) -> bool:
             asking.arrived[who[1]], asking.heard = reply.content, line.clock()
             line.heard(who[1], reply.content)
     asking.looked |= window
+    begun = lines.coming(line, asking.letters)
+    asking.coming = frozenset(asking.letters[number][1] for number in begun)
     return bool(replies)
 
 
 def _no(asking: Asking, line: Line, who: tuple[int, str], reply: Message) -> None:
     """Take a site off the line that said no, or that Flower could not reach.
 
-    What it was asked besides, before it restarted, it would say no to as well: that is
-    one no. Raises QuorumError when it has said no too often.
+    Raises QuorumError when it has said no too often, UnseatedError as replies does.
     """
     node, name = who
     if reply.error.code == legs.UNSEATED:
         asking.lost.add(name)
         few = len(asking.lost) <= asking.question.spare
         if not (asking.question.unseated and few):
-            raise UnseatedError(f"{name} has no place in this attempt at the round")
+            what = f"{name} has no place in this attempt at the round"
+            raise UnseatedError(what, site=name)
         return
     line.nodes.pop(node, None)
-    asking.due.pop(name, None)
-    for number in [each for each, to in asking.letters.items() if to[1] == name]:
-        del asking.letters[number]
+    _off(asking, line, name)
+    if reply.error.reason in UNREAD:
+        asking.unread[name] = lines.refusal(reply)
     if reply.error.code == wire.REFUSED:
         said = asking.refused.setdefault(name, [])
         said.append(lines.refusal(reply))
@@ -238,14 +272,31 @@ def _no(asking: Asking, line: Line, who: tuple[int, str], reply: Message) -> Non
             raise _incomplete(asking, line)
 
 
+def _off(asking: Asking, line: Line, name: str) -> None:
+    """Let a site be asked anew, at once if it has not failed again and again.
+
+    What it was asked besides, before it restarted, it would say no to as well: that is
+    one no.
+    """
+    asking.failed[name] += 1
+    asking.due.pop(name, None)
+    if (again := asking.failed[name] - TRIES) > 0:
+        asking.due[name] = line.clock() + _growing(again)
+    old = [each for each, to in asking.letters.items() if to[1] == name]
+    lines.let_go(line, old)
+    for number in old:
+        del asking.letters[number]
+
+
 def _incomplete(asking: Asking, line: Line) -> QuorumError:
-    failed = [f"{name}: {said[-1]}" for name, said in sorted(asking.refused.items())]
-    silent = sorted(asking.missing() - set(asking.refused))
+    said = {name: all_[-1] for name, all_ in asking.refused.items()} | asking.unread
+    failed = [f"{name}: {no}" for name, no in sorted(said.items())]
+    silent = sorted(asking.silent() - set(said))
     if silent:
         failed.append(f"no answer from {', '.join(silent)} within {line.deadline:g} s")
     return QuorumError(
         f"{asking.question.words} is incomplete",
-        missing=asking.missing(),
+        missing=asking.missing() & (asking.silent() | set(said)),
         likely="; ".join(failed),
         fix="each site's own log and ledger say under that id what happened",
     )

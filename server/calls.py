@@ -8,6 +8,9 @@ TAIL = 64 * 2**10
 NOT_TAKEN_IN = 401
 """What the SuperLink answers a node that it does not know, or whose time is not now."""
 
+LEAVES, FULL = "/v1/fleet/push-", 507
+"""The calls by which a site leaves something, and the answer when it is too much."""
+
 
 def turned_away(aggregator: Path) -> dict[str, str]:
     """Return, of each site whose last call was not taken in, since when and why.
@@ -22,6 +25,21 @@ def turned_away(aggregator: Path) -> dict[str, str]:
         "or the clocks differ by more than 5 s: compare  date -u"
         for site, line in last.items()
         if line["status"] == NOT_TAKEN_IN
+    }
+
+
+def overfull(aggregator: Path) -> dict[str, str]:
+    """Return, of each site whose last answer was one too many, since when and why."""
+    last = {
+        str(line["site"]): line
+        for line in _lines(aggregator / "logs" / "gateway.log")
+        if str(line.get("path", "")).startswith(LEAVES)
+    }
+    return {
+        site: f"; its answers are refused, the last at {line['at']}: it has left more "
+        "here than it may: see logs/gateway.log"
+        for site, line in last.items()
+        if line["status"] == FULL
     }
 
 

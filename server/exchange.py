@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from server.door import Connection
 
-BODY = 8 * 2**20
-"""Bytes a request may carry; Flower cuts arrays into pieces of 5 MiB."""
+BODY = 4 * 2**20
+"""Bytes a request may carry; a hospital cuts arrays into pieces of 2 MiB."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -57,6 +57,10 @@ class Exchange:
                 raise No(413, "too large")
             yield piece
             more = event.get("more_body", False)
+
+    async def whole(self) -> bytes:
+        """Return the whole body."""
+        return b"".join([piece async for piece in self.body()])
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Begin the answer."""

@@ -136,7 +136,9 @@ def acquired(link: Link, token: str) -> Iterator[Wide]:
     auth = RuntimeTokenHttpInterceptor(token)
     with _runtime(link, auth) as runtime, _alive(runtime):
         try:
-            yield _begun(runtime)
+            grid = _begun(runtime)
+            with closing(grid.coming):
+                yield grid
         except BaseException:
             with suppress(httpx.HTTPError):  # it may be the SuperLink that failed
                 _end(runtime, SubStatus.FAILED)

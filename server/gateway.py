@@ -4,7 +4,8 @@
         --upstream https://127.0.0.1:8000 --upstream-cert loopback.pem
 
 Everything else that Flower's SuperLink can do (start runs, show its pages, hand out
-tasks) has no way in. Sizes and times are bounded before anything is read or parsed.
+tasks) has no way in. Sizes and times are bounded before anything is read or parsed, and
+so is what a site leaves with the SuperLink (server/left.py).
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import logging
 import ssl
 import sys
 import time
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +26,7 @@ import uvicorn
 from common.errors import ConsiliumError
 from server.door import CONNECTIONS, HANDSHAKE_SECONDS, Door
 from server.exchange import BODY, Exchange, No, Receive, Scope, Send
+from server.left import MESSAGE, PART, Store, read
 
 ACCESS = logging.getLogger("consilium.server.access")
 FLEET = frozenset(
@@ -56,9 +59,14 @@ SHOWN = 80
 class Gateway:
     """Hands the eight calls on to the SuperLink on loopback."""
 
-    def __init__(self, upstream: str, context: ssl.SSLContext) -> None:
-        """Hand on to *upstream*, whose certificate *context* knows."""
-        self._upstream = upstream
+    def __init__(
+        self, upstream: str, context: ssl.SSLContext, aggregator: Path
+    ) -> None:
+        """Hand on to *upstream*, whose certificate *context* knows.
+
+        What a site may leave there, the folder of the *aggregator* says.
+        """
+        self._upstream, self._store = upstream, Store(aggregator)
         # As many as the door lets in: or three slow sites would hold up all others.
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=64)
         self._http = httpx.AsyncClient(
@@ -82,21 +90,38 @@ class Gateway:
     async def _answer(self, exchange: Exchange) -> None:
         try:
             _admit(exchange)
-            await self._forward(exchange)
+            if exchange.scope["path"] in {MESSAGE, PART}:
+                await self._take(exchange)
+            else:
+                await self._forward(exchange, exchange.body())
         except No as no:
             await _refuse(exchange, no)
         except httpx.TransportError:
             await _refuse(exchange, No(503, "the SuperLink does not answer"))
 
-    async def _forward(self, exchange: Exchange) -> None:
+    async def _take(self, exchange: Exchange) -> None:
+        """Hand on what a site leaves: read whole before, and counted."""
+        site, path = exchange.connection.site, exchange.scope["path"]
+        left = self._store.of(site)
+        async with left.reading:
+            body = await exchange.whole()
+            async with left.turn:
+                await self._store.admit(site, read(path, body, left.parts))
+                await self._forward(exchange, body)
+
+    async def _forward(
+        self, exchange: Exchange, body: AsyncIterator[bytes] | bytes
+    ) -> None:
         given = {name: exchange.header(name) for name in HEADERS}
         headers = {name: value for name, value in given.items() if value}
         headers["accept-encoding"] = "identity"
-        if length := exchange.header("content-length"):
+        if (length := exchange.header("content-length")) and not isinstance(
+            body, bytes
+        ):
             headers["content-length"] = length
         url = self._upstream + exchange.scope["path"]
         async with self._http.stream(
-            "POST", url, headers=headers, content=exchange.body()
+            "POST", url, headers=headers, content=body
         ) as answer:
             kept = [
                 (name, value)
@@ -200,7 +225,7 @@ def main(folder: Path, listen: str, upstream: str, upstream_cert: Path) -> None:
     except ConsiliumError as refusal:
         logging.getLogger("consilium.server").error("%s", refusal)  # noqa: TRY400
         sys.exit(refusal.exit_code)
-    app = Gateway(upstream, inside)
+    app = Gateway(upstream, inside, folder)
     asyncio.run(serve(server(door, app, host.strip("[]"), int(port))))
 
 

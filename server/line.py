@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
-from common import wire
+from common import arrivals, wire
 from common.errors import IntegrityError, UsageError
+from server.coming import Coming
 from server.voice import PLAIN, Voice
 
 POLL_FIRST, POLL_LAST = 0.01, 0.2
@@ -113,6 +114,27 @@ def pull(line: Line, waiting: Iterable[str]) -> list[Message]:
     return replies
 
 
+def coming(line: Line, letters: Iterable[str]) -> frozenset[str]:
+    """Return which of the *letters* are being answered, part by part."""
+    return _parts(line).of(letters)
+
+
+def hurry(line: Line, letters: Iterable[str]) -> None:
+    """Wait no more for parts of answers to these *letters*: their time is over."""
+    _parts(line).hurry(letters)
+
+
+def let_go(line: Line, letters: Iterable[str]) -> None:
+    """Let go of the answers to these *letters*: nobody waits for them."""
+    _parts(line).let_go(letters)
+
+
+def _parts(line: Line) -> Coming:
+    """Return what comes in parts: in a Grid of one process all comes whole."""
+    found = getattr(line.grid, "coming", None)
+    return found if isinstance(found, Coming) else Coming()
+
+
 def exchange(
     line: Line, content: RecordDict, kind: str, to: Mapping[int, str], until: float
 ) -> tuple[str, ...]:
@@ -130,12 +152,15 @@ def exchange(
                 line.said(to[node], content)
                 line.heard(to[node], reply.content)
         pauses.after(news=bool(replies))
+    let_go(line, letters)
     return tuple(sorted(to[node] for node in silent))
 
 
 def refusal(reply: Message) -> str:
     """Return a site's no for a person to read: of its own words only those we know."""
     said = str(reply.error.reason)
+    if said in {arrivals.UNREAD, arrivals.LATE}:
+        return said
     if reply.error.code != wire.REFUSED:
         return f"could not be asked (Flower's code {reply.error.code})"
     return said if REFUSAL.fullmatch(said) else "refused, and gave no id"

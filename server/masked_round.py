@@ -9,6 +9,7 @@ The aggregator keeps nothing of an attempt on its disk: it has nothing that can 
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -34,8 +35,9 @@ from server.line import Line
 from server.roster import Door
 
 LOG = logging.getLogger("consilium.server")
-ATTEMPTS = 100
-"""How often a round is begun, at most."""
+ATTEMPTS, AGAIN, TRIES = 100, 2, 3
+"""How often a round is begun, at most; for how many deadlines it may be begun again;
+and how often because of one site that the round may do without."""
 
 Hear = Callable[[str, RecordDict], Answer]
 """Returns the answer in what a site said, once it is known to be its own."""
@@ -61,7 +63,8 @@ class Masks:
     """What goes on from round to round: the attempt, and what is ready for the next.
 
     ``after`` are the keys for the next round as they come, and ``fixed`` is who
-    survived the round of that sequence, once shares were asked for.
+    survived the round of that sequence, once shares were asked for. ``unseated`` counts
+    how often the round of now began again, because of whom.
     """
 
     study: Study
@@ -71,6 +74,7 @@ class Masks:
     ready: Ready | None = None
     after: dict[str, bytes] = field(default_factory=dict)
     fixed: tuple[int, tuple[str, ...]] = (0, ())
+    unseated: Counter[str] = field(default_factory=Counter)
 
     def pins(self) -> tuple[SigningKey, Pinned]:
         """Return the aggregator's key, and the keys that are pinned now.
@@ -118,7 +122,10 @@ class Turn:
         """
         sequence, survivors = self.masks.fixed
         goes_on = self.question.place.sequence in (sequence, sequence + 1)
-        return survivors if survivors and goes_on else self.question.sites
+        sites = survivors if survivors and goes_on else self.question.sites
+        out = {site for site, n in self.masks.unseated.items() if n >= TRIES}
+        keep = tuple(site for site in sites if site not in out)
+        return keep if len(sites) - len(keep) <= self.spare(sites) else sites
 
     def spare(self, asked: Collection[str]) -> int:
         """Return how many of those who are *asked* may still drop out."""
@@ -133,18 +140,31 @@ def total(masks: Masks, task: Task, question: Ask, hear: Hear) -> Summands:
     whose answer does not fit.
     """
     turn = Turn(masks, question, coding.parts(masks.study, task), hear)
+    clock, masks.unseated = masks.line.clock, Counter()
+    until = clock() + AGAIN * masks.line.deadline
     for _ in range(ATTEMPTS):
         try:
             ring = _opened(turn, _gathered(turn))
         except UnseatedError as reason:
             LOG.info("%s: it begins again", reason.what)
             masks.ready, masks.attempt = None, masks.attempt + 1
+            masks.unseated[reason.site] += 1
+            if clock() >= until:
+                break
             continue
         return _summed(turn, task, ring)
-    raise QuorumError(
-        f"round {question.place.round} of {task.name} was begun {ATTEMPTS} times",
-        likely="a site restarts again and again",
-        fix="each site's own log says what happens there",
+    raise _restless(turn)
+
+
+def _restless(turn: Turn) -> QuorumError:
+    """Return the error of a round that began again and again, and because of whom."""
+    place, often = turn.question.place, turn.masks.unseated
+    said = ", ".join(f"{site} {n} times" for site, n in often.most_common())
+    return QuorumError(
+        f"round {place.round} of {place.task} was begun {often.total()} times",
+        missing=often,
+        likely=f"a site restarts again and again, or says so: {said}",
+        fix="that site's own log says what happens there",
     )
 
 

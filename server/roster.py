@@ -28,6 +28,8 @@ LAST_CALL, SOON = 10.0, 1.0
 unless it was to be asked again soon anyhow, for then it said no just now."""
 LOST_FIRST, LOST_LAST = 10.0, 120.0
 """Seconds without an answer after which a message counts as lost: longer each time."""
+DOUBLED = 32
+"""How often a pause is doubled at most: a node may be asked thousands of times."""
 TELL_AGAIN = 60.0
 """Seconds between two lines of the log that say the same."""
 OPENING = "opening the study"
@@ -179,7 +181,7 @@ class Waiting:
 def _growing(open_: Door, node: int, first: float, last: float) -> float:
     """Return a pause for *node* that doubles with every try."""
     open_.tries[node] += 1
-    return float(min(first * 2 ** (open_.tries[node] - 1), last))
+    return float(min(first * 2.0 ** min(open_.tries[node] - 1, DOUBLED), last))
 
 
 def _welcome(

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import click
 
-from common import talk
+from common import coding, talk
 from common.errors import ConsiliumError
-from server import executor, retry, studies, superlink
+from server import allowance, executor, retry, studies, superlink
 from server.studies import Phase, Progress, Submitted
 from server.superlink import Link
 
@@ -30,6 +30,7 @@ def carry_out(aggregator: Path, given: Submitted, link: Link) -> None:
         "journal": str(given.journal),
     }
     try:
+        allowance.note(given.folder, coding.largest(given.study))
         executor.conduct(given.study, link, settings)
     except ConsiliumError as error:
         _ended(given, error)

@@ -64,7 +64,10 @@ def everything(opened: Consortium) -> Shown:
     running, now = service.running(opened.folder), datetime.now(UTC)
     present = _present(opened.folder, running)
     turned = calls.turned_away(opened.folder) if running else {}
+    full = calls.overfull(opened.folder) if running else {}
     rows = [_site(each, present, turned, now) for each in opened.roster().members]
+    for row in rows:
+        row["words"] = f"{row['words']}{full.get(str(row['site']), '')}"
     found = [_study(each) for each in studies.listed(opened.folder)]
     found.sort(key=lambda row: row["phase"] not in studies.OPEN)  # what runs, first
     warning = certificates.expiry_warning(opened.certificate(), now)

@@ -3,6 +3,7 @@
     study.json      the study, as it was submitted
     progress.json   what is being done, for whom it waits and since when
     journal/        every round, durable
+    answer.json     how large a site's answer may be: see server/allowance.py
     begin           the operator's word: begin with those that are there
     stop            the operator's word: end it
     retry           the operator's word: end it, and begin anew

@@ -1,7 +1,11 @@
-"""A Grid whose nodes are hospitals, reached through the SuperLink."""
+"""A Grid whose nodes are hospitals, reached through the SuperLink.
+
+An answer that comes in parts is fetched beside what else is done: server/coming.py.
+"""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 from flwr.app import Message, RecordDict
 from flwr.common.constant import SUPERLINK_NODE_ID
@@ -19,6 +23,13 @@ from flwr.supercore.runtime import RuntimeHttpClient
 
 from common import arrivals, parcels
 from common.parcels import Parcel, Place
+from server.coming import Coming, Late
+
+FEW = 8
+"""So many answers are asked for at a time: with all that their heads may hold, they
+are less than one answer of the SuperLink may be."""
+PAUSE = 0.2
+"""Seconds that a look for answers takes at most, when one is on its way."""
 
 
 class Wide(Grid):
@@ -28,6 +39,7 @@ class Wide(Grid):
         """Work for *run* over an open connection."""
         self._runtime, self._run = runtime, run
         self._place = Place(Node(node_id=SUPERLINK_NODE_ID), run.run_id)
+        self.coming = Coming()
 
     def get_nodes(self) -> Iterable[NodeInfo]:
         """Return what Flower knows of each site that is present."""
@@ -70,15 +82,29 @@ class Wide(Grid):
         return [each.head.metadata.message_id for each in packed]
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Return the answers to *message_ids* that have come."""
-        request = PullAppMessagesRequest(message_ids=message_ids)
-        answer = self._runtime.PullMessages(request)
-        arrived = zip(answer.messages_list, answer.message_object_trees, strict=True)
-        return [self._fetch(head, tree) for head, tree in arrived]
+        """Return the answers to *message_ids* that have come, and are whole."""
+        wanted = set(message_ids)
+        arrived, new = list[Message](), [*wanted - self.coming.of(wanted)]
+        for at in range(0, len(new), FEW):
+            arrived += self._look(new[at : at + FEW])
+        return arrived + self.coming.here(wanted, 0.0 if arrived else PAUSE)
 
-    def _fetch(self, head: wire.Message, tree: wire.ObjectTree) -> Message:
+    def _look(self, names: list[str]) -> Iterator[Message]:
+        """Yield the answers to *names* that came whole; begin to fetch the others."""
+        request = PullAppMessagesRequest(message_ids=names)
+        answer = self._runtime.PullMessages(request)
+        told = zip(answer.messages_list, answer.message_object_trees, strict=True)
+        for head, tree in told:
+            about, fetch = head.metadata, partial(self._fetch, head, tree)
+            if tree.children:
+                number = about.reply_to_message_id
+                self.coming.begin(about.src_node_id, number, fetch)
+            else:
+                yield fetch(lambda: False)
+
+    def _fetch(self, head: wire.Message, tree: wire.ObjectTree, late: Late) -> Message:
         pull = self._runtime.PullObject
-        message = arrivals.answer(head, tree, pull, self._place.node)
+        message = arrivals.answer(head, tree, pull, self._place.node, late)
         self._runtime.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(
                 node=self._place.node,

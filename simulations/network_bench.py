@@ -32,7 +32,7 @@ from simulations.network_steps import (
 )
 from simulations.rival_layers import TABLES, Table
 
-REPEATS, MANY = 3, 200
+REPEATS, MANY = 5, 200
 """How many pairs are measured; how many steps of a table are one measurement."""
 CLIP, DEVIATION = 1.0, 3.0
 MEMORY, TABLE = 1.8, 1.2

@@ -18,7 +18,11 @@ import httpx
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
-from flwr.proto.fleet_pb2 import PullMessagesRequest, PushMessagesRequest
+from flwr.proto.fleet_pb2 import (
+    PullMessagesRequest,
+    PushMessagesRequest,
+    PushMessagesResponse,
+)
 from flwr.proto.node_pb2 import Node
 
 import client.app
@@ -28,8 +32,9 @@ from client.fleet import Line
 from client.node import Resident
 from common import arrivals, identity, parcels, seal, wire
 from common.errors import ConsiliumError
-from common.parcels import Parcel
-from server import executor, journal, superlink
+from common.parcels import Parcel, Place
+from common.study import Study
+from server import allowance, executor, journal, superlink
 from server.gateway import BODY, FLEET
 from server.rounds import Outcome
 from simulations import engine, processes
@@ -37,7 +42,9 @@ from simulations.processes import Federation
 from tests import clinics, outcomes, residents
 from tests.papers import knocks_with, shown_key
 
-STUDY = clinics.study(rounds={"quorum": 2, "deadline_seconds": 5})
+STUDY = clinics.study(rounds={"quorum": 2, "deadline_seconds": 600})
+HASTY = clinics.study(rounds={"quorum": 2, "deadline_seconds": 5})
+"""Of this a test sees the end by its deadline; of the other nobody should."""
 SLOW = pytest.mark.slow
 Twist = Callable[[Message, Message], list[Message]]
 
@@ -129,20 +136,20 @@ def south(connected: South) -> Iterator[South]:
     client.app.SHELF.held.clear()
 
 
-def run(running: Federation) -> Outcome:
-    """Run the study from its beginning."""
+def run(running: Federation, study: Study = STUDY) -> Outcome:
+    """Run a study from its beginning."""
     for path in running.sites:
-        residents.approve(path, STUDY)
+        residents.approve(path, study)
     book = running.folder / "journal"
     shutil.rmtree(book, ignore_errors=True)
     settings = {"consortium": str(running.aggregator), "journal": str(book)}
-    return executor.conduct(STUDY, running.link, settings)
+    return executor.conduct(study, running.link, settings)
 
 
-def recorded(running: Federation) -> int:
+def recorded(running: Federation, study: Study = STUDY) -> int:
     """Return how many rounds the aggregator has counted."""
     folder = running.folder / "journal"
-    with journal.held(folder, STUDY.digest(), wire.PROTOCOL) as book:
+    with journal.held(folder, study.digest(), wire.PROTOCOL) as book:
         return sum(entry.round for entry in book.last.values())
 
 
@@ -210,6 +217,10 @@ def negative(numbers: np.ndarray) -> np.ndarray:
 LIES: dict[str, tuple[Callable[[Message], RecordDict], str]] = {
     "NaN": (vector(poisoned), "south: .*not finite"),
     "fewer people than none": (vector(negative), "south: .*not whole and positive"),
+    "more people than there are": (
+        vector(lambda v: np.where(np.arange(len(v)) == 0, 1e300, v)),
+        "south: .* beyond .*, its limit",
+    ),
     "part of a person": (vector(lambda v: v + 0.5), "south: .*not whole"),
     "float32": (vector(lambda v: v.astype(np.float32)), "south: .*of float32, not"),
     "too short": (vector(lambda v: v[:-1]), "south: an answer holds .* numbers"),
@@ -239,15 +250,22 @@ LIES: dict[str, tuple[Callable[[Message], RecordDict], str]] = {
 }
 
 
-def fails(running: Federation, told: str) -> None:
-    """Run the study: it ends by name, and nothing was counted."""
+def fails(running: Federation, told: str, study: Study = STUDY) -> None:
+    """Run a study: it ends by name, and nothing was counted."""
     with pytest.raises(ConsiliumError, match=told) as ended:
-        run(running)
+        run(running, study)
     assert "south" in str(ended.value)
-    assert recorded(running) == 0
+    assert recorded(running, study) == 0
 
 
-QUICK = {"NaN", "part of a person", "float32", "too short", "nonsense"}
+QUICK = {
+    "NaN",
+    "more people than there are",
+    "part of a person",
+    "float32",
+    "too short",
+    "nonsense",
+}
 QUICK |= {"another name", "another round", "no round"}
 
 
@@ -383,6 +401,19 @@ def promised(parcel: Parcel) -> Parcel:
     return parcel
 
 
+def announce(south: South, parcel: Parcel) -> PushMessagesResponse:
+    """Tell the SuperLink of an answer, and send none of its parts."""
+    assert south.line
+    return south.line.client.PushMessages(
+        PushMessagesRequest(
+            node=south.line.node,
+            messages_list=[parcel.head],
+            message_object_trees=[parcel.tree],
+            clientapp_runtime_list=[0.0],
+        )
+    )
+
+
 @pytest.mark.parametrize(
     "spoil",
     [gutted, pytest.param(torn, marks=SLOW), pytest.param(promised, marks=SLOW)],
@@ -398,20 +429,28 @@ def test_an_answer_that_cannot_be_read_ends_the_round_by_name(
     def twist(question: Message, reply: Message) -> list[Message]:
         if question.metadata.message_type != wire.ROUND:
             return [reply]
-        assert south.line
-        parcel = spoil(parcels.pack(reply))
-        request = PushMessagesRequest(
-            node=south.line.node,
-            messages_list=[parcel.head],
-            message_object_trees=[parcel.tree],
-            clientapp_runtime_list=[0.0],
-        )
         with suppress(httpx.HTTPError):  # Flower may refuse it first
-            south.line.client.PushMessages(request)
+            announce(south, spoil(parcels.pack(reply)))
         return []
 
     south.twist = twist
-    fails(running, "incomplete|missing")
+    fails(running, "incomplete|missing", HASTY)
+
+
+def test_a_part_that_never_comes_is_waited_for_until_the_deadline_only(
+    running: Federation, south: South
+) -> None:
+    """Flower would wait for it for minutes; north is not blamed."""
+    assert HASTY.rounds.deadline_seconds < arrivals.PULL_SECONDS / 10
+
+    def twist(question: Message, reply: Message) -> list[Message]:
+        if question.metadata.message_type == wire.ROUND:
+            announce(south, promised(parcels.pack(reply)))
+            return []
+        return [reply]
+
+    south.twist = twist
+    fails(running, "south: its answer did not come in time", HASTY)
 
 
 def test_who_opens_in_anothers_name_does_not_take_part(
@@ -537,6 +576,66 @@ def test_nothing_is_unpacked(running: Federation, south: South, encoding: str) -
         headers = {"content-encoding": encoding}
         answer = http.post("/v1/fleet/push-messages", content=b"x", headers=headers)
         assert answer.status_code == 415
+
+
+def heap(question: Message, south: South, mib: int) -> Parcel:
+    """Return an answer of so many MiB, truly signed, that nobody asked for."""
+    data = np.random.default_rng(mib).bytes(mib * 2**20)
+    array = Array("uint8", (mib * 2**20,), "numpy.ndarray", data)
+    said = RecordDict({"arrays": ArrayRecord({"vector": array})})
+    return parcels.pack(resigned(question, said, south.here.papers))
+
+
+def leave(south: South, parcel: Parcel) -> int:
+    """Send the parts of an answer one by one; return the status of the last."""
+    assert south.line
+    said = announce(south, parcel)
+    place = Place(south.line.node, parcel.head.metadata.run_id)
+    try:
+        parcels.post(
+            [parcel],
+            said.objects_to_push,
+            south.line.client.PushObject,
+            (place, said.session_id),
+        )
+    except httpx.HTTPStatusError as refused:
+        return refused.response.status_code
+    return 200
+
+
+def database(running: Federation) -> int:
+    """Return the bytes that the SuperLink's database has on the disk."""
+    files = (running.aggregator / "superlink").glob("state.db*")
+    return sum(each.stat().st_size for each in files)
+
+
+def test_what_a_site_leaves_behind_has_an_end(
+    running: Federation, south: South, sites: list[Path]
+) -> None:
+    """Three times what it may, and another tree of the same name; then it is honest."""
+    most = 3 * allowance.BESIDE // 2**20
+    before, ends, words = database(running), list[int](), list[str]()
+
+    def twist(question: Message, reply: Message) -> list[Message]:
+        if ends:
+            return [reply]
+        parcel = heap(question, south, most)
+        ends.append(leave(south, parcel))
+        other = heap(question, south, 3)
+        other.head.CopyFrom(parcel.head)
+        with pytest.raises(httpx.HTTPStatusError) as refused:
+            announce(south, other)
+        ends.append(refused.value.response.status_code)
+        words.append(refused.value.response.text)
+        return []
+
+    south.twist = twist
+    outcomes.same(run(running), engine.run(STUDY, sites))
+    assert ends == [507, 400]
+    assert words == ["the name of an answer is that of its parts, and of its sender"]
+    assert database(running) - before < 2.5 * allowance.BESIDE
+    log = running.aggregator / "logs" / "gateway.log"
+    assert "south has left" in log.read_text(encoding="utf-8")
 
 
 def peak(pid: int) -> int:

@@ -129,7 +129,7 @@ def test_no_step_is_along_fewer_people_than_the_floor(floor: str) -> None:
 
 
 def test_a_batch_below_the_floor_is_refused_at_once() -> None:
-    with pytest.raises(ValidationError, match="batch = 10 or more"):
+    with pytest.raises(ValidationError, match="fewer than 10 people"):
         asked(
             "tabular_network",
             {"by": "weights", "batch": 9},

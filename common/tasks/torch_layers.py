@@ -152,12 +152,10 @@ def _room(*shape: int) -> Tensor:
 
 
 def _length(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Return the length of each record's gradient; 1 beside |a| is for the bias."""
+    """Return the length of each record's gradient; 1 beside |a|^2 is for the bias."""
     came = torch.stack([torch.linalg.vector_norm(a, dim=1) for a, _ in pairs])
     went = torch.stack([torch.linalg.vector_norm(b, dim=1) for _, b in pairs])
-    lengths = torch.hypot(came, came.new_ones(1)) * went
-    whole: Tensor = torch.linalg.vector_norm(lengths, dim=0)
-    return whole
+    return came.square_().add_(1).mul_(went.square_()).sum(0).sqrt_()
 
 
 def _outer(total: Array, start: int, given: Tensor, slope: Tensor) -> int:
@@ -172,6 +170,6 @@ def _outer(total: Array, start: int, given: Tensor, slope: Tensor) -> int:
         part = total[start : start + rows.shape[1] * wide]
         torch.from_numpy(part).view(-1, wide).addmm_(rows.T, given)
         large_arrays.let_go(part)
-        start += part.size
+        start += len(part)
     total[start : start + slope.shape[1]] += slope.sum(0).numpy()
     return start + slope.shape[1]

@@ -1,6 +1,6 @@
 """What the steward decided, folded from the ledger, against a model in ten lines."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from hypothesis import given
@@ -148,3 +148,62 @@ def test_an_approval_says_that_a_run_ended_on_it_until_the_next_one() -> None:
     assert found.words() == "approved until 2026-11-22, ran"
     again = ledgers.entries([*made, Note("approved", ONE, "small", facts)])
     assert approvals.standing(again, ONE, TODAY).words() == "approved until 2026-11-22"
+
+
+YES = {"until": TODAY.isoformat(), "by": "ada"}
+LATER = TODAY + timedelta(days=1)
+
+
+def on_days(*lines: tuple[str, str, date]) -> list[Entry]:
+    """Return a ledger of lines: a kind, a digest, and the day that the clock said."""
+    made: list[Entry] = []
+    for kind, digest, day in lines:
+        facts = {**YES, "until": day.isoformat()} if kind == "approved" else {}
+        note = Note(kind, digest, "small", facts)
+        made.append(chain.seal(note, chain.head(made), noon(day)))
+    return made
+
+
+def noon(day: date) -> datetime:
+    return datetime.combine(day, time(12), UTC)
+
+
+@pytest.mark.parametrize("kind", ["requested", "refused", "released", "granted"])
+def test_an_approval_that_was_seen_to_end_does_not_come_back(kind: str) -> None:
+    """A line of whichever study shows that the day was over."""
+    approved = ("approved", ONE, TODAY)
+    assert approvals.approved(on_days(approved), ONE, TODAY)
+    over = on_days(approved, (kind, OTHER, LATER))
+    with pytest.raises(Refusal, match="the approval has ended") as caught:
+        approvals.approved(over, ONE, TODAY)
+    assert caught.value.hints["likely"] == (
+        "this machine's clock says 2026-11-22, and the ledger holds a line of "
+        "2026-11-23: the clock was set back; the approval was until 2026-11-22"
+    )
+    assert "timedatectl set-ntp true" in caught.value.hints["fix"]
+    assert approvals.standing(over, ONE, TODAY).words() == "expired on 2026-11-22"
+
+
+def test_what_ended_is_not_resumed_and_a_new_approval_holds() -> None:
+    """A clock that ran ahead ends approvals, and is set right again."""
+    ended = [
+        ("approved", ONE, TODAY),
+        ("paused", ONE, TODAY),
+        ("requested", OTHER, LATER),
+        ("resumed", ONE, TODAY),
+    ]
+    assert approvals.standing(on_days(*ended), ONE, TODAY).state == "expired"
+    anew = [*ended, ("approved", ONE, TODAY), ("requested", ONE, TODAY)]
+    assert approvals.approved(on_days(*anew), ONE, TODAY)
+    over = on_days(*anew, ("requested", ONE, LATER))
+    assert approvals.standing(over, ONE, TODAY).state == "expired"
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=8), st.integers(-3, 3))
+def test_whatever_a_clock_does_an_approval_holds_while_no_line_is_later(
+    days: list[int], shown: int
+) -> None:
+    lines = [("requested", OTHER, TODAY + timedelta(days=each)) for each in days]
+    made = on_days(("approved", ONE, TODAY), *lines)
+    found = approvals.standing(made, ONE, TODAY + timedelta(days=shown))
+    assert (found.state == "approved") == (max(*days, shown) <= 0)

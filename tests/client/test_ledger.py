@@ -52,6 +52,31 @@ def test_what_is_written_is_read(notes: list[Note]) -> None:
     assert chain.parse(PLACE, data) == chain.Parsed(tuple(made), len(data))
 
 
+def test_a_ledger_is_read_whatever_a_call_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "home" / "ledger.jsonl"
+    for number in range(5):
+        ledger.append(path, ledgers.note(number), ledgers.now)
+    whole = ledger.read(path)
+    monkeypatch.setattr(ledger, "PIECE", 7)
+    assert ledger.read(path) == whole
+    assert len(whole) == 5
+
+
+@pytest.mark.slow
+def test_a_ledger_of_more_than_a_call_gives_is_read_to_its_end(tmp_path: Path) -> None:
+    """A file with a hole: 2 GiB and more, of which the disk holds a line."""
+    path, hole = tmp_path / "ledger.jsonl", 2**31 + 4096
+    with path.open("wb") as stream:
+        stream.seek(hole)
+        stream.write(b"the last line")
+    with path.open("rb") as stream:
+        read = ledger._content(stream.fileno())
+    assert len(read) == hole + len("the last line")
+    assert read.endswith(b"the last line")
+
+
 def test_what_was_read_is_not_parsed_again_and_a_change_in_it_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

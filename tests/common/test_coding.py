@@ -1,12 +1,13 @@
 """Every task's sums survive as whole numbers: what a result could show is not lost."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from client import noise as drawn
-from common import arrivals, coding, costs, fixed_point
+from common import arrivals, coding, costs, fixed_point, plan
 from common.errors import IntegrityError, StudyError
 from common.fixed_point import Part
 from common.registry import ANALYSES, MODELS
@@ -158,3 +159,25 @@ def test_what_no_message_carries_is_refused_before_anybody_is_asked(
         coding.check(study(2 if masked else 3))
     if not masked:
         coding.check(study(2))
+
+
+def test_a_limit_in_clear_is_that_of_the_masks_where_one_is_declared() -> None:
+    sites = ["east", "north", "south"]
+    study = clinics.study(
+        study={**clinics.ABOUT, "sites": sites},
+        rounds={"quorum": 3},
+        analysis={"correlation": ["age", "chol"]},
+    )
+    for task in plan.tasks(study):
+        limits, declared = coding.limits(study, task), task.release(study)
+        for part in coding.parts(study, task):
+            open_ = declared[part.name].kind == "sum" and not declared[part.name].each
+            assert limits[part.name] == (math.inf if open_ else part.limit)
+
+
+def test_a_limit_of_noisy_sums_is_that_of_the_masks() -> None:
+    promised = {"epsilon": 1.0, "delta": 1e-5, "noise": "site"}
+    study = clinics.study(privacy=promised)
+    for task in plan.tasks(study):
+        made = {part.name: part.limit for part in coding.parts(study, task)}
+        assert coding.limits(study, task) == made

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -250,6 +251,67 @@ def test_an_open_folder_is_refused_before_anything_is_made(tmp_path: Path) -> No
     tmp_path.chmod(0o750)
     with pytest.raises(IdentityError, match="open to other users"):
         private_files.make_folder(tmp_path)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return a private folder below others that one may walk through."""
+    made = tmp_path / "srv" / "clinic" / "state"
+    private_files.make_folder(made)
+    private_files.write(made / "signing.key", identity.pem(KEY))
+    for above in made.parents[:3]:
+        above.chmod(0o755)
+    return made
+
+
+@pytest.mark.parametrize("up", range(3))
+@pytest.mark.parametrize("mode", [0o757, 0o777])
+def test_who_may_replace_the_folder_of_a_key_is_kept_out(
+    home: Path, up: int, mode: int
+) -> None:
+    """Not the folder alone matters: who may write above it can move it away."""
+    identity.read_signing_key(home / "signing.key")
+    above = home.parents[up]
+    above.chmod(mode)
+    with pytest.raises(IdentityError, match="may replace") as refused:
+        identity.read_signing_key(home / "signing.key")
+    with pytest.raises(IdentityError, match="may replace"):
+        private_files.make_folder(home)
+    assert refused.value.hints["fix"] == f"chmod go-w {above}"
+    above.chmod(stat.S_IMODE(above.stat().st_mode) & ~0o022)
+    identity.read_signing_key(home / "signing.key")
+
+
+def test_a_link_to_the_folder_of_a_key_is_looked_at_on_both_sides(
+    home: Path, tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    link = shared / "state"
+    link.symlink_to(home)
+    identity.read_signing_key(link / "signing.key")
+    shared.chmod(0o777)
+    with pytest.raises(IdentityError, match="may replace"):
+        identity.read_signing_key(link / "signing.key")
+    shared.chmod(0o755)
+    home.parent.chmod(0o777)
+    with pytest.raises(IdentityError, match="may replace"):
+        identity.read_signing_key(link / "signing.key")
+
+
+def test_a_place_where_each_removes_his_own_alone_is_good_enough(home: Path) -> None:
+    home.parent.chmod(0o1777)
+    identity.read_signing_key(home / "signing.key")
+
+
+def test_a_group_of_ones_own_may_write_above_and_another_may_not(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.parent.chmod(0o775)
+    identity.read_signing_key(home / "signing.key")
+    monkeypatch.setattr(os, "getegid", lambda: home.stat().st_gid + 1)
+    with pytest.raises(IdentityError, match="may replace"):
+        identity.read_signing_key(home / "signing.key")
 
 
 def test_a_file_is_written_for_its_owner_even_over_a_stale_one(tmp_path: Path) -> None:

@@ -812,6 +812,17 @@ def test_other_shares_than_those_asked_for_are_refused(
             unmasking.unmasked(held, {**good, B: lie})
 
 
+@pytest.mark.parametrize("share", [b"", b"x" * 65, b"x" * 10**6])
+def test_what_is_no_share_is_refused_by_the_name_of_who_opened_it(
+    sent: dict, held: unmasking.Gathered, share: bytes
+) -> None:
+    """Before anything is computed of it: numbers may be as long as a message."""
+    good = replies(held, sent)
+    lie = Opening({**good[B].seeds, C: share}, good[B].keys)
+    with pytest.raises(IntegrityError, match=f"{B} opened what is no share"):
+        unmasking.unmasked(held, {**good, B: lie})
+
+
 def test_vectors_that_do_not_fit_are_refused_by_name(sent: dict, begun: dict) -> None:
     def with_b(reply: object) -> dict:
         return {**sent, B: dataclasses.replace(sent[B], reply=reply)}

@@ -112,7 +112,7 @@ def test_what_cannot_be_read_is_said(how: str) -> None:
     head, tree = spoiled(how)
     with pytest.raises(IntegrityError, match="a message cannot be read"):
         arrivals.fetch(head, tree, store.pull, PLACE.node)
-    instead = arrivals.answer(head, tree, store.pull, PLACE.node)
+    instead = arrivals.answer(head, tree, store.pull, PLACE.node, lambda: False)
     assert instead.error.reason == "its answer cannot be read"
     assert instead.metadata.dst_node_id == 1
 
@@ -201,3 +201,26 @@ def test_a_tree_of_a_million_parts_has_an_end_in_time(
     with pytest.raises(IntegrityError, match="a message cannot be read"):
         arrivals.fetch(head, tree, pull, PLACE.node)
     assert len(calls) <= 20
+
+
+def test_once_it_is_late_what_is_there_is_fetched_and_nothing_is_waited_for() -> None:
+    parcel, store = parcels.pack(message(INLINE)), Store()
+    parcels.post([parcel], parcel.parts, store.push, (PLACE, "session"))
+    arrived = arrivals.fetch(
+        parcel.head, parcel.tree, store.pull, PLACE.node, lambda: True
+    )
+    assert len(numbers(arrived)) == INLINE
+    missing, asked = next(iter(parcel.parts)), list[str]()
+
+    def pull(request: wire.PullObjectRequest) -> wire.PullObjectResponse:
+        if request.object_id == missing:
+            asked.append(missing)
+            return wire.PullObjectResponse(object_found=True)
+        return store.pull(request)
+
+    late = iter([False] * 3)
+    instead = arrivals.answer(
+        parcel.head, parcel.tree, pull, PLACE.node, lambda: next(late, True)
+    )
+    assert instead.error.reason == "its answer did not come in time"
+    assert len(asked) <= 4

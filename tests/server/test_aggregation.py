@@ -35,6 +35,24 @@ def test_an_answer_that_does_not_fit_is_refused(vector: np.ndarray, says: str) -
         total(RELEASE, PLACE, answers)
 
 
+@pytest.mark.parametrize(
+    ("vector", "told"),
+    [
+        (np.array([1, 1, 11.0, 1]), "north: s holds numbers beyond 10, its limit"),
+        (np.array([1, -1e308, 1, 1]), "north: s holds numbers beyond 10, its limit"),
+        (np.array([1, 1, 1, 1e300]), "north: n holds numbers beyond 5, its limit"),
+    ],
+)
+def test_a_number_that_no_site_can_have_is_refused_by_name(
+    vector: np.ndarray, told: str
+) -> None:
+    limits = {"s": 10.0, "n": 5.0}
+    answers = [answer("east", np.array([10, -10, 0, 5.0])), answer("north", vector)]
+    total(RELEASE, PLACE, answers[:1], limits=limits)
+    with pytest.raises(IntegrityError, match=told):
+        total(RELEASE, PLACE, answers, limits=limits)
+
+
 def test_a_site_has_one_vote_and_their_sum_one_of_each() -> None:
     votes = [answer(site, np.ones(1)) for site in ("east", "north", "south")]
     assert total(VOTES, PLACE, votes)["votes"] == 3

@@ -231,6 +231,45 @@ def test_a_silent_site_is_named_in_log_progress_and_error(
     assert "waiting for south since" in caplog.text
 
 
+class Failing(InProcess):
+    """Has a site that opens the study, and says to each round that it cannot."""
+
+    asked = 0
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        numbers = []
+        for message in messages:
+            number = self._answer(message)
+            if is_round(message) and message.metadata.dst_node_id == 2:
+                self.asked += 1
+                no = Error(0, "it hurts")
+                self._replies[number] = Message(no, reply_to=message)
+            numbers.append(number)
+        return numbers
+
+
+def test_a_site_that_fails_again_and_again_does_not_keep_a_round_open(
+    tmp_path: Path,
+) -> None:
+    rules = {"quorum": 1, "deadline_seconds": 1}
+    study = clinics.study(rounds=rules)
+    engine.become(84)
+    grid = Failing(hospitals(tmp_path, study, ["north", "south"]), 84)
+    with pytest.raises(QuorumError, match="round 1 of describe") as caught:
+        rounds.run(study, grid)
+    assert caught.value.missing == ("south",)
+    most = asking.TRIES + 1 / asking.LOST_LAST + 1 / asking.LOST_FIRST
+    assert grid.asked <= most
+
+
+@pytest.mark.parametrize("tries", [0, 1, 2000, 10**9])
+def test_a_pause_grows_to_its_end_however_often_somebody_is_asked(tries: int) -> None:
+    open_ = roster.door(clinics.study(), wire.Place("", "", "", 1, "", "", 1), str)
+    open_.tries[1] = tries
+    assert roster._growing(open_, 1, 0.25, 10.0) == min(0.25 * 2.0 ** min(tries, 9), 10)
+    assert asking._growing(tries) <= asking.LOST_LAST
+
+
 def test_a_study_waits_for_those_who_have_not_opened_it_yet(tmp_path: Path) -> None:
     study, paths = world(tmp_path, ["north", "south"])
     closed = paths[1].read_text()

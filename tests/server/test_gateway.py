@@ -48,7 +48,9 @@ LOOKS: list[Callable[[], None]] = []
 def served(folder: Path) -> Iterator[int]:
     """Serve the consortium in *folder* with the gateway's own code; yield the port."""
     port, door, loop = nowhere(), Door(folder), asyncio.new_event_loop()
-    upstream = Gateway(f"https://{HOST}:{nowhere()}", ssl.create_default_context())
+    upstream = Gateway(
+        f"https://{HOST}:{nowhere()}", ssl.create_default_context(), folder
+    )
     running: uvicorn.Server = gateway.server(door, upstream, HOST, port)
     serving = gateway.serve(running)
     thread = threading.Thread(target=loop.run_until_complete, args=[serving])

@@ -158,6 +158,26 @@ def test_whose_calls_are_turned_away(tmp_path: Path) -> None:
     assert "turned away, the last at 00:21:33" in found["south"]
 
 
+def test_who_has_left_more_than_it_may_is_told(tmp_path: Path) -> None:
+    assert calls.overfull(tmp_path) == {}
+    log = tmp_path / "logs" / "gateway.log"
+    log.parent.mkdir()
+    line = '2026-11-30 00:21:33,460 INFO {{"site": "{}", "path": "{}", "status": {}}}\n'
+    part, beat = "/v1/fleet/push-object", "/v1/fleet/send-node-heartbeat"
+    told = [
+        ("north", part, 507),
+        ("south", part, 507),
+        ("south", beat, 200),
+        ("north", part, 200),
+        ("east", beat, 507),
+    ]
+    log.write_text("".join(line.format(*each) for each in told))
+    assert calls.overfull(tmp_path) == {
+        "south": "; its answers are refused, the last at 00:21:33: it has left more "
+        "here than it may: see logs/gateway.log"
+    }
+
+
 def test_a_log_that_has_grown_is_laid_aside_under_its_writer(tmp_path: Path) -> None:
     log = tmp_path / "gateway.log"
     with log.open("ab", buffering=0) as writer:

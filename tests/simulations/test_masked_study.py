@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import Message, RecordDict
+from flwr.app import Error, Message, RecordDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +25,7 @@ from common.errors import (
 )
 from common.study import Study
 from common.task import fingerprint
-from server import asking, roster, rounds
+from server import asking, masked_round, roster, rounds
 from server import voice as voices
 from server.rounds import Outcome, Terms
 from simulations import engine, plain
@@ -293,6 +293,53 @@ def test_a_site_that_restarts_in_any_leg_is_waited_for(
     outcome = run(study, grid := Restarting(paths, study, leg, times))
     assert bits(outcome) == bits(whole)
     assert grid.left == 0
+
+
+class Restless(Watched):
+    """Has a south that says in one leg, again and again, that it has lost its place."""
+
+    leg, times = wire.ROUND, 0
+
+    def _answer(self, message: Message) -> str:
+        about = message.metadata
+        if about.dst_node_id != SOUTH or about.message_type != self.leg:
+            return super()._answer(message)
+        self.times += 1
+        self._sent += 1
+        number = engine.named(message, self._sent)
+        no = Error(legs.UNSEATED, "restarted, id 01234567")
+        self._replies[number] = Message(no, reply_to=message)
+        return number
+
+
+SOUTH = 3
+
+
+def test_a_site_that_never_keeps_its_place_ends_the_round_by_name(
+    tmp_path: Path,
+) -> None:
+    study = study_of(rounds={"deadline_seconds": 1})
+    grid = Restless(hospitals(tmp_path, study, list(NAMES)), {})
+    with pytest.raises(QuorumError, match=r"describe was begun \d+ times") as ended:
+        run(study, grid)
+    assert ended.value.missing == ("south",)
+    assert f"or says so: south {grid.times} times" in ended.value.hints["likely"]
+
+
+@pytest.mark.parametrize("leg", [legs.KEYS, legs.SHARE, wire.ROUND])
+def test_a_round_that_may_goes_on_without_who_never_keeps_its_place(
+    tmp_path: Path, leg: str
+) -> None:
+    study = study_of(rounds={"dropouts": 1}, model=None, evaluation=None)
+    paths = hospitals(tmp_path, study, list(NAMES))
+    grid = Restless(paths, {})
+    grid.leg = leg
+    found = run(study, grid)
+    assert grid.times == masked_round.TRIES
+    left = [path for path in paths if path.parent.name != "south"]
+    tables = [open_study(site.read(path), study, clinics.TODAY).table for path in left]
+    for key, array in plain.run(study, tables)["describe"].arrays.items():
+        np.testing.assert_allclose(found.states["describe"].arrays[key], array, 1e-9)
 
 
 def test_an_aggregator_without_keys_says_how_to_do_without(
