@@ -72,10 +72,11 @@ class Opened:
 def open_study(local: Site, study: Study, today: date) -> Opened:
     """Admit *study* by the site's rules as of *today*, then read and clean its records.
 
-    Raises Refusal before a single record is read, DataError for records that do not
-    fit.
+    Raises Refusal, or MachineError where a package that the study needs is not here,
+    before a single record is read; DataError for records that do not fit.
     """
     site.admit(local, study, today)
+    plan.load(study)
     gone = len(withdrawals.read(local.home))
     standing = approvals.standings(local.entries(), today)
     granted = [d for d, each in standing.items() if each.state == "approved"]

@@ -9,7 +9,7 @@ from client.egress import few_left_out, few_outside, short
 from client.site import Site
 from client.table import Count, Table
 from common import manifest, plan
-from common.errors import Refusal
+from common.errors import MachineError, Refusal
 from common.study import Study
 
 INDENT = " " * 22
@@ -23,6 +23,7 @@ class Review:
     study: Study
     table: Table
     approved: bool
+    lacking: MachineError | None = None
 
     def facts(self) -> dict[str, object]:
         """Return the review as plain data: counts only."""
@@ -36,6 +37,7 @@ class Review:
             "people": dict(self.table.people),
             "floor": sites.floor(self.site, self.study),
             "enough": self.enough,
+            "lacking": self.lacking and self.lacking.what,
             "cleaning": [asdict(count) for count in self.table.report],
             "leaves": [line.facts() for line in manifest.lines(self.study)],
         }
@@ -63,6 +65,7 @@ class Review:
             f"{self.site.name}: {records} are ready for {name}; nothing was sent",
             f"  people   {people['train']} train, {people['test']} test; {floor}",
             f"  approval {self._approval()}",
+            *self._lacks(),
             *self._doubtful(),
             "",
             "What cleaning did:",
@@ -90,6 +93,13 @@ class Review:
         lines = [f"{_line(each)}\n{INDENT}{each.fix}" for each in self.doubts]
         return ["", "Doubtful:", *lines] if lines else []
 
+    def _lacks(self) -> list[str]:
+        """Return what this machine lacks for the study, and what brings it."""
+        if self.lacking is None:
+            return []
+        what, fix = self.lacking.what, self.lacking.hints["fix"]
+        return [f"  lacking  {what}: this site would refuse\n{INDENT}fix     {fix}"]
+
     def _approval(self) -> str:
         if self.approved:
             return "this version is approved here"
@@ -107,7 +117,16 @@ def check(site: Site, study: Study, today: date = date.min) -> Review:
     """
     sites.invited(site, study, today)
     table = integration.table(site, study)
-    return Review(site, study, table, _is_approved(site, study, today))
+    approved = _is_approved(site, study, today)
+    return Review(site, study, table, approved, _lacking(study))
+
+
+def _lacking(study: Study) -> MachineError | None:
+    try:
+        plan.load(study)
+    except MachineError as lacks:
+        return lacks
+    return None
 
 
 def _is_approved(site: Site, study: Study, today: date) -> bool:

@@ -36,6 +36,12 @@ def tasks(study: Study) -> tuple[Task, ...]:
     return *first, *fits, *seen
 
 
+def load(study: Study) -> None:
+    """Load what the tasks of *study* run on; raise MachineError for what lacks."""
+    for task in tasks(study):
+        task.loads()
+
+
 def _fits(study: Study, model: Model) -> tuple[Task, ...]:
     """Return what learns the model, with the trials of a setting that is selected."""
     if study.selection is None:

@@ -63,6 +63,7 @@ def _keep(context: Context, outcome: Outcome) -> None:
         "rounds": outcome.rounds,
         "sent": outcome.sent,
         "received": outcome.received,
+        "last": outcome.last,
     }
     context.state["outcome"] = ConfigRecord({"about": json.dumps(about)})
     for name, state in outcome.states.items():
@@ -88,4 +89,5 @@ def outcome_of(context: Context) -> Outcome:
         rounds=about["rounds"],
         sent=about["sent"],
         received=about["received"],
+        last=tuple(about["last"]),
     )

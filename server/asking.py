@@ -37,6 +37,8 @@ Asked again, a site would fetch and answer it once more before it heard anything
 """
 GRACE = 10.0
 """Seconds without news after which those who may be missing are not waited for."""
+SLOWER = 3
+"""Times as long as the others took that a site may take: it may have more records."""
 UNREAD = (arrivals.UNREAD, arrivals.LATE)
 """What stands in the place of an answer that is none."""
 LOOK = 1.0
@@ -106,7 +108,8 @@ class Asking:
         missing = self.missing()
         if not 0 < len(missing) <= self.question.spare:
             return False
-        patience = min(GRACE, (self.until - self.begun) / 2)
+        patience = max(GRACE, SLOWER * (self.heard - self.begun))
+        patience = min(patience, (self.until - self.begun) / 2)
         quiet = now >= self.heard + patience and not missing & self.coming
         return missing <= self.lost or quiet or now >= self.until
 

@@ -20,7 +20,7 @@ from common.tasks.treatments import EFFECT
 from server import charts
 from server.charts import SERIES, Mark, Row
 from server.facts import Coefficient, Report, Score, Site, Totals
-from server.rounding import decimal, duration, figure, ratio, span
+from server.rounding import decimal, duration, figure, moved, ratio, span
 
 __all__ = ["Report", "Score", "Site", "Totals", "headline", "page", "verdict", "write"]
 
@@ -67,7 +67,7 @@ def page(report: Report) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    shown = (decimal, duration, span, figure, ratio)
+    shown = (decimal, duration, span, figure, moved, ratio)
     environment.filters |= {each.__name__: each for each in shown}
     text = files("server").joinpath("report.html.jinja").read_text(encoding="utf-8")
     filled = environment.from_string(text).render(

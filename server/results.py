@@ -182,6 +182,8 @@ def _presence(study: Study, outcome: Outcome) -> list[str]:
     said = [f"Took part in every round: {names}."]
     if spare:
         said = [f"Took part, where a round may lack {spare} of them: {names}."]
+    if left := sorted(set(outcome.roster) - set(outcome.last)):
+        said.append(f"Left on the way, and not in the last sums: {', '.join(left)}.")
     if absent:
         missing = ", ".join(absent)
         said.append(f"Invited, and not in the result: {missing}.")

@@ -42,6 +42,13 @@ def figure(value: object, spread: float | None = None) -> str:
     return str(value or "\N{EN DASH}")
 
 
+def moved(margin: object, spread: object = None) -> str:
+    """Return how far noise may have moved a number, to stand behind it; or nothing."""
+    if not isinstance(margin, float):
+        return ""
+    return f" ± {figure(margin, spread if isinstance(spread, float) else None)}"
+
+
 def ratio(coefficient: float) -> str:
     """Return what the odds, or the rate, are multiplied by."""
     if coefficient > math.log(1000):

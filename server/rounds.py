@@ -63,6 +63,8 @@ class Outcome:
     rounds: dict[str, int]
     sent: dict[str, int]
     received: dict[str, int]
+    last: tuple[str, ...] = ()
+    """The sites in the sum of the last round: who left on the way is not among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +170,8 @@ def _conclude(work: Work, task: Task) -> None:
         begun = sites.clock()
         state = _round(work, task, number, state)
         took = 1000 * (sites.clock() - begun)
-        LOG.info(
-            "%s: round %d, %d sites, %.0f ms", task.name, number, len(sites.nodes), took
-        )
+        there = len(book.last[task.name].answers)
+        LOG.info("%s: round %d, %d sites, %.0f ms", task.name, number, there, took)
         if state.done:
             return
     part = newton.part(task.name)
@@ -229,6 +230,7 @@ def _hearing(work: Work, heard: Heard, before: Mapping[str, str]) -> Hear:
         work.line.voice.check(name, said, wire.ROUND)
         heads.follows(name, before, answer.head)
         heard.heads[name] = answer.head
+        heard.hashes[name] = ""
         if work.book.folder:
             heard.hashes[name] = fingerprint({"vector": answer.vector})
         return answer
@@ -260,4 +262,5 @@ def outcome_of(book: Journal) -> Outcome:
         rounds={name: entry.round for name, entry in book.last.items()},
         sent={name: sent[name] for name in book.roster},
         received={name: received[name] for name in book.roster},
+        last=_survivors(book)[1],
     )

@@ -18,12 +18,14 @@ from common.tasks.by_site import NOT_RELEASED
 from common.tasks.selection import TRIED
 from server import tables
 from server.facts import Coefficient, Report, Score, Sheet, Totals
-from server.rounding import duration, figure, signed
+from server.rounding import duration, figure, moved, signed
 
 POOLED = (
     "* pooled needs all records in one place: only a simulation can; [95 % interval]"
 )
 WIDTH = 88
+PLAIN, NOISY = 9, 15
+"""Width of a number of gaps: by itself, and with how far noise moves it."""
 EXACT = 'privacy = "none": no noise is added in this study; sums leave exact'
 
 
@@ -147,21 +149,28 @@ def _coefficient(line: Coefficient, places: int) -> tuple[str, ...]:
 
 def _variables(made: Report) -> list[str]:
     """Return what was counted and measured, where no model followed."""
-    records = made.describe.records
-    head = f"{'variable':<26}{'values':>9}{'missing':>9}  mean (SD), or levels"
-    rows = [_variable(line) for line in made.describe.variables]
-    return [f"{records:,} records of all hospitals together", "", head, *rows, ""]
+    records, noise = made.describe.records, made.describe.records_interval
+    wide = NOISY if noise else PLAIN
+    head = f"{'variable':<26}{'values':>9}{'missing':>{wide}}  mean (SD), or levels"
+    rows = [_variable(line, wide) for line in made.describe.variables]
+    said = f"{records:,} records of all hospitals together"
+    if noise:
+        low, high = (round(edge) for edge in noise)
+        said += f", with noise: {low:,} to {high:,}; ± how far it moves a number"
+    return [said, "", head, *rows, ""]
 
 
-def _variable(line: Mapping[str, JsonValue]) -> str:
-    start = f"  {line['name']:<24}{line['count']:>9,}{line['missing']:>9,}"
+def _variable(line: Mapping[str, JsonValue], wide: int) -> str:
+    missing = f"{line['missing']:,}{moved(line.get('missing_margin'))}"
+    start = f"  {line['name']:<24}{line['count']:>9,}{missing:>{wide}}"
     levels, mean, spread = (line.get(name) for name in ("levels", "mean", "std"))
     if isinstance(levels, dict):
         return f"{start}  " + ", ".join(f"{k} {_told(n)}" for k, n in levels.items())
     if not isinstance(mean, float) or not isinstance(spread, float):
         return f"{start}  {WITHHELD}" if line["count"] else start
     unit = "" if line["unit"] == "1" else f" {line['unit']}"
-    return f"{start}  {figure(mean, spread)} ({figure(spread, spread)}){unit}"
+    near = f"{figure(mean, spread)}{moved(line.get('mean_margin'), spread)}"
+    return f"{start}  {near} ({figure(spread, spread)}){unit}"
 
 
 def _selected(made: Report) -> list[str]:

@@ -260,6 +260,29 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     assert np.mean(counted) >= 0.88
 
 
+@pytest.mark.parametrize("people", [300, 60])
+def test_what_noise_does_to_means_and_gaps_is_told_with_them(people: int) -> None:
+    study = study_of_describe()
+    tables = [clinics.table(people, seed) for seed in range(4)]
+    rows = plain.pooled(tables).rows("train").x
+    describe, held = plan.find(study, "describe"), dict[str, list[bool]]()
+    for seed in range(100):
+        states = plain.run(study, tables, plain.gaussian(np.random.default_rng(seed)))
+        lines = describe.read(study, states["describe"])["variables"]
+        for line, column in zip(lines, rows.T, strict=False):
+            truth = {"missing": float(np.isnan(column).sum())}
+            if "mean" in line:
+                truth["mean"] = float(np.nanmean(column))
+            for name, true in truth.items():
+                slack = 0.5 if name == "missing" else 0.0  # it is told in whole records
+                near = abs(line[name] - true) <= line[f"{name}_margin"] + slack
+                held.setdefault(name, []).append(near)
+    assert {name: np.mean(each) >= 0.93 for name, each in held.items()} == {
+        "missing": True,
+        "mean": True,
+    }
+
+
 def study_of_describe() -> Study:
     return private(model=None, evaluation=None)
 

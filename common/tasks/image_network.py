@@ -5,6 +5,7 @@ that could be executed travels. Only a site that trains, or predicts, loads Tens
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -153,9 +154,8 @@ def _loaded(study: Study, parameters: Array) -> "Clipped":
     return clipped
 
 
-@lru_cache(maxsize=2)
-def _built(model: ImageNetwork, image: Image) -> "Clipped":
-    """Return the network in Keras, traced once for all rounds of a study."""
+def loads() -> "Callable[[ImageNetwork, Image], Clipped]":
+    """Load Keras on TensorFlow; raise MachineError where it is not installed."""
     try:
         from common.tasks import book_keeping, keras_layers  # noqa: PLC0415 - TensorFlow
     except ImportError:
@@ -170,7 +170,13 @@ def _built(model: ImageNetwork, image: Image) -> "Clipped":
             likely="KERAS_BACKEND, or keras.json in its folder, says so",
             fix=f"export KERAS_BACKEND={BACKEND}",
         )
-    return book_keeping.Clipped(keras_layers.build(model, image))
+    return lambda model, image: book_keeping.Clipped(keras_layers.build(model, image))
+
+
+@lru_cache(maxsize=2)
+def _built(model: ImageNetwork, image: Image) -> "Clipped":
+    """Return the network in Keras, traced once for all rounds of a study."""
+    return loads()(model, image)
 
 
 IMAGE = Network(
@@ -180,6 +186,7 @@ IMAGE = Network(
     weights=weights,
     gradient=gradient,
     score=score,
+    loads=loads,
 )
 IMAGE_NETWORK = networks.model(IMAGE)
 PRIVATE_IMAGE_NETWORK = private_networks.private(IMAGE)

@@ -38,7 +38,7 @@ class Network:
     ``gradient(study, parameters, rows, bounds, step)`` returns the sum of the gradients
     of the loss of *rows*, each shortened to its bound [records], and the sum of losses
     [1]; *step* is the round, for who draws. ``score(study, parameters, rows)`` returns
-    probabilities [records].
+    probabilities [records]. ``loads()`` imports what all this runs on.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Network:
     weights: Callable[[Study], tuple[Weight, ...]]
     gradient: Callable[[Study, Array, Rows, Array, int], tuple[Array, Array]]
     score: Callable[[Study, Array, Rows], Array]
+    loads: Callable[[], object]
 
 
 def training(study: Study, wanted: Training) -> Training:

@@ -62,6 +62,7 @@ def model(network: Network) -> Model:
             finish=lambda study, state, sums: _finish(network, study, state, sums),
             read=lambda study, state: read(network, study, state),
             combine=lambda study: robust.combining(network.training(study)),
+            loads=network.loads,
         )
 
     return as_model(network, task())

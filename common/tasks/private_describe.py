@@ -119,6 +119,8 @@ def _line(study: Study, sums: Summands, index: int) -> Findings:
         "count": round(present),
         "missing": round(noised.people(study, sums) - present),
     }
+    if index in noised.gaps(study):
+        line["missing_margin"] = Z * noised.deviation(study, "missing")
     if isinstance(variable, Number):
         return line | {"unit": variable.unit, **_number(study, sums, index, variable)}
     return line | {

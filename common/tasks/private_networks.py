@@ -61,6 +61,7 @@ def private(network: Network) -> Model:
             bounded=bounded,
             sample=lambda study: network.training(study).sample,
         ),
+        loads=network.loads,
     )
     return networks.as_model(network, task)
 

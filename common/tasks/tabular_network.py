@@ -67,8 +67,8 @@ def _loaded(study: Study, parameters: Array) -> "Clipped":
     return clipped
 
 
-@lru_cache(maxsize=2)
-def _built(model: TabularNetwork, width: int) -> "Clipped":
+def loads() -> "type[Clipped]":
+    """Load PyTorch; raise MachineError where it is not installed."""
     try:
         from common.tasks.torch_layers import Clipped  # noqa: PLC0415 - loads PyTorch
     except ImportError:
@@ -76,7 +76,12 @@ def _built(model: TabularNetwork, width: int) -> "Clipped":
             "a tabular_network runs on PyTorch, which is not installed",
             fix="pip install 'consilium[networks]'",
         ) from None
-    return Clipped(model, width)
+    return Clipped
+
+
+@lru_cache(maxsize=2)
+def _built(model: TabularNetwork, width: int) -> "Clipped":
+    return loads()(model, width)
 
 
 TABULAR = Network(
@@ -86,6 +91,7 @@ TABULAR = Network(
     weights=weights,
     gradient=gradient,
     score=score,
+    loads=loads,
 )
 TABULAR_NETWORK = networks.model(TABULAR)
 PRIVATE_TABULAR_NETWORK = private_networks.private(TABULAR)

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from flwr.app import Context, Error, Message
+from flwr.app import Context, Error, Message, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
 
 import client.app
@@ -499,3 +499,23 @@ def test_what_is_large_is_asked_again_only_of_a_site_that_restarted(
     assert counts[-1] == 1 + restart, "soon, and long before its line could be done"
     assert ("north has left" in caplog.text) == restart
     assert "waiting for north" in caplog.text, "its operator is told all the same"
+
+
+def test_a_site_that_takes_longer_than_the_others_is_waited_for_in_proportion(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asking, "GRACE", 10.0)
+    place = wire.Place("0" * 64, "0" * 32, "tabular_network", 1)
+    question = asking.Question(wire.ROUND, place, RecordDict(), ("a", "b"), spare=1)
+
+    def enough(now: float, *, heard: float, until: float) -> bool:
+        arrived = {"a": RecordDict()}
+        found = asking.Asking(question, 0.0, until, ["a", "b"], arrived=arrived)
+        found.heard = heard
+        return found.enough(now)
+
+    assert not enough(79.9, heard=20.0, until=600.0)
+    assert enough(80.0, heard=20.0, until=600.0)
+    assert enough(70.0, heard=20.0, until=100.0)
+    assert not enough(10.9, heard=1.0, until=600.0)
+    assert enough(11.0, heard=1.0, until=600.0)

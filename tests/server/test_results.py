@@ -109,6 +109,37 @@ def test_it_says_who_took_part_and_who_did_not(fitted: tuple[Study, Outcome]) ->
     )
 
 
+def test_who_left_on_the_way_is_named(fitted: tuple[Study, Outcome]) -> None:
+    study, outcome = fitted
+    rounds = study.rounds.model_copy(update={"dropouts": 1})
+    assert outcome.last == NAMES
+    shorter = replace(outcome, last=NAMES[1:])
+    said = _report((study.model_copy(update={"rounds": rounds}), shorter)).limits
+    assert said[-2:] == (
+        f"Took part, where a round may lack 1 of them: {', '.join(NAMES)}.",
+        f"Left on the way, and not in the last sums: {NAMES[0]}.",
+    )
+
+
+def test_noise_stands_behind_what_it_moves(counted: tuple[Study, Outcome]) -> None:
+    made = _report(counted)
+    line = dict(made.describe.variables[0])
+    near = line | {
+        "mean_margin": 0.4 * float(str(line["std"])),
+        "missing_margin": 163.6,
+    }
+    described = {"records_interval": (381.0, 410.2), "variables": (near,)}
+    shown = made.model_copy(
+        update={"describe": made.describe.model_copy(update=described)}
+    )
+    text, page = "\n".join(screen.lines(shown)), reports.page(shown)
+    assert "with noise: 381 to 410; ± how far it moves a number" in text
+    assert re.search(r"  \d+ ± 164  \d[\d.]* ± [\d.]+ \([\d.]+\)", text)
+    assert re.search(r">\d+ ± 164</td>\s*<td[^>]*>\d[\d.]* ± [\d.]+</td>", page)
+    assert "±" not in "\n".join(screen.lines(made))
+    assert "±" not in reports.page(made)
+
+
 def test_it_comes_back_from_its_file_and_has_a_page(
     fitted: tuple[Study, Outcome], tmp_path: Path
 ) -> None:

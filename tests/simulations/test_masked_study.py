@@ -190,9 +190,11 @@ def test_the_survivors_are_summed_where_the_study_allows_dropouts(
     study = study_of(rounds=few, model=None, evaluation=None)
     paths = hospitals(tmp_path, study, list(NAMES))
     grid = Watched(paths, {3: leg})
-    with caplog.at_level(logging.WARNING, "consilium.server"):
+    with caplog.at_level(logging.INFO, "consilium.server"):
         found = run(study, grid)
     assert "going on without south" in caplog.text
+    assert "describe: round 1, 3 sites, " in caplog.text
+    assert (found.roster, found.last) == (NAMES, ("east", "north", "west"))
     left = [path for path in paths if path.parent.name != "south"]
     tables = [open_study(site.read(path), study, clinics.TODAY).table for path in left]
     expected = plain.run(study, tables)["describe"].arrays
