@@ -18,17 +18,8 @@ MOMENTUM, SECOND, TINY = 0.9, 0.99, 1e-8
 ROUNDING = 1e-6
 """How much longer a sum may be than its parts, for it is rounded."""
 FEW = 0.1
-TOLD = {
-    "taken_back": (
-        "had sums that their records cannot give",
-        "a site multiplies its part, or clips to another length",
-    ),
-    "rolled_back": (
-        "led to a model that half of the sites cannot bear",
-        "a site turns its part around; or the rate in [model.training] is too high",
-    ),
-}
-"""Why rounds go back, by the name of their count: what was seen; what may be why."""
+TOLD = ("taken_back", "rolled_back")
+"""Counts of rounds that went back: by what a sum cannot be; by the sites' votes."""
 KEPT = ("first", "second", "tail")
 MOMENTS = {"plain": (), "momentum": KEPT[:1], "adam": KEPT[:2]}
 """What each optimizer remembers of the steps before."""
@@ -124,16 +115,12 @@ def possible(training: Training, most: float, total: Summands) -> bool:
 
 
 def sound(training: Training, kept: Mapping[str, Array]) -> None:
-    """Raise IntegrityError when more than a tenth of all rounds went back.
-
-    Be it that a total was ``taken_back``, or that the sites ``rolled_back`` a step.
-    """
-    for name, (seen, likely) in TOLD.items():
-        rounds = float(kept[name][0])
-        if rounds > training.steps * FEW:
-            raise IntegrityError(
-                f"{rounds:.0f} of {training.steps} rounds {seen}",
-                likely=likely,
-                fix="a smaller rate in [model.training]; or ask each site for its "
-                "version, and study without one, in turn",
-            )
+    """Raise IntegrityError when more than a tenth of all totals were taken back."""
+    rounds = float(kept["taken_back"][0])
+    if rounds > training.steps * FEW:
+        raise IntegrityError(
+            f"{rounds:.0f} of {training.steps} rounds had sums that their records "
+            "cannot give",
+            likely="a site multiplies its part, or clips to another length",
+            fix="ask each site for its version, and study without one, in turn",
+        )
