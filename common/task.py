@@ -178,6 +178,8 @@ class Task:
     the same as ``read``, as tables for a reader. Where ``combine`` returns a function,
     it makes a total of the answers, which are added otherwise: never of masked ones.
     ``both`` is ``local`` and, beside it, what stays here: see common/personal.py.
+    ``holds`` raises IntegrityError for a state of the right shapes that no honest
+    aggregator would show.
     """
 
     name: str
@@ -193,6 +195,7 @@ class Task:
     show: Show = lambda *_: ()
     combine: Callable[[Study], Combine | None] = lambda _study: None
     both: Both | None = None
+    holds: Callable[[Study, State], None] = lambda *_: None
 
 
 def added(each: Each, release: Callable[[Study], Release]) -> Local:

@@ -12,12 +12,15 @@ from common import large_arrays
 from common.errors import IntegrityError
 from common.networks import Training
 from common.release import Array, Summands
+from common.slips import of_key
 from common.task import State
 
 MOMENTUM, SECOND, TINY = 0.9, 0.99, 1e-8
 ROUNDING = 1e-6
 """How much longer a sum may be than its parts, for it is rounded."""
 FEW = 0.1
+HUGE = 1e6
+"""No weight of a network that has learned something is as large."""
 TOLD = ("taken_back", "rolled_back")
 """Counts of rounds that went back: by what a sum cannot be; by the sites' votes."""
 KEPT = ("first", "second", "tail")
@@ -114,13 +117,37 @@ def possible(training: Training, most: float, total: Summands) -> bool:
     return records <= most and large_arrays.norm(total["sum"]) <= longest
 
 
+def hold(training: Training, state: State) -> None:
+    """Raise IntegrityError for a step that the study has not, or weights without end.
+
+    Beyond HUGE what a network says is no number any more, and its slope is none.
+    """
+    step = float(state.arrays["step"][0])
+    if not (step.is_integer() and 0 <= step <= training.steps):
+        raise IntegrityError(
+            f"the state shows step {step:g}, and the study has {training.steps}",
+            likely="an aggregator of another version, or one that cheats",
+            fix="ask the aggregator's operator; nothing was computed",
+        )
+    for name in ("parameters", "best"):
+        if name in state.arrays and large_arrays.farthest(state.arrays[name]) > HUGE:
+            end = IntegrityError(
+                f"the state has {name} beyond {HUGE:g}: such a network says nothing",
+                likely="the rate in [model.training] is far too high, or an aggregator "
+                "that cheats",
+                fix=f"rate = {training.rate / 100:g}   in [model.training]",
+            )
+            raise of_key("model.training.rate", end)
+
+
 def sound(training: Training, kept: Mapping[str, Array]) -> None:
     """Raise IntegrityError when more than a tenth of all totals were taken back."""
     rounds = float(kept["taken_back"][0])
     if rounds > training.steps * FEW:
-        raise IntegrityError(
+        end = IntegrityError(
             f"{rounds:.0f} of {training.steps} rounds had sums that their records "
             "cannot give",
             likely="a site multiplies its part, or clips to another length",
             fix="ask each site for its version, and study without one, in turn",
         )
+        raise of_key("model.training.clip", end)

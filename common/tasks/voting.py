@@ -20,6 +20,7 @@ from common.errors import IntegrityError, StudyError
 from common.large_arrays import made, zeros
 from common.networks import MOST, Training
 from common.release import Array, Field, Release
+from common.slips import of_key
 from common.study import Study
 from common.task import Flags, Rows, Shapes, State
 from common.tasks import crowd, stepping
@@ -46,8 +47,8 @@ TINY = 1e-7
 def release() -> Release:
     """Return what a vote is."""
     words = (
-        "sites whose held-out people are ordered better, bearably, better than by lots, "
-        "or at all"
+        "sites whose held-out people are ordered better, bearably, better than by "
+        "lots, or at all"
     )
     return {"votes": Field(words, (4,), "flag")}
 
@@ -80,7 +81,7 @@ def held(training: Training, rows: Rows) -> Flags:
 
 
 def vote(out: Rows, candidate: Array, best: Array) -> Array:
-    """Return one site's vote [4]: better, bearable, better than lots, and that it votes.
+    """Return one site's vote [4]: better, bearable, better than lots, and its being.
 
     From probabilities [records] of the outcome of those held *out*. Of one order the
     surer is better. Where fewer than EACH have the outcome, or lack it, is no vote.
@@ -142,19 +143,21 @@ def judged(training: Training, state: State, votes: Array, moved: State) -> Stat
 def _countable(better: float, bearable: float, useful: float, voters: float) -> None:
     """Raise unless these can be votes, and somebody's."""
     if not voters:
-        raise StudyError(
+        end = StudyError(
             "no site has enough people that are held out to vote",
             likely=f"it takes {EACH} with the outcome and {EACH} without it, of a "
             "fifth of a site's people that train, and as many as its floor says",
             fix="votes = false   in [model.training]",
         )
+        raise of_key("model.training.votes", end)
     if not (better <= bearable <= voters and useful <= voters):
-        raise IntegrityError(
+        wrong = IntegrityError(
             f"{better:.0f} sites vote for better, {bearable:.0f} for bearable, "
             f"{useful:.0f} for better than lots, of {voters:.0f} that vote",
             likely="a site that sends something else than its vote",
             fix="ask each site for its version; then study without one, in turn",
         )
+        raise of_key("model.training.votes", wrong)
 
 
 def _recovers(training: Training, kept: Mapping[str, Array]) -> None:
@@ -164,7 +167,7 @@ def _recovers(training: Training, kept: Mapping[str, Array]) -> None:
     """
     rounds, back = (int(kept[name][0]) for name in ("astray", "rolled_back"))
     if rounds > max(training.steps * WAIT, SOON):
-        raise IntegrityError(
+        end = IntegrityError(
             f"{back} of {training.steps} rounds led to a model that half of the sites "
             f"cannot bear, and none of the last {rounds} to a better one than before",
             likely="a site turns its part around; or the rate in [model.training] is "
@@ -172,15 +175,16 @@ def _recovers(training: Training, kept: Mapping[str, Array]) -> None:
             fix="a smaller rate in [model.training]; or ask each site for its "
             "version, and study without one, in turn",
         )
+        raise of_key("model.training.rate", end)
 
 
 def _learned(useful: float, voters: float) -> None:
-    """Raise IntegrityError when half of the sites say that nothing was learned.
+    """Raise IntegrityError when most of the sites say that nothing was learned.
 
     Steps that are wrong from the first on are never worse than one before.
     """
-    if 2 * useful <= voters:
-        raise IntegrityError(
+    if 2 * useful < voters:
+        end = IntegrityError(
             f"{useful:.0f} of {voters:.0f} sites find their held-out people ordered "
             "better than by lots in the last round",
             likely="a site turns its part around in every round; or the variables say "
@@ -188,6 +192,7 @@ def _learned(useful: float, voters: float) -> None:
             fix="study without one site, in turn; or votes = false   in "
             "[model.training]",
         )
+        raise of_key("model.training.votes", end)
 
 
 def _above(score: Array, y: Array) -> tuple[Array, Array]:
