@@ -270,6 +270,19 @@ def test_a_study_says_on_which_line_its_layers_cannot_be_personal(
     assert "stays    each site's own last layer: it is in no sum" in said.output
 
 
+def test_what_is_found_after_a_study_was_read_has_a_line_as_well(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "small.toml"
+    text = TOML.replace("PERSONAL", "steps = 100")
+    path.write_text(text)
+    said = CliRunner().invoke(build(), ["study", "check", str(path)])
+    assert isinstance(said.exception, StudyError)
+    line = 1 + text.splitlines().index("steps = 100")
+    assert said.exception.hints["where"] == f"{path} line {line}"
+    assert said.exception.hints["fix"].startswith("maximum = 100")
+
+
 def test_groups_of_none_are_not_personal() -> None:
     with pytest.raises(ValidationError, match="without groups nothing is normalised"):
         clinics.study(
