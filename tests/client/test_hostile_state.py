@@ -155,7 +155,7 @@ NETWORK_LIES: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
         "the state parameters of tabular_network is",
     ),
     "a moment": (
-        lambda a: {**a, "second": -a["parameters"] ** 2},
+        lambda a: {**a, "second": -(a["parameters"] ** 2)},
         "a state of tabular_network has other arrays",
     ),
 }
