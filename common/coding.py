@@ -17,6 +17,7 @@ from common import costs, fixed_point, plan, promise
 from common.errors import IntegrityError, StudyError
 from common.fixed_point import Part, Parts
 from common.release import Field, length
+from common.slips import of_key
 from common.study import Study
 from common.task import Task
 
@@ -100,12 +101,13 @@ def _sent(study: Study, task: Task, answer: int) -> None:
     shown = sum(math.prod(shape) for shape in task.shows(study).values())
     needed = WORD * max(answer, shown)
     if needed > LARGEST:
-        raise StudyError(
+        end = StudyError(
             f"{task.name} needs messages of {needed / MIB:,.0f} MiB, and one carries "
             f"{LARGEST / MIB:,.0f}",
             likely="a network with many numbers, most of them in its widest layers",
             fix='narrower layers; of an image network   head = "average"',
         )
+        raise of_key("model", end)
 
 
 def _exact(name: str, field: Field, sites: int) -> Part:

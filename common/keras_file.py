@@ -2,15 +2,21 @@
 
     keras.models.load_model("model.keras").predict(pictures)    # from 0 to 1
 
-The file holds the layers by name and the weights as HDF5: no code, no pickle.
+The file holds the layers by name and the weights as HDF5: no code, no pickle. Beside
+them, in ABOUT, stand the study's digest and what the model lacks, if anything.
 """
 
+import json
 import tempfile
+import zipfile
 from pathlib import Path
 
+from common import personal
 from common.errors import MachineError, StudyError
 from common.model_file import Learned
 from common.tasks import image_network, network_kind
+
+ABOUT = "consilium.json"
 
 
 def of(learned: Learned) -> bytes:
@@ -41,4 +47,6 @@ def of(learned: Learned) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
+        with zipfile.ZipFile(path, "a") as file:
+            file.writestr(ABOUT, json.dumps(personal.about(study)))
         return path.read_bytes()

@@ -142,6 +142,12 @@ def finite(array: NDArray[Any]) -> bool:
     return all(bool(np.isfinite(flat[part]).all()) for part in passing(flat))
 
 
+def farthest(array: NDArray[np.float64]) -> float:
+    """Return how far from 0 the farthest number of a flat *array* is."""
+    parts = [np.abs(array[part]).max(initial=0.0) for part in passing(array)]
+    return float(max(parts))
+
+
 def norm(array: NDArray[np.float64]) -> float:
     """Return the Euclidean length of a flat *array*."""
     parts = [np.linalg.norm(array[part]) for part in passing(array)]

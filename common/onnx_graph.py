@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
-from common import onnx_pictures
+from common import onnx_pictures, personal
 from common.encoding import columns
 from common.errors import StudyError
 from common.model_file import Learned
@@ -58,7 +58,8 @@ def _model(study: Study, nodes: list[NodeProto], constants: Constants) -> ModelP
     made = helper.make_model(
         graph, producer_name="consilium", opset_imports=opsets, ir_version=IR
     )
-    helper.set_model_props(made, {"digest": study.digest(), "title": study.study.title})
+    helper.set_model_props(made, personal.about(study))
+    made.doc_string = personal.told(study)
     checker.check_model(made)
     return made
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
+from common import personal
 from common.model_file import Learned
 from common.networks import ImageNetwork
 from common.tasks import image_network, network_kind
@@ -127,6 +128,7 @@ def _model(graph: Graph, learned: Learned, shape: tuple[int, ...]) -> ModelProto
     made = helper.make_model(
         drawn, producer_name="consilium", opset_imports=opsets, ir_version=IR
     )
-    helper.set_model_props(made, {"digest": study.digest(), "title": study.study.title})
+    helper.set_model_props(made, personal.about(study))
+    made.doc_string = personal.told(study)
     checker.check_model(made)
     return made

@@ -34,6 +34,13 @@ def told(study: Study) -> str:
     )
 
 
+def about(study: Study) -> dict[str, str]:
+    """Return what a file of the common model in another form says of itself."""
+    lacks = told(study)
+    said = {"digest": study.digest(), "title": study.study.title}
+    return said | ({"lacks": lacks} if lacks else {})
+
+
 def places(study: Study, arrays: Mapping[str, Array]) -> Flags | None:
     """Return which numbers of *arrays* are a site's own; None when none are there."""
     if WHERE not in arrays or not named(study):

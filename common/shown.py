@@ -9,7 +9,7 @@ from common.task import State, Task
 
 
 def check_state(task: Task, study: Study, state: State) -> None:
-    """Raise IntegrityError unless *state* is exactly what *task* shows its sites.
+    """Raise IntegrityError unless *state* is what *task* may show its sites.
 
     What comes in is held to its declaration as what goes out is: a state of another
     shape could make a sum over many people a sum over one.
@@ -24,3 +24,4 @@ def check_state(task: Task, study: Study, state: State) -> None:
             raise IntegrityError(f"the state {name} of {task.name} is {what}")
         if not large_arrays.finite(array):
             raise IntegrityError(f"the state {name} of {task.name} is not finite")
+    task.holds(study, state)

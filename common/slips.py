@@ -6,7 +6,8 @@ import json
 import re
 import tomllib
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from common.errors import StudyError
+from common.errors import ConsiliumError, StudyError
 from common.toml_lines import Location, line_of, parts
+
+End = typing.TypeVar("End", bound=ConsiliumError)
 
 SPELLING = {
     r"^[a-z][a-z0-9_]*$": "small letters, digits and _, a letter first",
@@ -40,13 +43,23 @@ def noted(key: str, what: str, fix: str = "") -> ValueError:
     return error
 
 
-def of_key(key: str, end: StudyError) -> StudyError:
+def of_key(key: str, end: End) -> End:
     """Return the *end* of a study as one about a *key*, whose file is far from here."""
     end.add_note(key)
     return end
 
 
-def located(end: StudyError, path: Path, then: str) -> None:
+@contextmanager
+def locating(path: Path, then: str) -> Iterator[None]:
+    """Say of every error in between where in the study at *path* its key stands."""
+    try:
+        yield
+    except ConsiliumError as end:
+        located(end, path, then)
+        raise
+
+
+def located(end: ConsiliumError, path: Path, then: str) -> None:
     """Say where in the study at *path* the key stands that ended it, and what is next.
 
     An *end* that is about no key, or says where already, stays as it is.

@@ -113,10 +113,11 @@ def new(terminal: Terminal, name: str) -> None:
 @terminal.options
 def check(terminal: Terminal, path: Path) -> None:
     """Say whether STUDY.toml is valid, and what would leave each site."""
-    from common import advice, manifest, study  # noqa: PLC0415
+    from common import advice, manifest, slips, study  # noqa: PLC0415
 
     checked = study.read(path)
-    leaves = manifest.lines(checked)
+    with slips.locating(path, f"{study.CHECK}{path}"):
+        leaves = manifest.lines(checked)
     doubts = advice.doubts(checked, datetime.now(tz=UTC).date())
     facts = {
         "ok": True,

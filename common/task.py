@@ -174,12 +174,11 @@ class Noisy:
 class Task:
     """Pure functions and a name: the site's half, the server's half, the reading.
 
-    A task without ``noisy`` is only for a study whose privacy is "none". ``show`` says
-    the same as ``read``, as tables for a reader. Where ``combine`` returns a function,
-    it makes a total of the answers, which are added otherwise: never of masked ones.
-    ``both`` is ``local`` and, beside it, what stays here: see common/personal.py.
-    ``loads`` brings what the formula runs on, before a site says that it takes part;
-    it raises MachineError where that is not installed.
+    A task without ``noisy`` is only for a study whose privacy is "none". ``show`` is
+    ``read`` as tables. Where ``combine`` returns a function, it makes a total of the
+    answers, which are added otherwise: never of masked ones. ``both`` is ``local`` and, beside it, what stays here: see common/personal.py.
+    ``loads`` brings what the formula runs on, or raises MachineError; ``holds`` raises
+    IntegrityError for a state that no honest aggregator would show.
     """
 
     name: str
@@ -196,6 +195,7 @@ class Task:
     combine: Callable[[Study], Combine | None] = lambda _study: None
     both: Both | None = None
     loads: Callable[[], object] = lambda: None
+    holds: Callable[[Study, State], None] = lambda *_: None
 
 
 def added(each: Each, release: Callable[[Study], Release]) -> Local:

@@ -30,8 +30,8 @@ from common.task import Task
 from common.unmasking import Gathered
 from common.wire import Answer, Ask
 from server import asking, roster
-from server.asking import Question
 from server.line import Line
+from server.question import Question
 from server.roster import Door
 
 LOG = logging.getLogger("consilium.server")

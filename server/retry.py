@@ -54,7 +54,7 @@ def advised(given: Submitted, error: ConsiliumError) -> dict[str, str | int]:
     given = replace(given, folder=given.folder.resolve())  # it is read anywhere
     if isinstance(error, StudyError):  # as it is, it would end the same way
         return {**error.facts(), **_another(given, error)}
-    facts = {**error.facts(), "then": given.command("submit")}
+    facts = {**error.facts(), **_where(given, error), "then": given.command("submit")}
     if not (isinstance(error, QuorumError) and error.missing):
         return facts
     gone = {*error.missing, *left_out(given)}
@@ -69,10 +69,17 @@ def advised(given: Submitted, error: ConsiliumError) -> dict[str, str | int]:
 
 def _another(given: Submitted, error: StudyError) -> dict[str, str]:
     """Return what of the study ended it, and how another version of it is submitted."""
-    (key,) = getattr(error, "__notes__", None) or ("",)
-    where = {"where": f"{key} of {given.name}"} if key else {}
     command = f"consilium server submit STUDY.toml --dir {given.aggregator}"
-    return {**where, "then": f"a new version, for each steward to approve:   {command}"}
+    return {
+        **_where(given, error),
+        "then": f"a new version, for each steward to approve:   {command}",
+    }
+
+
+def _where(given: Submitted, error: ConsiliumError) -> dict[str, str]:
+    """Return which key of the study an error is about, if it is about one."""
+    (key,) = getattr(error, "__notes__", None) or ("",)
+    return {"where": f"{key} of {given.name}"} if key else {}
 
 
 def _options(sites: Collection[str]) -> list[str]:

@@ -9,7 +9,7 @@ from textwrap import wrap
 
 from common import model_file, slips, wire
 from common import study as studies
-from common.errors import StudyError, UsageError
+from common.errors import UsageError
 from common.study import Study
 from common.terminal import Terminal
 from server import journal as journals
@@ -77,12 +77,9 @@ def study(
 ) -> None:
     """Run the study at *path* over the hospitals in *data*; report into *out*."""
     begun = time.perf_counter()
-    try:
+    again = f"consilium simulate run {quote(str(path))} --data {quote(str(data))}"
+    with slips.locating(path, again):
         done = _run(terminal, path, data, engine)
-    except StudyError as end:
-        again = f"consilium simulate run {quote(str(path))} --data {quote(str(data))}"
-        slips.located(end, path, again)
-        raise
     _show(
         terminal,
         (done, _report(done, "", begun)),

@@ -30,7 +30,7 @@ from common.errors import IntegrityError
 from common.study import Study
 from common.task import Split, State
 from common.terms import FEWEST
-from server import asking, rounds
+from server import question, rounds
 from server import voice as voices
 from server.rounds import Terms
 from server.voice import Voice
@@ -180,18 +180,18 @@ def _expected(
 @contextmanager
 def opened(study: Study, tables: Sequence[Table]) -> Iterator[list[Path]]:
     """Yield the settings of sites that hold *tables* open; wait for nobody long."""
-    patience = asking.GRACE
+    patience = question.GRACE
     with tempfile.TemporaryDirectory() as folder:
         paths = [_site(Path(folder), name, study) for name in study.study.sites]
         for path, table in zip(paths, tables, strict=True):
             held = Opened(site.read(path), study, study.digest(), table, Design(table))
             client.app.SHELF.hold(held)
-        asking.GRACE = GRACE
+        question.GRACE = GRACE
         logging.disable(logging.WARNING)  # who is silent is known
         try:
             yield paths
         finally:
-            asking.GRACE = patience
+            question.GRACE = patience
             logging.disable(logging.NOTSET)
 
 

@@ -30,7 +30,7 @@ from common.stages import Upload
 from common.study import Study
 from common.task import State, fingerprint
 from common.unmasking import Gathered
-from server import asking, rounds
+from server import question, rounds
 from server import voice as voices
 from server.rounds import Terms
 from simulations import engine
@@ -59,7 +59,7 @@ def _blind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(unmasking, "gathered", gathered)
     monkeypatch.setattr(unmasking, "routed", lambda *_: None)
-    monkeypatch.setattr(asking, "GRACE", 0.05)
+    monkeypatch.setattr(question, "GRACE", 0.05)
     client.app.SHELF.held.clear()
     yield
     client.app.SHELF.held.clear()

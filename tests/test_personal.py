@@ -1,11 +1,15 @@
 """Personal layers: what a site keeps of a network for itself, and gains by it."""
 
+import json
+import zipfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
 from flwr.app import Context, Message
@@ -14,7 +18,7 @@ from pydantic import ValidationError
 import client.app
 from client.table import Table
 from client.training import Design, learn
-from common import card, content, packed_arrays, personal
+from common import card, content, keras_file, packed_arrays, personal
 from common import study as studies
 from common.cli import build
 from common.errors import StudyError
@@ -266,6 +270,19 @@ def test_a_study_says_on_which_line_its_layers_cannot_be_personal(
     assert "stays    each site's own last layer: it is in no sum" in said.output
 
 
+def test_what_is_found_after_a_study_was_read_has_a_line_as_well(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "small.toml"
+    text = TOML.replace("PERSONAL", "steps = 100")
+    path.write_text(text)
+    said = CliRunner().invoke(build(), ["study", "check", str(path)])
+    assert isinstance(said.exception, StudyError)
+    line = 1 + text.splitlines().index("steps = 100")
+    assert said.exception.hints["where"] == f"{path} line {line}"
+    assert said.exception.hints["fix"].startswith("maximum = 100")
+
+
 def test_groups_of_none_are_not_personal() -> None:
     with pytest.raises(ValidationError, match="without groups nothing is normalised"):
         clinics.study(
@@ -296,6 +313,7 @@ def test_an_older_study_has_the_digest_that_it_had() -> None:
         assert key not in study.canonical() + pictures.canonical()
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize(("kind", "which"), LAYERS)
 def test_the_card_and_the_command_say_what_the_common_model_lacks(
     kind: str, which: str, tmp_path: Path
@@ -309,6 +327,18 @@ def test_the_card_and_the_command_say_what_the_common_model_lacks(
     arguments = ["study", "export", str(path), "--to", "onnx", "--out", str(tmp_path)]
     said = CliRunner().invoke(build(), arguments)
     assert "public first draw" in said.output
+    graph = onnx.load(tmp_path / "model.onnx")
+    kept = {each.key: each.value for each in graph.metadata_props}
+    assert kept == personal.about(study)
+    assert kept["lacks"] == graph.doc_string == personal.told(study)
+    if kind == "image_network":
+        arguments[4] = "keras"
+        assert CliRunner().invoke(build(), arguments).exit_code == 0
+        with zipfile.ZipFile(tmp_path / "model.keras") as file:
+            assert json.loads(file.read(keras_file.ABOUT)) == kept
+        whole_again = keras.models.load_model(tmp_path / "model.keras")
+        assert whole_again.count_params() == len(made.arrays["parameters"])
+    assert "lacks" not in personal.about(personal.without(study))
     network = NETWORKS[kind]
     assert network_kind.personal(network, study) is not None
 

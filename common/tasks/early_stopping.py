@@ -11,6 +11,7 @@ from common.errors import IntegrityError, StudyError
 from common.large_arrays import made
 from common.networks import Training
 from common.release import Array, Field, Release, Summands
+from common.slips import of_key
 from common.task import Rows, State
 from common.tasks import voting
 
@@ -70,18 +71,20 @@ def judged(training: Training, state: State, total: Summands, moved: State) -> S
         return moved
     records = float(total["held_out"][0])
     if not records:
-        raise StudyError(
+        end = StudyError(
             "no site has enough people that are held out",
             fix="patience = 0   in [model.training]",
         )
+        raise of_key("model.training.patience", end)
     loss, most = float(total["held_loss"][0]) / records, float(state.kept["records"][0])
     if not (0.0 <= loss <= WORST * (1 + TINY) and records <= most):
-        raise IntegrityError(
+        wrong = IntegrityError(
             f"{records:.0f} records held out, of {most:.0f} that train, have a mean "
             f"loss of {loss:.3g}, which lies between 0 and {WORST:g}",
             likely="a site that sends something else than the loss of its people",
             fix="ask each site for its version; then study without one, in turn",
         )
+        raise of_key("model.training.patience", wrong)
     kept = {name: state.kept[name] for name in ("least", "least_at", "waited")}
     if loss < float(kept["least"][0]) - BETTER:
         shown = made(np.copy, state.arrays["parameters"])

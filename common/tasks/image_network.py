@@ -15,6 +15,7 @@ from common.errors import MachineError, StudyError
 from common.networks import ImageNetwork
 from common.release import Array
 from common.schema import Image
+from common.slips import of_key
 from common.study import Study
 from common.task import Images, Rows
 from common.tasks import (
@@ -43,17 +44,19 @@ def asked(study: Study) -> tuple[ImageNetwork, Image]:
     if not isinstance(study.model, ImageNetwork):
         raise StudyError(f"study {study.study.name} asks no image_network")
     if study.image is None:
-        raise StudyError(
+        end = StudyError(
             "an image_network needs pictures, and the study declares none",
             fix='[image]\nname = "film"\nsize = [28, 28]\nchannels = 1',
         )
+        raise of_key("model.kind", end)
     most = (min(study.image.size) - 1) // 2
     if study.model.shift > most:
-        raise StudyError(
+        end = StudyError(
             f"a shift of {study.model.shift} pixels leaves little of pictures of "
             f"{study.image.size[0]} x {study.image.size[1]}",
             fix=f"shift = {most}   in [model], or less",
         )
+        raise of_key("model.shift", end)
     return study.model, study.image
 
 
@@ -138,11 +141,12 @@ def _left(model: ImageNetwork, image: Image) -> tuple[int, int]:
         size -= KERNEL - 1 if model.padding == "valid" else 0
         size = -(-size // POOL) if model.pool == "stride" else size // POOL
     if (size < 1).any():
-        raise StudyError(
+        end = StudyError(
             f"{len(model.blocks)} blocks leave nothing of pictures of "
             f"{image.size[0]} x {image.size[1]}",
             fix="fewer blocks, or larger pictures",
         )
+        raise of_key("model.blocks", end)
     return int(size[0]), int(size[1])
 
 

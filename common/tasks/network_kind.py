@@ -10,6 +10,7 @@ import numpy as np
 from common.errors import StudyError
 from common.networks import Training
 from common.release import Array
+from common.slips import of_key
 from common.study import Study
 from common.task import Flags, Rows, State
 from common.tasks import class_weights
@@ -53,11 +54,12 @@ class Network:
 def training(study: Study, wanted: Training) -> Training:
     """Return what a study says of learning; raise StudyError for too few rounds."""
     if wanted.steps > study.rounds.maximum:
-        raise StudyError(
+        end = StudyError(
             f"a network of {wanted.steps} steps needs as many rounds, and the study "
             f"allows {study.rounds.maximum}",
             fix=f"maximum = {wanted.steps}   in [rounds], or fewer steps",
         )
+        raise of_key("model.training.steps", end)
     return wanted
 
 

@@ -51,6 +51,7 @@ def model(network: Network) -> Model:
             rows="train",
             encoded=network.encoded,
             shows=lambda study: shows(network, study),
+            holds=lambda study, state: stepping.hold(network.training(study), state),
             release=lambda study: _release(network, study),
             start=lambda study, found: _start(network, study, found),
             local=lambda study, state, rows: network_rounds.local(
@@ -171,6 +172,7 @@ def _finish(network: Network, study: Study, state: State, total: Summands) -> St
     arrays = _unmoved(network, study, state, moved.arrays)
     reached = State(arrays, {**kept, **moved.kept}, moved.done)
     stepping.sound(training, reached.kept)
+    stepping.hold(training, reached)
     return after(reached)
 
 

@@ -46,6 +46,7 @@ def private(network: Network) -> Model:
         rows="train",
         encoded=network.encoded,
         shows=lambda study: networks.shows(network, study),
+        holds=lambda study, state: stepping.hold(network.training(study), state),
         release=lambda study: _release(network, study),
         start=lambda study, found: _start(network, study, found),
         local=lambda study, state, rows: bounded(
@@ -102,6 +103,7 @@ def _finish(network: Network, study: Study, state: State, total: Summands) -> St
         moved = private_stopping.judged(training, state, total, moved)
     kept = {**state.kept, **moved.kept}
     reached = networks.after(State(moved.arrays, kept, moved.done))
+    stepping.hold(training, reached)
     if not (reached.done and training.patience):
         return reached
     told = {name: reached.kept[name] for name in LOOKS}

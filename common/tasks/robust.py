@@ -12,6 +12,7 @@ import numpy as np
 from common.errors import IntegrityError
 from common.networks import Training
 from common.release import Array, Summands
+from common.slips import of_key
 from common.task import Combine
 
 FEWEST = 3
@@ -35,11 +36,12 @@ def _means(answers: Sequence[Summands]) -> Array:
     """
     there = [each for each in answers if each["records"][0] > 0]
     if len(there) < FEWEST:
-        raise IntegrityError(
+        end = IntegrityError(
             f"{len(there)} sites have records that train: of two nobody can say which "
             "one is wrong",
             fix='combine = "mean"   in [model.training]',
         )
+        raise of_key("model.training.combine", end)
     return np.stack([each["sum"] / each["records"][0] for each in there])
 
 

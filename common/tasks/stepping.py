@@ -12,23 +12,17 @@ from common import large_arrays
 from common.errors import IntegrityError
 from common.networks import Training
 from common.release import Array, Summands
+from common.slips import of_key
 from common.task import State
 
 MOMENTUM, SECOND, TINY = 0.9, 0.99, 1e-8
 ROUNDING = 1e-6
 """How much longer a sum may be than its parts, for it is rounded."""
 FEW = 0.1
-TOLD = {
-    "taken_back": (
-        "had sums that their records cannot give",
-        "a site multiplies its part, or clips to another length",
-    ),
-    "rolled_back": (
-        "led to a model that half of the sites cannot bear",
-        "a site turns its part around; or the rate in [model.training] is too high",
-    ),
-}
-"""Why rounds go back, by the name of their count: what was seen; what may be why."""
+HUGE = 1e6
+"""No weight of a network that has learned something is as large."""
+TOLD = ("taken_back", "rolled_back")
+"""Counts of rounds that went back: by what a sum cannot be; by the sites' votes."""
 KEPT = ("first", "second", "tail")
 MOMENTS = {"plain": (), "momentum": KEPT[:1], "adam": KEPT[:2]}
 """What each optimizer remembers of the steps before."""
@@ -123,17 +117,37 @@ def possible(training: Training, most: float, total: Summands) -> bool:
     return records <= most and large_arrays.norm(total["sum"]) <= longest
 
 
-def sound(training: Training, kept: Mapping[str, Array]) -> None:
-    """Raise IntegrityError when more than a tenth of all rounds went back.
+def hold(training: Training, state: State) -> None:
+    """Raise IntegrityError for a step that the study has not, or weights without end.
 
-    Be it that a total was ``taken_back``, or that the sites ``rolled_back`` a step.
+    Beyond HUGE what a network says is no number any more, and its slope is none.
     """
-    for name, (seen, likely) in TOLD.items():
-        rounds = float(kept[name][0])
-        if rounds > training.steps * FEW:
-            raise IntegrityError(
-                f"{rounds:.0f} of {training.steps} rounds {seen}",
-                likely=likely,
-                fix="a smaller rate in [model.training]; or ask each site for its "
-                "version, and study without one, in turn",
+    step = float(state.arrays["step"][0])
+    if not (step.is_integer() and 0 <= step <= training.steps):
+        raise IntegrityError(
+            f"the state shows step {step:g}, and the study has {training.steps}",
+            likely="an aggregator of another version, or one that cheats",
+            fix="ask the aggregator's operator; nothing was computed",
+        )
+    for name in ("parameters", "best"):
+        if name in state.arrays and large_arrays.farthest(state.arrays[name]) > HUGE:
+            end = IntegrityError(
+                f"the state has {name} beyond {HUGE:g}: such a network says nothing",
+                likely="the rate in [model.training] is far too high, or an aggregator "
+                "that cheats",
+                fix=f"rate = {training.rate / 100:g}   in [model.training]",
             )
+            raise of_key("model.training.rate", end)
+
+
+def sound(training: Training, kept: Mapping[str, Array]) -> None:
+    """Raise IntegrityError when more than a tenth of all totals were taken back."""
+    rounds = float(kept["taken_back"][0])
+    if rounds > training.steps * FEW:
+        end = IntegrityError(
+            f"{rounds:.0f} of {training.steps} rounds had sums that their records "
+            "cannot give",
+            likely="a site multiplies its part, or clips to another length",
+            fix="ask each site for its version, and study without one, in turn",
+        )
+        raise of_key("model.training.clip", end)

@@ -19,7 +19,7 @@ from common import packed_arrays, wire
 from common.errors import QuorumError, UsageError
 from common.study import Study
 from common.task import fingerprint
-from server import asking, journal, roster, rounds, studies
+from server import asking, journal, question, roster, rounds, studies
 from server.rounds import Outcome, Terms
 from server.studies import Progress, Submitted
 from simulations import engine
@@ -504,13 +504,13 @@ def test_what_is_large_is_asked_again_only_of_a_site_that_restarted(
 def test_a_site_that_takes_longer_than_the_others_is_waited_for_in_proportion(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(asking, "GRACE", 10.0)
+    monkeypatch.setattr(question, "GRACE", 10.0)
     place = wire.Place("0" * 64, "0" * 32, "tabular_network", 1)
-    question = asking.Question(wire.ROUND, place, RecordDict(), ("a", "b"), spare=1)
+    asked = question.Question(wire.ROUND, place, RecordDict(), ("a", "b"), spare=1)
 
     def enough(now: float, *, heard: float, until: float) -> bool:
         arrived = {"a": RecordDict()}
-        found = asking.Asking(question, 0.0, until, ["a", "b"], arrived=arrived)
+        found = question.Asking(asked, 0.0, until, ["a", "b"], arrived=arrived)
         found.heard = heard
         return found.enough(now)
 

@@ -15,7 +15,17 @@ from common.errors import IntegrityError, QuorumError, StudyError, UsageError
 from common.slips import of_key
 from common.study import Study
 from common.task import State
-from server import app, asking, journal, retry, roster, rounds, runner, studies
+from server import (
+    app,
+    asking,
+    journal,
+    question,
+    retry,
+    roster,
+    rounds,
+    runner,
+    studies,
+)
 from server import voice as voices
 from server.journal import Entry, Traffic
 from server.rounds import Outcome, Terms
@@ -233,7 +243,7 @@ def ran(
 
 @pytest.fixture
 def _soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(asking, "GRACE", 0.1)
+    monkeypatch.setattr(question, "GRACE", 0.1)
     for each in (asking, roster):
         monkeypatch.setattr(each, "LOST_FIRST", 0.2)
     client.app.SHELF.held.clear()

@@ -18,7 +18,7 @@ from client.opened import open_study
 from common import arrivals, wire
 from common.errors import NetworkError, QuorumError, UsageError
 from common.study import Study
-from server import asking, line, roster, rounds
+from server import asking, line, question, roster, rounds
 from server import voice as voices
 from server.coming import Coming, Late
 from server.rounds import Outcome, Terms
@@ -37,7 +37,7 @@ Send = Callable[[Message, Message, Late], Message]
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Wait less than in life, and forget what was open."""
-    monkeypatch.setattr(asking, "GRACE", 0.1)
+    monkeypatch.setattr(question, "GRACE", 0.1)
     monkeypatch.setattr(asking, "LOOK", 0.05)
     for each in (asking, roster):
         monkeypatch.setattr(each, "LOST_FIRST", 0.2)
@@ -56,7 +56,7 @@ def never(question: Message, _: Message, late: Late) -> Message:
 
 def slowly(_: Message, reply: Message, late: Late) -> Message:
     """Send all of it, long after everybody else."""
-    until = time.monotonic() + 5 * asking.GRACE
+    until = time.monotonic() + 5 * question.GRACE
     while time.monotonic() < until and not late():
         time.sleep(0.005)
     return reply

@@ -25,7 +25,7 @@ from common.errors import (
 )
 from common.study import Study
 from common.task import fingerprint
-from server import asking, masked_round, roster, rounds
+from server import asking, masked_round, question, roster, rounds
 from server import voice as voices
 from server.rounds import Outcome, Terms
 from simulations import engine, plain
@@ -47,7 +47,7 @@ def study_of(**changes: Any) -> Study:
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Wait less than in life, and forget what was open."""
-    monkeypatch.setattr(asking, "GRACE", 0.1)
+    monkeypatch.setattr(question, "GRACE", 0.1)
     monkeypatch.setattr(asking, "LOOK", 0.05)
     for each in (asking, roster):
         monkeypatch.setattr(each, "LOST_FIRST", 0.2)

@@ -10,7 +10,7 @@ from flwr.app import Message
 
 from common import wire
 from common.study import Study
-from server import asking, sealed, studies
+from server import question, sealed, studies
 from server.rounds import Outcome
 from server.studies import Submitted
 from simulations import engine, processes
@@ -125,7 +125,7 @@ def without(study: Study, sites: list[Path], last: Round) -> Outcome:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "GRACE", 1.0)  # in this process
+    monkeypatch.setattr(question, "GRACE", 1.0)  # in this process
 
 
 @pytest.mark.parametrize("kind", MODELS)
