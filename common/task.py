@@ -176,9 +176,9 @@ class Task:
 
     A task without ``noisy`` is only for a study whose privacy is "none". ``show`` is
     ``read`` as tables. Where ``combine`` returns a function, it makes a total of the
-    answers, which are added otherwise: never of masked ones. ``both`` is ``local`` and, beside it, what stays here: see common/personal.py.
-    ``loads`` brings what the formula runs on, or raises MachineError; ``holds`` raises
-    IntegrityError for a state that no honest aggregator would show.
+    answers, which are added otherwise: never of masked ones. ``both`` is ``local`` and
+    what stays here. ``loads`` brings what the formula runs on, or raises MachineError;
+    ``holds`` raises IntegrityError for a state that no honest aggregator would show.
     """
 
     name: str

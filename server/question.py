@@ -1,4 +1,4 @@
-"""One question on its way to some sites: who answered, and how long who is waited for."""
+"""A question on its way to some sites: who answered, and how long others are given."""
 
 from collections import Counter
 from dataclasses import dataclass, field
