@@ -37,8 +37,8 @@ lint: $(VENV)/.everything ## Check style, types, and who imports whom
 	@$(BIN)/lint-imports --no-logo
 
 bench: $(VENV)/.everything ## Measure what is claimed
-	@$(BIN)/python -m simulations.benchmark
-	@$(BIN)/python -m simulations.network_bench
+	@$(BIN)/python -m simulations.benches.benchmark
+	@$(BIN)/python -m simulations.benches.network_bench
 
 clean: ## Remove .venv, the caches, and what the demo wrote
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis \

@@ -12,10 +12,12 @@ from pathlib import Path
 from flwr.app import Context, Message, UserConfig
 from flwr.clientapp import ClientApp
 
-from client import budget, egress, home, seats, site
-from client.egress import Asked
-from client.opened import Opened, Shelf, open_study
-from common import wire
+from client import site
+from client.books import home
+from client.door import budget, egress, seats
+from client.door.egress import Asked
+from client.door.opened import Opened, Shelf, open_study
+from common.travel import wire
 
 app = ClientApp()
 SHELF = Shelf()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from client import (
+from client.commands import (
     data_commands,
     joining,
     node_commands,
@@ -29,7 +29,8 @@ def client() -> None:
 @terminal.options
 def check(terminal: Terminal, study_path: Path, site_path: Path) -> None:
     """Show what the study would read, convert, drop and send here; send nothing."""
-    from client import review, site  # noqa: PLC0415 - pandas and Flower load here
+    from client import site  # noqa: PLC0415 - pandas and Flower load here
+    from client.office import review  # noqa: PLC0415 - pandas and Flower load here
     from common import study  # noqa: PLC0415
 
     today = datetime.now(UTC).date()

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from client import approvals, home, ledger
-from client.chain import Entry
-from client.mapping import Mapping
-from common import toml_file, toml_lines
+from client.books import approvals, home, ledger
+from client.books.chain import Entry
+from client.documents.mapping import Mapping
 from common.errors import Refusal
 from common.study import Study
+from common.written import toml_file, toml_lines
 
 CHECK = "consilium client check --study STUDY.toml --site "
 

@@ -28,10 +28,10 @@ from common.privacy import (
     weaker,
 )
 from common.promise import at_a_site, parts
+from common.sections.terms import Privacy
 from common.study import Study
 from common.task import Noisy, Task
-from common.tasks import noised
-from common.terms import Privacy
+from common.tasks.private import noised
 
 
 def promise(study: Study) -> Privacy | None:

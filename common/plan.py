@@ -2,23 +2,20 @@
 
 from dataclasses import replace
 
-from common.disclosure import PER_COLUMN
 from common.encoding import columns
 from common.errors import StudyError
+from common.sections.disclosure import PER_COLUMN
 from common.study import Study
 from common.task import Found, Model, State, Task, analyses_of, model_of
-from common.tasks import (
-    by_site,
-    forest_selection,
-    left_out,
-    private_selection,
-    selection,
-)
+from common.tasks import selection
 from common.tasks.describe import DESCRIBE
-from common.tasks.evaluate import EVALUATE
-from common.tasks.explain import EXPLAIN
-from common.tasks.private_describe import PRIVATE_DESCRIBE
-from common.tasks.private_evaluate import PRIVATE_EVALUATE
+from common.tasks.evaluation import by_site, left_out
+from common.tasks.evaluation.evaluate import EVALUATE
+from common.tasks.evaluation.explain import EXPLAIN
+from common.tasks.forests import forest_selection
+from common.tasks.private import private_selection
+from common.tasks.private.private_describe import PRIVATE_DESCRIBE
+from common.tasks.private.private_evaluate import PRIVATE_EVALUATE
 
 
 def tasks(study: Study) -> tuple[Task, ...]:

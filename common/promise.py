@@ -10,8 +10,8 @@ from typing import Final
 
 from common.errors import StudyError
 from common.privacy import mu_of
+from common.sections.terms import Privacy
 from common.study import Study
-from common.terms import Privacy
 
 GRID: Final = 32
 """A step of the grid is the deviation's power of two, divided by 2 so many times."""
@@ -56,6 +56,6 @@ def of_share(study: Study, clip: float, share: float) -> float:
 def grid(deviation: float) -> int:
     """Return how often 1 is halved to a step of the grid: the same at every site.
 
-    Sums and noise are whole steps of it (client/noise.py).
+    Sums and noise are whole steps of it (client/learning/noise.py).
     """
     return GRID + 1 - math.frexp(deviation)[1]

@@ -25,8 +25,8 @@ class Field:
     A ``count`` is a whole number of people, zero or more; a ``flag`` is 0 or 1 at each
     site; a ``sum`` is any finite number. ``each`` is how far one record moves a number
     of a sum at most. Where sums are masked it sets their limit, and a large array then
-    takes half the bytes (common/coding.py); a sum that does not say may be 1e18 and has
-    40 fractional bits.
+    takes half the bytes (common/masked/coding.py); a sum that does not say may be 1e18
+    and has 40 fractional bits.
     """
 
     meaning: str

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from common.slips import noted
+from common.written.slips import noted
 
 
 def _one_line(text: str) -> str:

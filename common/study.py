@@ -12,12 +12,7 @@ from typing import Annotated, Literal, Self
 import rfc8785
 from pydantic import Field, model_validator
 
-from common import asked, design, evaluation, kept, selecting, terms, toml_file
-from common.analyses import Analysis
-from common.cleaning import Cleaning, Quality, require_declared
-from common.disclosure import Disclosure
-from common.evaluation import Evaluation
-from common.models import ModelChoice, Selection
+from common import design
 from common.registry import MODELS
 from common.schema import (
     Category,
@@ -34,8 +29,15 @@ from common.schema import (
     Variable,
     values,
 )
-from common.slips import nearest, noted
-from common.terms import Kept, Rounds
+from common.sections import asked, evaluation, kept, selecting, terms
+from common.sections.analyses import Analysis
+from common.sections.cleaning import Cleaning, Quality, require_declared
+from common.sections.disclosure import Disclosure
+from common.sections.evaluation import Evaluation
+from common.sections.models import ModelChoice, Selection
+from common.sections.terms import Kept, Rounds
+from common.written import toml_file
+from common.written.slips import nearest, noted
 
 SiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
 CHECK = "consilium study check "

@@ -13,7 +13,7 @@ from common.errors import UsageError
 from common.terminal import Terminal
 
 if TYPE_CHECKING:
-    from common.statement import Language
+    from common.told.statement import Language
 
 TEMPLATE = """\
 # A study: the one file that the consortium agrees on. `consilium study check` reads it.
@@ -113,7 +113,9 @@ def new(terminal: Terminal, name: str) -> None:
 @terminal.options
 def check(terminal: Terminal, path: Path) -> None:
     """Say whether STUDY.toml is valid, and what would leave each site."""
-    from common import advice, manifest, slips, study  # noqa: PLC0415
+    from common import study  # noqa: PLC0415
+    from common.told import advice, manifest  # noqa: PLC0415
+    from common.written import slips  # noqa: PLC0415
 
     checked = study.read(path)
     with slips.locating(path, f"{study.CHECK}{path}"):
@@ -158,7 +160,8 @@ def schema(terminal: Terminal) -> None:
 @terminal.options
 def export(terminal: Terminal, path: Path, form: str, out: Path) -> None:
     """Write the learned model MODEL.json in another form."""
-    from common import exporting, model_file, personal  # noqa: PLC0415
+    from common import personal  # noqa: PLC0415
+    from common.learned import exporting, model_file  # noqa: PLC0415
 
     learned = model_file.read(path)
     written = exporting.write(learned, form, out)
@@ -176,7 +179,8 @@ def export(terminal: Terminal, path: Path, form: str, out: Path) -> None:
 @terminal.options
 def privacy(terminal: Terminal, path: Path, lang: "Language") -> None:
     """State what STUDY.toml promises each person, as NIST SP 800-226 asks."""
-    from common import statement, study  # noqa: PLC0415
+    from common import study  # noqa: PLC0415
+    from common.told import statement  # noqa: PLC0415
 
     stated = study.read(path)
     facts = {

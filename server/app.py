@@ -12,13 +12,14 @@ from pathlib import Path
 from flwr.app import ConfigRecord, Context, UserConfig
 from flwr.serverapp import Grid, ServerApp
 
-from common import packed_arrays, wire
 from common.study import Study
 from common.task import State
-from server import consortium, heads, journal, retry, rounds, studies
-from server import voice as voices
-from server.rounds import Outcome, Terms
-from server.studies import Submitted
+from common.travel import packed_arrays, wire
+from server.conduct import heads, journal, retry, rounds, studies
+from server.conduct import voice as voices
+from server.conduct.rounds import Outcome, Terms
+from server.conduct.studies import Submitted
+from server.members import consortium
 
 app = ServerApp()
 

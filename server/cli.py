@@ -6,8 +6,8 @@ import click
 
 from common import terminal
 from common.terminal import FILE, FOLDER, OUT, Terminal
-from server import prompts, study_commands
-from server.prompts import DIR, Opening
+from server.desk import prompts, study_commands
+from server.desk.prompts import DIR, Opening
 
 
 @click.group()
@@ -36,7 +36,8 @@ def init(
     passphrase_file: Path | None,
 ) -> None:
     """Make a consortium in DIR: its authority, and this aggregator's keys."""
-    from server import addresses, enrolment, views  # noqa: PLC0415 - only now needed
+    from server.desk import views  # noqa: PLC0415 - only now needed
+    from server.members import addresses, enrolment  # noqa: PLC0415 - only now needed
 
     about = addresses.about(name, hosts)
     passphrase = prompts.new_passphrase(passphrase_file)
@@ -54,8 +55,9 @@ def init(
 @terminal.options
 def invite(terminal: Terminal, site: str, folder: Path, out: Path, days: int) -> None:
     """Write SITE.invite, with which one hospital can ask once for admission."""
-    from common import private_files  # noqa: PLC0415
-    from server import addresses, consortium, enrolment, views  # noqa: PLC0415
+    from common.trust import private_files  # noqa: PLC0415
+    from server.desk import views  # noqa: PLC0415
+    from server.members import addresses, consortium, enrolment  # noqa: PLC0415
 
     opened = consortium.load(folder)
     views.warn(terminal, opened, prompts.now())
@@ -75,8 +77,9 @@ def admit(
     terminal: Terminal, authority: Opening, request: Path, words: str | None
 ) -> None:
     """Admit who made REQUEST, after comparing its words; the answer lies beside it."""
-    from common import private_files  # noqa: PLC0415
-    from server import consortium, enrolment, requests, views  # noqa: PLC0415
+    from common.trust import private_files  # noqa: PLC0415
+    from server.desk import views  # noqa: PLC0415
+    from server.members import consortium, enrolment, requests  # noqa: PLC0415
 
     opened, now = consortium.load(authority.folder), prompts.now()
     views.warn(terminal, opened, now)
@@ -96,7 +99,9 @@ def admit(
 @prompts.opening
 def revoke(terminal: Terminal, authority: Opening, site: str) -> None:
     """Revoke SITE: its certificates, its place in the roster, its open invite."""
-    from server import consortium, enrolment, studies, views  # noqa: PLC0415
+    from server.conduct import studies  # noqa: PLC0415
+    from server.desk import views  # noqa: PLC0415
+    from server.members import consortium, enrolment  # noqa: PLC0415
 
     opened = consortium.load(authority.folder)
     root = authority.unlock(opened)
@@ -110,7 +115,8 @@ def revoke(terminal: Terminal, authority: Opening, site: str) -> None:
 @terminal.options
 def sites(terminal: Terminal, folder: Path) -> None:
     """List the sites: admitted when, until when, and in which state."""
-    from server import consortium, enrolment, views  # noqa: PLC0415
+    from server.desk import views  # noqa: PLC0415
+    from server.members import consortium, enrolment  # noqa: PLC0415
 
     opened, now = consortium.load(folder), prompts.now()
     views.warn(terminal, opened, now)
@@ -122,7 +128,8 @@ def sites(terminal: Terminal, folder: Path) -> None:
 @prompts.opening
 def renew(terminal: Terminal, authority: Opening) -> None:
     """Give the aggregator a fresh TLS key and certificate."""
-    from server import consortium, enrolment, views  # noqa: PLC0415
+    from server.desk import views  # noqa: PLC0415
+    from server.members import consortium, enrolment  # noqa: PLC0415
 
     opened = consortium.load(authority.folder)
     root = authority.unlock(opened)

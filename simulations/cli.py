@@ -12,7 +12,7 @@ from common.errors import IntegrityError, UsageError
 from common.terminal import FILE, FOLDER, Terminal
 
 if TYPE_CHECKING:  # help answers without loading it
-    from simulations.engine import Engine
+    from simulations.engines.engine import Engine
 
 
 ENGINES = ("in-process", "processes", "ray")
@@ -27,7 +27,7 @@ class Chosen:
 
     def engine(self, journal: Path | None = None) -> "Engine":
         """Return the engine; raise UsageError for what it cannot do."""
-        from simulations import (  # noqa: PLC0415 - Flower loads here
+        from simulations.engines import (  # noqa: PLC0415 - Flower loads here
             actors,
             engine,
             processes,
@@ -228,7 +228,7 @@ def curve(
 def audit(terminal: Terminal, study: Path, runs: int, mutant: str | None) -> None:
     """Attack the promise of STUDY.toml: the code that ships, and one person more."""
     from common.study import read  # noqa: PLC0415
-    from simulations import audit, mutants  # noqa: PLC0415
+    from simulations.attacks import audit, mutants  # noqa: PLC0415
 
     if mutant is not None and mutant not in mutants.ALL:
         raise UsageError(
@@ -268,11 +268,11 @@ def audit(terminal: Terminal, study: Path, runs: int, mutant: str | None) -> Non
 def hospitals(terminal: Terminal, out: Path, seed: int, sources: str) -> None:
     """Write four hospitals with their own dialects and planted dirt into OUT."""
     if sources == "all":
-        from simulations import linked  # noqa: PLC0415
+        from simulations.invented import linked  # noqa: PLC0415
 
         study = linked.write(out, seed)
     else:
-        from simulations import hospitals  # noqa: PLC0415
+        from simulations.dealt import hospitals  # noqa: PLC0415
 
         study = hospitals.write(out, seed)
     text = (

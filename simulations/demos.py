@@ -7,18 +7,21 @@ from pathlib import Path
 from shlex import quote
 from textwrap import wrap
 
-from common import model_file, slips, wire
 from common import study as studies
 from common.errors import UsageError
+from common.learned import model_file
 from common.study import Study
 from common.terminal import Terminal
-from server import journal as journals
-from server import report as reports
-from server import results, screen
-from server.report import Report
-from simulations import heart, heart_richer, hospitals, result
-from simulations.engine import Engine
-from simulations.result import Simulation
+from common.travel import wire
+from common.written import slips
+from server.conduct import journal as journals
+from server.reports import report as reports
+from server.reports import results, screen
+from server.reports.report import Report
+from simulations.dealt import heart, heart_richer, hospitals
+from simulations.engines.engine import Engine
+from simulations.worth import result
+from simulations.worth.result import Simulation
 
 OURS = (
     "Real patients: 569 people of the Wisconsin breast cancer data. The split into "

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from client import training
+from client.learning import training
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
 from common import costs, plan
 from common.errors import StudyError
 from common.release import Array, Summands, check, flatten, unflatten

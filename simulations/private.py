@@ -18,17 +18,20 @@ from typing import Literal
 
 import numpy as np
 
-from client import review, site
+from client import site
+from client.office import review
 from client.table import Table
 from common import study as studies
-from common.intervals import Interval, Z
+from common.arithmetic.intervals import Interval, Z
 from common.study import Study
 from common.task import model_of
 from common.terminal import Terminal
-from server import curve as curves
-from server import screen
-from server.curve import Curve, Spot
-from simulations import compare, heart, hospitals, plain, result, trials
+from server.reports import curve as curves
+from server.reports import screen
+from server.reports.curve import Curve, Spot
+from simulations import plain
+from simulations.dealt import heart, hospitals
+from simulations.worth import compare, result, trials
 
 EPSILONS = (0.5, 1.0, 2.0, 4.0, 8.0, None)
 DELTA = 1e-5

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simulations.tables import CANARY
+from simulations.invented.tables import CANARY
 
 NAME = CANARY
 PHRASE = "the kingfisher wrote nothing down"

@@ -13,13 +13,14 @@ import pytest
 from flwr.app import Message
 
 import client.app
-from client import ledger
-from common import plan, wire
+from client.books import ledger
+from common import plan
 from common.release import Field
 from common.study import Study
 from common.task import Noisy, State, Task, fingerprint
-from simulations import engine
-from simulations.engine import InProcess
+from common.travel import wire
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 from tests import clinics
 
 SITES = ("north", "south")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from client.table import Table
-from common import follow_up
+from common.arithmetic import follow_up
 from common.release import Array
 from common.schema import Survival
 from common.study import Study

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common.networks import TabularNetwork
 from common.release import Array
+from common.sections.networks import TabularNetwork
 
 
 class Dense(nn.Module):

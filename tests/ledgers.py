@@ -6,8 +6,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from client import chain, ledger
-from client.chain import Entry, Note
+from client.books import chain, ledger
+from client.books.chain import Entry, Note
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DIGEST = "ab" * 32

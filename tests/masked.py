@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common import circle as circles
-from common import masking, unmasking
-from common.circle import Circle, Round, View
-from common.fixed_point import Ring
-from common.identity import SigningKey, public_text
-from common.shamir import Entropy
-from common.stages import Advertised, Confirmed, Masked, Opened, Shared, Summand
-from common.unmasking import Gathered
+from common.masked import circle as circles
+from common.masked import masking, unmasking
+from common.masked.circle import Circle, Round, View
+from common.masked.fixed_point import Ring
+from common.masked.shamir import Entropy
+from common.masked.stages import Advertised, Confirmed, Masked, Opened, Shared, Summand
+from common.masked.unmasking import Gathered
+from common.trust.identity import SigningKey, public_text
 
 STATE, CODING = "5" * 64, "c" * 64
 ASKED = Round("describe", 1, STATE)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from server.rounds import Outcome
+from server.conduct.rounds import Outcome
 
 
 def same(one: Outcome, other: Outcome) -> None:

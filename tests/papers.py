@@ -8,11 +8,12 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from client import enrolment as hospital
-from common import certificates, private_files, tls
-from server import addresses, consortium, enrolment, papers
-from server.authority import Authority
-from server.consortium import Consortium
+from client.trust import enrolment as hospital
+from common.trust import certificates, private_files, tls
+from server.gate import papers
+from server.members import addresses, consortium, enrolment
+from server.members.authority import Authority
+from server.members.consortium import Consortium
 
 
 def now() -> datetime:

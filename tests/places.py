@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from client import site as sites
-from client.raw import Place, Raw
+from client.formats.raw import Place, Raw
 from client.site import Site
 from client.sources import opening
 from common.errors import DataError

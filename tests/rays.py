@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from common.errors import MachineError
-from simulations import cluster
+from simulations.engines import cluster
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from sklearn import datasets
 
 from client.table import Table
 from common.study import Study
-from simulations import heart_richer, plain
+from simulations import plain
+from simulations.dealt import heart_richer
 from tests import clinics
 from tests.simulations.test_heart import DATA, GIVEN
 

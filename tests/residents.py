@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from client import home, site
+from client import site
+from client.books import home
 from common.study import Study
-from simulations import consortium
+from simulations.engines import consortium
 from tests import clinics
 
 MEMBERS = ("north", "south")

@@ -12,19 +12,21 @@ from scipy import stats
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
-from client import site, training
-from client.opened import open_study
+from client import site
+from client.door.opened import open_study
+from client.learning import training
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
 from common import plan
-from common.disclosure import Disclosure
 from common.encoding import Encoding, encode
 from common.errors import StudyError
 from common.registry import ANALYSES
 from common.release import check
+from common.sections.disclosure import Disclosure
 from common.study import Study
 from common.task import Findings, Rows, State, Task
-from simulations import engine, plain
+from simulations import plain
+from simulations.engines import engine
 from tests import clinics
 from tests.test_tasks import odd_tables
 

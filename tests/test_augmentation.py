@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, chisquare
 
-from client import training
-from client.training import Design
+from client.learning import training
+from client.learning.training import Design
 from common import costs
 from common.errors import StudyError
-from common.networks import ImageNetwork
 from common.release import flatten
+from common.sections.networks import ImageNetwork
 from common.study import Study
 from common.task import Images, State
-from common.tasks import augmentation, image_network
+from common.tasks.networks import augmentation, image_network
 from simulations import plain
 from tests import clinics
 from tests.test_networks import PRIVACY, begun

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import StudyError
-from common.networks import ImageNetwork, TabularNetwork
 from common.schema import Image
-from common.tasks import book_keeping, keras_layers, torch_layers
+from common.sections.networks import ImageNetwork, TabularNetwork
+from common.tasks.networks import book_keeping, keras_layers, torch_layers
 from tests import dense
 
 L = keras.layers

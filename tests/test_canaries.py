@@ -25,7 +25,8 @@ from common import study as studies
 from common.cli import build
 from common.errors import ConsiliumError, DataError, QuorumError
 from common.terminal import run
-from simulations import engine, linked, processes
+from simulations.engines import engine, processes
+from simulations.invented import linked
 from tests import canaries, residents
 from tests.canaries import NAME, NUMBER, PHRASE, Search, Watch
 from tests.damages import DAILY, DAMAGES

@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client import egress, training
 from client import site as sites
-from client.opened import Opened
+from client.door import egress
+from client.door.opened import Opened
+from client.learning import training
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
 from common import plan
 from common.errors import Refusal, StudyError
 from common.registry import ANALYSES, MODELS
 from common.release import check
 from common.study import Study
-from simulations import compare, plain
+from simulations import plain
+from simulations.worth import compare
 from tests import clinics, test_analyses
 from tests.test_tasks import odd_tables, study_of, table_of
 

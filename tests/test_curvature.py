@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from client.table import Table
-from common import model_file
 from common.encoding import Encoding, columns, encode
+from common.learned import model_file
 from common.study import Study
 from common.task import model_of
-from common.tasks import curvature, newton
+from common.tasks.linear import curvature, newton
 from simulations import plain
 from tests import clinics
 from tests.test_private_forest import FILE

@@ -7,9 +7,9 @@ from opacus.grad_sample import GradSampleModule
 from torch import Tensor, nn
 
 from common import large_arrays
-from common.networks import TabularNetwork
 from common.release import Array
-from common.tasks import torch_layers
+from common.sections.networks import TabularNetwork
+from common.tasks.networks import torch_layers
 from tests import dense
 from tests.test_book_keeping import shortened
 

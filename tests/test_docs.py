@@ -1,12 +1,13 @@
 """What the documents claim is what the program does."""
 
+import ast
 import re
 from pathlib import Path
 
 import click
 import pytest
 
-from client.mapping import (
+from client.documents.mapping import (
     Column,
     Csv,
     Fhir,
@@ -17,15 +18,17 @@ from client.mapping import (
     Parquet,
     Sql,
 )
-from client.media import Dicom, Png, Signals, Texts, Wfdb
-from client.picture_source import Images
+from client.documents.media import Dicom, Png, Signals, Texts, Wfdb
+from client.documents.picture_source import Images
 from common import study as studies
-from common.analyses import Analysis, Clusters, TreatmentEffect
-from common.cleaning import Cleaning, Quality
 from common.cli import build
-from common.disclosure import Disclosure
-from common.evaluation import Evaluation
-from common.models import (
+from common.registry import ANALYSES, MODELS
+from common.schema import Binary, Category, Image, Number, Prose, Survival
+from common.sections.analyses import Analysis, Clusters, TreatmentEffect
+from common.sections.cleaning import Cleaning, Quality
+from common.sections.disclosure import Disclosure
+from common.sections.evaluation import Evaluation
+from common.sections.models import (
     Cox,
     Linear,
     Logistic,
@@ -35,13 +38,13 @@ from common.models import (
     RbfSvm,
     Svm,
 )
-from common.networks import ImageNetwork, TabularNetwork, Training
-from common.registry import ANALYSES, MODELS
-from common.schema import Binary, Category, Image, Number, Prose, Survival
+from common.sections.networks import ImageNetwork, TabularNetwork, Training
+from common.sections.terms import Privacy, Rounds
 from common.study import About, Rule, Study
-from common.terms import Privacy, Rounds
-from server import screen
-from simulations import engine, hospitals, result
+from server.reports import screen
+from simulations.dealt import hospitals
+from simulations.engines import engine
+from simulations.worth import result
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -160,11 +163,22 @@ def test_every_analysis_is_a_key_and_is_documented() -> None:
 
 def test_the_example_of_a_new_model_is_the_code() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    house = (ROOT / "common" / "tasks" / "linear_models.py").read_text(encoding="utf-8")
+    house = (ROOT / "common" / "tasks" / "linear" / "linear_models.py").read_text(
+        encoding="utf-8"
+    )
     registry = (ROOT / "common" / "registry.py").read_text(encoding="utf-8")
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         for part in block.strip().split("\n\n\n"):
             assert part.strip() in house + registry, part
+
+
+def test_every_room_is_on_the_page_in_its_own_words() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    packages = ("client", "common", "common/tasks", "server", "simulations")
+    for path in (path for each in packages for path in (ROOT / each).glob("*/")):
+        if (start := path / "__init__.py").exists() and path.name != "tasks":
+            said = ast.literal_eval(start.read_text(encoding="utf-8").strip())
+            assert f"| `{path.name}/` | {said.replace('``', '`')} |" in page, path
 
 
 def test_the_files_that_may_import_flower_are_listed() -> None:

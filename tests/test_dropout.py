@@ -8,15 +8,15 @@ import pytest
 import tensorflow as tf
 from scipy.stats import binomtest
 
-from client import training
-from client.training import Design
+from client.learning import training
+from client.learning.training import Design
 from common import costs
-from common.networks import ImageNetwork, TabularNetwork
 from common.release import Array, flatten
 from common.schema import Image
+from common.sections.networks import ImageNetwork, TabularNetwork
 from common.study import Study
 from common.task import State
-from common.tasks import book_keeping, dropout, keras_layers, torch_layers
+from common.tasks.networks import book_keeping, dropout, keras_layers, torch_layers
 from simulations import plain
 from tests import clinics, dense
 from tests.test_book_keeping import shortened

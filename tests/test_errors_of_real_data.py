@@ -8,11 +8,13 @@ import statsmodels.api as sm
 from statsmodels.duration.hazard_regression import PHReg
 
 from client.table import Table
-from common import follow_up, plan
+from common import plan
+from common.arithmetic import follow_up
 from common.encoding import Encoding, encode
 from common.study import Study
 from common.task import Findings, State
-from simulations import compare, plain
+from simulations import plain
+from simulations.worth import compare
 from tests import real
 
 OUTCOMES = {

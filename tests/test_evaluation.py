@@ -11,13 +11,15 @@ from sklearn import metrics
 from statsmodels.stats.proportion import proportion_confint
 
 from client.table import Table
-from common import intervals, plan
-from common.intervals import Z
+from common import plan
+from common.arithmetic import intervals
+from common.arithmetic.intervals import Z
 from common.release import check
 from common.study import Study
 from common.task import Findings, Rows, State
-from common.tasks import evaluate, number_groups, subgroups
-from simulations import compare, plain
+from common.tasks.evaluation import evaluate, number_groups, subgroups
+from simulations import plain
+from simulations.worth import compare
 from tests import clinics
 
 TESTED = {"test": 0.3, "bins": 200, "subgroups": ["sex", "pain"]}

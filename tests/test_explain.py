@@ -5,18 +5,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client import training
+from client.learning import training
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
 from common import plan
+from common.arithmetic.trees import draws
 from common.encoding import seen
 from common.errors import IntegrityError
 from common.release import Array
 from common.schema import Category
 from common.study import Study
 from common.task import State, model_of
-from common.tasks import explain
-from common.trees import draws
+from common.tasks.evaluation import explain
 from simulations import plain
 from tests import clinics
 

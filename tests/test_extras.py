@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from client import review, site
-from client.opened import open_study
+from client import site
+from client.door.opened import open_study
+from client.office import review
 from common import plan
 from common.errors import MachineError
 from common.study import Study
 from tests import clinics
 
 LAYERS = {
-    "tabular_network": "common.tasks.torch_layers",
-    "image_network": "common.tasks.keras_layers",
+    "tabular_network": "common.tasks.networks.torch_layers",
+    "image_network": "common.tasks.networks.keras_layers",
 }
 
 

@@ -16,11 +16,11 @@ import pytest
 from flwr.app import Array, ArrayRecord, Message, RecordDict
 from flwr.app.message.arraychunk import ArrayChunk
 
-from client.node import RUN_OVER
-from common import direct, parcels
-from server import lean_superlink, superlink
-from server.gateway import FLEET
-from simulations import engine
+from client.line.node import RUN_OVER
+from common.travel import direct, parcels
+from server.gate.gateway import FLEET
+from server.running import lean_superlink, superlink
+from simulations.engines import engine
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "flower-internals.md").read_text(encoding="utf-8")
@@ -175,12 +175,12 @@ def test_the_superlink_knows_its_options(tmp_path: Path) -> None:
     ).stdout
     for option in command[3:]:
         assert not option.startswith("--") or option in text, option
-    assert command[:3] == (sys.executable, "-m", "server.lean_superlink")
+    assert command[:3] == (sys.executable, "-m", "server.running.lean_superlink")
 
 
 OPENED = """
 import sys
-from server import lean_superlink
+from server.running import lean_superlink
 lean_superlink.lean()
 from flwr.supercore.object_store.sql_object_store import SqlObjectStore
 store = SqlObjectStore(sys.argv[1])

@@ -9,12 +9,14 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import r2_score, roc_auc_score
 
 from client.table import Table
-from common import plan, trees
+from common import plan
+from common.arithmetic import trees
 from common.encoding import Encoding, encode
 from common.release import Array
 from common.study import Study
 from common.task import State
-from simulations import compare, plain
+from simulations import plain
+from simulations.worth import compare
 from tests import clinics
 
 NAME = "random_forest"

@@ -11,13 +11,15 @@ from sklearn.svm import LinearSVC
 
 from client.table import Table
 from common import plan
+from common.arithmetic.trees import draws
 from common.encoding import Encoding, encode
 from common.release import Array
 from common.study import Study
 from common.task import Rows, State, model_of
-from common.tasks import random_forest, selection
-from common.trees import draws
-from simulations import engine, plain
+from common.tasks import selection
+from common.tasks.forests import random_forest
+from simulations import plain
+from simulations.engines import engine
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 from tests.test_selection import NAMES, tables

@@ -27,17 +27,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import client.app
-from client import answering, home, ledger, node
-from client.chain import Entry
-from client.node import Resident
-from common import identity, plan, seal, wire
-from common.enrolment import Member
+from client.books import home, ledger
+from client.books.chain import Entry
+from client.line import answering, node
+from client.line.node import Resident
+from common import plan
 from common.study import Study
 from common.task import State, fingerprint
-from common.wire import Place
-from server import consortium as consortia
-from server.consortium import Consortium
-from simulations import consortium, engine, plain
+from common.travel import seal, wire
+from common.travel.wire import Place
+from common.trust import identity
+from common.trust.enrolment import Member
+from server.members import consortium as consortia
+from server.members.consortium import Consortium
+from simulations import plain
+from simulations.engines import consortium, engine
 from tests import clinics, residents
 
 SITES = ("east", "north", "south")

@@ -17,24 +17,25 @@ import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
 
 import client.app
-from client import seats
-from client.seats import Seats
-from common import circle as circles
-from common import fixed_point, legs, masking, unmasking, wire
-from common.circle import Circle, Keys, View
+from client.door import seats
+from client.door.seats import Seats
 from common.errors import ConsiliumError, IntegrityError, UnseatedError
-from common.fixed_point import Ring
-from common.identity import SigningKey
-from common.pinned import Pinned
-from common.stages import Upload
+from common.masked import circle as circles
+from common.masked import fixed_point, masking, unmasking
+from common.masked.circle import Circle, Keys, View
+from common.masked.fixed_point import Ring
+from common.masked.stages import Upload
+from common.masked.unmasking import Gathered
 from common.study import Study
 from common.task import State, fingerprint
-from common.unmasking import Gathered
-from server import question, rounds
-from server import voice as voices
-from server.rounds import Terms
-from simulations import engine
-from simulations.engine import InProcess
+from common.travel import legs, wire
+from common.travel.pinned import Pinned
+from common.trust.identity import SigningKey
+from server.conduct import question, rounds
+from server.conduct import voice as voices
+from server.conduct.rounds import Terms
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 from tests.simulations.test_masked_study import NAMES, study_of

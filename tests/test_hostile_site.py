@@ -26,19 +26,23 @@ from flwr.proto.fleet_pb2 import (
 from flwr.proto.node_pb2 import Node
 
 import client.app
-from client import answering, egress, node
-from client.credentials import Credentials
-from client.fleet import Line
-from client.node import Resident
-from common import arrivals, identity, parcels, seal, wire
+from client.door import egress
+from client.line import answering, node
+from client.line.fleet import Line
+from client.line.node import Resident
+from client.trust.credentials import Credentials
 from common.errors import ConsiliumError
-from common.parcels import Parcel, Place
 from common.study import Study
-from server import allowance, executor, journal, superlink
-from server.gateway import BODY, FLEET
-from server.rounds import Outcome
-from simulations import engine, processes
-from simulations.processes import Federation
+from common.travel import arrivals, parcels, seal, wire
+from common.travel.parcels import Parcel, Place
+from common.trust import identity
+from server.conduct import journal
+from server.conduct.rounds import Outcome
+from server.gate import allowance
+from server.gate.gateway import BODY, FLEET
+from server.running import executor, superlink
+from simulations.engines import engine, processes
+from simulations.engines.processes import Federation
 from tests import clinics, outcomes, residents
 from tests.papers import knocks_with, shown_key
 

@@ -13,15 +13,17 @@ import pytest
 from flwr.app import Message, RecordDict
 
 import client.app
-from common import circle as circles
-from common import coding, fixed_point, legs, plan, wire
-from common.circle import Round, View
+from common import plan
 from common.encoding import bounds, columns
-from common.pinned import Pinned
+from common.masked import circle as circles
+from common.masked import coding, fixed_point
+from common.masked.circle import Round, View
 from common.study import Study
 from common.task import State, fingerprint
-from simulations import engine
-from simulations.engine import InProcess
+from common.travel import legs, wire
+from common.travel.pinned import Pinned
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 from tests.simulations.test_masked_study import NAMES, study_of

@@ -14,8 +14,9 @@ from common.encoding import Encoding, encode
 from common.errors import StudyError
 from common.study import Study
 from common.task import State
-from common.tasks import lasso
-from simulations import compare, plain
+from common.tasks.linear import lasso
+from simulations import plain
+from simulations.worth import compare
 from tests import clinics
 from tests.test_tasks import study_of, table_of
 

@@ -9,21 +9,28 @@ import click
 import numpy as np
 import pytest
 
-from client import egress, review, training
 from client import site as sites
-from client.opened import open_study
+from client.door import egress
+from client.door.opened import open_study
+from client.learning import training
+from client.learning.training import Design
+from client.office import review
 from client.table import Table
-from client.training import Design
-from common import encoding, evaluation, exporting, manifest, plan
+from common import encoding, plan
 from common.errors import IntegrityError, Refusal
+from common.learned import exporting
 from common.registry import MODELS
+from common.sections import evaluation
+from common.sections.terms import Rounds
 from common.study import Study
 from common.task import Rows, State, model_of
-from common.tasks import by_site, evaluate, left_out, side_by_side
-from common.terms import Rounds
-from server import report, results
-from server.studies import Took
-from simulations import engine, plain
+from common.tasks import side_by_side
+from common.tasks.evaluation import by_site, evaluate, left_out
+from common.told import manifest
+from server.conduct.studies import Took
+from server.reports import report, results
+from simulations import plain
+from simulations.engines import engine
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from simulations import compare, plain
+from simulations import plain
+from simulations.worth import compare
 from tests import clinics, real
 
 SEEDS = 4

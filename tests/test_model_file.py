@@ -16,18 +16,19 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
 from sklearn.svm import LinearSVC
 
-from common import exporting, model_file
 from common.cli import build
 from common.encoding import seen
 from common.errors import ConsiliumError, IdentityError, IntegrityError, StudyError
-from common.model_file import Learned
-from common.networks import ImageNetwork
+from common.learned import exporting, model_file
+from common.learned.model_file import Learned
 from common.registry import MODELS
 from common.release import Array
 from common.schema import Image
+from common.sections.networks import ImageNetwork
 from common.task import Rows
-from common.tasks import image_network
-from simulations import compare, plain
+from common.tasks.networks import image_network
+from simulations import plain
+from simulations.worth import compare
 from tests import clinics
 from tests.test_tasks import study_of, table_of
 

@@ -9,8 +9,9 @@ import pytest
 
 from common.registry import MODELS
 from common.study import Study
-from server import report as pages
-from simulations import engine, result
+from server.reports import report as pages
+from simulations.engines import engine
+from simulations.worth import result
 from tests import clinics
 
 COLUMNS = {

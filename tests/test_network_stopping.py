@@ -10,16 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from client import training
+from client.learning import training
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
 from common import release
 from common.errors import IntegrityError, StudyError
-from common.networks import Training
+from common.sections.networks import Training
 from common.study import Study
 from common.task import State
-from common.tasks import class_weights, early_stopping, tabular_network, voting
-from simulations import compare, engine, plain
+from common.tasks.networks import class_weights, early_stopping, tabular_network, voting
+from simulations import plain
+from simulations.engines import engine
+from simulations.worth import compare
 from tests import clinics
 from tests.test_networks import KINDS, NETWORKS, PRIVACY, asked, begun
 from tests.test_tasks import table_of

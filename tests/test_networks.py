@@ -16,16 +16,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.stats import binomtest, kstest
 
-from client import sampling, site, training
-from client.opened import open_study
+from client import site
+from client.door.opened import open_study
+from client.learning import sampling, training
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
 from common import cli, costs, plan
 from common.errors import MachineError, StudyError
 from common.release import flatten
 from common.study import Study
 from common.task import State, model_of
-from common.tasks import image_network, network_kind, tabular_network
+from common.tasks.networks import image_network, network_kind, tabular_network
 from simulations import plain
 from tests import clinics
 from tests.test_tasks import study_of, table_of
@@ -303,9 +304,9 @@ def test_keras_on_another_backend_is_refused_by_name() -> None:
     kind = "image_network"
     words = (
         "from common.errors import MachineError\n"
-        "from common.networks import ImageNetwork\n"
+        "from common.sections.networks import ImageNetwork\n"
         "from common.schema import Image\n"
-        "from common.tasks.image_network import _built\n"
+        "from common.tasks.networks.image_network import _built\n"
         "image = Image(name='film', size=(8, 8), channels=1)\n"
         "try:\n"
         f"    _built(ImageNetwork(kind='{kind}', blocks=(4,)), image)\n"

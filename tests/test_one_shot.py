@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from common.encoding import columns
 from common.study import Study
 from common.task import State
-from common.tasks import private_linear
-from common.tasks.noisy_descent import shortened
+from common.tasks.private import private_linear
+from common.tasks.private.noisy_descent import shortened
 from simulations import plain, private
 from tests import clinics
 

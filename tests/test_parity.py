@@ -13,7 +13,8 @@ import pytest
 from client.table import Table
 from common import plan
 from common.study import Study
-from simulations import compare, plain
+from simulations import plain
+from simulations.worth import compare
 from tests import real
 
 OUTCOMES = {

@@ -16,19 +16,23 @@ from flwr.app import Context, Message
 from pydantic import ValidationError
 
 import client.app
+from client.learning.training import Design, learn
 from client.table import Table
-from client.training import Design, learn
-from common import card, content, keras_file, packed_arrays, personal
+from common import personal
 from common import study as studies
 from common.cli import build
 from common.errors import StudyError
-from common.networks import Training
+from common.learned import card, keras_file
 from common.release import Array
+from common.sections.networks import Training
 from common.study import Study
 from common.task import Rows, State
-from common.tasks import network_kind, voting
-from simulations import compare, engine, plain, result
-from simulations.engine import InProcess
+from common.tasks.networks import network_kind, voting
+from common.travel import content, packed_arrays
+from simulations import plain
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
+from simulations.worth import compare, result
 from tests import clinics
 from tests.test_model_file import ABOUT, model_file
 from tests.test_networks import NETWORKS, PRIVACY, asked, begun
@@ -184,7 +188,7 @@ def test_nothing_personal_travels(tmp_path: Path) -> None:
     study = small("tabular_network", "head")
     paths = clinics.hospitals(tmp_path, study, 80)
     own: list[Array] = []
-    keep = client.egress.own_layers.keep
+    keep = client.door.egress.own_layers.keep
 
     def noted(owner: Any, turn: Any, task: Any, state: State, reached: Any) -> None:
         keep(owner, turn, task, state, reached)
@@ -192,7 +196,7 @@ def test_nothing_personal_travels(tmp_path: Path) -> None:
             own.append(reached)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client.egress.own_layers, "keep", noted)
+        patch.setattr(client.door.egress.own_layers, "keep", noted)
         grid = Heard(paths)
         engine.on(grid, study)
     assert len(own) == 4 * len(paths)

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common import costs, plan, promise, statement
+from common import costs, plan, promise
 from common.errors import ConsiliumError
 from common.registry import ANALYSES
 from common.sheet import Sheet
 from common.study import Study
-from simulations import audit, engine, plain
+from common.told import statement
+from simulations import plain
+from simulations.attacks import audit
+from simulations.engines import engine
 from tests import clinics, promising, test_analyses
 from tests.test_analyses import PROMISED
 from tests.test_tasks import odd_tables

@@ -11,7 +11,7 @@ from client.table import Table
 from common import costs, plan, promise
 from common.study import Study
 from common.task import State
-from common.tasks import one_release, private_chi_square
+from common.tasks.private import one_release, private_chi_square
 from simulations import plain
 from tests import clinics
 

@@ -12,7 +12,7 @@ from common import costs, plan
 from common.encoding import Encoding, encode
 from common.study import Study
 from common.task import State
-from common.tasks import private_clusters
+from common.tasks.private import private_clusters
 from simulations import plain
 from tests import promising
 

@@ -10,7 +10,7 @@ from scipy import stats
 from client.table import Table
 from common import plan
 from common.study import Study
-from common.tasks import private_compare
+from common.tasks.private import private_compare
 from simulations import plain
 from tests import clinics, promising
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.tasks import private_correlation
+from common.tasks.private import private_correlation
 from tests import promising
 
 NAMES = ["age", "thalach", "oldpeak"]

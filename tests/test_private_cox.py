@@ -11,18 +11,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from client import training
+from client.learning import training
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
-from common import costs, encoding, exporting, follow_up, model_file, plan, statement
+from common import costs, encoding, plan
+from common.arithmetic import follow_up
 from common.encoding import Encoding
+from common.learned import exporting, model_file
 from common.privacy import epsilon_of
 from common.release import Array, unflatten
 from common.schema import Survival
 from common.study import Study
 from common.task import Rows, State, model_of
-from common.tasks import evaluate_survival, private_concordance, private_cox
-from simulations import audit, compare, plain, wide
+from common.tasks.evaluation import evaluate_survival
+from common.tasks.private import private_concordance, private_cox
+from common.told import statement
+from simulations import plain
+from simulations.attacks import audit
+from simulations.benches import wide
+from simulations.worth import compare
 from tests import clinics
 from tests.test_private_forest import FILE
 

@@ -11,18 +11,23 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
-from client import sampling, training
+from client.learning import sampling, training
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
-from common import costs, encoding, exporting, model_file, plan, statement
+from common import costs, encoding, plan
 from common.encoding import Encoding
+from common.learned import exporting, model_file
 from common.privacy import epsilon_of
 from common.release import check
 from common.schema import Category
 from common.study import Study
 from common.task import Rows, State, model_of
-from common.tasks import private_forest
-from simulations import audit, compare, plain, wide
+from common.tasks.private import private_forest
+from common.told import statement
+from simulations import plain
+from simulations.attacks import audit
+from simulations.benches import wide
+from simulations.worth import compare
 from tests import clinics
 
 FOUR = clinics.ABOUT | {"sites": ["a", "b", "c", "d"]}

@@ -10,15 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits, load_wine
 
-from client import training
+from client.learning import training
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
-from common import costs, encoding, exporting, model_file, plan, statement
+from common import costs, encoding, plan
+from common.learned import exporting, model_file
 from common.privacy import epsilon_of
 from common.release import Array
 from common.study import Study
 from common.task import Rows, State, model_of
-from simulations import audit, compare, plain, wide
+from common.told import statement
+from simulations import plain
+from simulations.attacks import audit
+from simulations.benches import wide
+from simulations.worth import compare
 from tests import clinics
 from tests.test_private_forest import FILE
 

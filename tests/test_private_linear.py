@@ -12,8 +12,10 @@ from common import costs, plan
 from common.encoding import bounds, columns
 from common.study import Study
 from common.task import State
-from common.tasks import private_linear, private_residuals
-from simulations import compare, plain, wide
+from common.tasks.private import private_linear, private_residuals
+from simulations import plain
+from simulations.benches import wide
+from simulations.worth import compare
 from tests import clinics
 
 FOUR = clinics.ABOUT | {"sites": ["a", "b", "c", "d"]}

@@ -8,7 +8,9 @@ import pytest
 
 from common import plan
 from common.task import Rows
-from common.tasks import newton, pca, private_pca
+from common.tasks.analyses import pca
+from common.tasks.linear import newton
+from common.tasks.private import private_pca
 from simulations import plain
 from tests import promising
 

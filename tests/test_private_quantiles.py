@@ -14,8 +14,8 @@ from client.table import Table
 from common import plan
 from common.schema import Number
 from common.study import Study
-from common.tasks import private_quantiles
-from common.tasks.nearest import nearest
+from common.tasks.private import private_quantiles
+from common.tasks.private.nearest import nearest
 from simulations import plain
 from tests import clinics, promising
 

@@ -10,16 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from client import sampling, training
+from client.learning import sampling, training
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
-from common import costs, encoding, plan, promise, statement
+from common import costs, encoding, plan, promise
 from common.privacy import epsilon_of
 from common.release import flatten
 from common.study import Study
 from common.task import Rows, State, Task, model_of
-from common.tasks import noised, selection
-from simulations import engine, plain
+from common.tasks import selection
+from common.tasks.private import noised
+from common.told import statement
+from simulations import plain
+from simulations.engines import engine
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 

@@ -11,15 +11,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from client import site as sites
-from client import spending, training
+from client.books import spending
+from client.learning import training
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
-from common import advice, costs, privacy, statement
+from common import costs, privacy
 from common.release import flatten
 from common.study import Study
 from common.task import State
-from common.tasks import early_stopping, private_stopping, voting
-from simulations import audit, compare, engine, plain
+from common.tasks.networks import early_stopping, private_stopping, voting
+from common.told import advice, statement
+from simulations import plain
+from simulations.attacks import audit
+from simulations.engines import engine
+from simulations.worth import compare
 from tests import clinics
 from tests.client.test_home import decide
 from tests.test_networks import KINDS, asked, begun

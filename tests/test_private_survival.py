@@ -12,8 +12,9 @@ from hypothesis.extra.numpy import arrays
 from client.table import Table
 from common import plan
 from common.study import Study
-from common.tasks import log_rank, private_survival, survival
-from simulations import canary
+from common.tasks.analyses import survival
+from common.tasks.private import log_rank, private_survival
+from simulations.attacks import canary
 from tests import clinics, promising, real
 
 INTERVALS = 8

@@ -12,17 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 
-from client import training
+from client.learning import training
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
 from common import costs, plan, promise, registry
 from common.errors import StudyError
 from common.privacy import epsilon_of
 from common.release import length
 from common.study import Study
 from common.task import Model
-from common.tasks import private_svm
-from simulations import compare, plain, wide
+from common.tasks.private import private_svm
+from simulations import plain
+from simulations.benches import wide
+from simulations.worth import compare
 from tests import clinics
 from tests.test_tasks import odd_tables
 

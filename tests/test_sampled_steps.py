@@ -9,14 +9,15 @@ from dp_accounting import dp_event
 from dp_accounting.pld import PLDAccountant
 
 from client import site as sites
-from client import spending
-from client.spending import Ceiling
-from common import costs, plan, privacy, promise, statement
+from client.books import spending
+from client.books.spending import Ceiling
+from common import costs, plan, privacy, promise
 from common.privacy import Gaussian, Subsampled
 from common.release import unflatten
 from common.study import Study
 from common.task import State
-from common.tasks import noised
+from common.tasks.private import noised
+from common.told import statement
 from tests import clinics
 from tests.charges import Aggregator, site, vector
 

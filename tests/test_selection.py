@@ -11,13 +11,14 @@ from sklearn.svm import LinearSVC
 
 from client.table import Table
 from common import plan
+from common.arithmetic.trees import draws
 from common.encoding import Encoding, encode
 from common.errors import Refusal
 from common.study import Study
 from common.task import State
 from common.tasks import selection
-from common.trees import draws
-from simulations import engine, plain
+from simulations import plain
+from simulations.engines import engine
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 

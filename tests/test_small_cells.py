@@ -9,14 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from common import card, model_file, plan, scores
-from common.intervals import share
+from common import plan
+from common.arithmetic import scores
+from common.arithmetic.intervals import share
+from common.arithmetic.scores import Table
+from common.learned import card, model_file
 from common.release import Array
-from common.scores import Table
 from common.study import Study
 from common.task import State
-from common.tasks import cells, cells_of_levels, evaluate, evaluate_levels
-from simulations import compare, plain
+from common.tasks.evaluation import cells, cells_of_levels, evaluate, evaluate_levels
+from simulations import plain
+from simulations.worth import compare
 from tests import clinics
 from tests.test_private_forest import FILE
 

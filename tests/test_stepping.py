@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from common import large_arrays
-from common.networks import Training
+from common.sections.networks import Training
 from common.task import State
-from common.tasks import stepping
+from common.tasks.networks import stepping
 
 STEPS, COUNT = 8, 2**20
 

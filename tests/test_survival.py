@@ -10,17 +10,21 @@ from hypothesis import strategies as st
 from statsmodels.duration.hazard_regression import PHReg
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
-from client import integration, site
+from client import site
 from client.table import Table
-from common import follow_up, plan
+from client.tables import integration
+from common import plan
+from common.arithmetic import follow_up
 from common.encoding import Encoding, encode
 from common.errors import StudyError
 from common.schema import Survival
 from common.study import Study
 from common.task import Rows, State
-from common.tasks import evaluate, survival
-from common.tasks.evaluate import EVALUATE
-from simulations import compare, plain
+from common.tasks.analyses import survival
+from common.tasks.evaluation import evaluate
+from common.tasks.evaluation.evaluate import EVALUATE
+from simulations import plain
+from simulations.worth import compare
 from tests import charges, clinics
 from tests.test_inference import with_model
 from tests.test_tasks import study_of, table_of

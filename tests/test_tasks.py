@@ -8,16 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from client import training
+from client.learning import training
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
 from common import plan
 from common.encoding import Encoding, encode
 from common.errors import StudyError
 from common.registry import MODELS
 from common.release import check
 from common.study import Study
-from simulations import compare, plain
+from simulations import plain
+from simulations.worth import compare
 from tests import clinics
 
 KINDS = sorted(MODELS)

@@ -14,7 +14,7 @@ from common.encoding import Encoding, encode
 from common.errors import StudyError
 from common.study import Study
 from common.task import Findings
-from common.tasks import effects_shown
+from common.tasks.treatment import effects_shown
 from simulations import plain
 from tests import clinics
 

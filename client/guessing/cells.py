@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from client import vocabulary
+from client.guessing import vocabulary
 from client.guessing.guess import Variable
 from common.release import Array
 from common.schema import Binary, Category, Image, Number, Prose

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
+from client.formats.raw import Place
 from client.guessing import omop, own_tables
 from client.guessing.guess import Guesses, Variable
-from client.raw import Place
 from client.sources import opening
 
 Tables = dict[str, list[str]]

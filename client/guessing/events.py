@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from client import vocabulary
-from client.guessing import cells
+from client.documents.mapping import Column
+from client.formats.raw import PERSON, Place, unit_of
+from client.guessing import cells, vocabulary
 from client.guessing.guess import Variable
-from client.mapping import Column
-from client.raw import PERSON, Place, unit_of
 from client.sources import opening
 from common.schema import Binary, Category
 

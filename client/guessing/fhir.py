@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from client import vocabulary
-from client.guessing import events
+from client.documents.mapping import Column, InFhir
+from client.formats.raw import Place
+from client.guessing import events, vocabulary
 from client.guessing.guess import Guesses, Variable, made
-from client.mapping import Column, InFhir
-from client.raw import Place
 from common.schema import Prose
 
 HAPPENED = {"condition": "Condition", "drug": "MedicationRequest"}

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from client import vocabulary
-from client.mapping import Sql
-from client.raw import Place
+from client.documents.mapping import Sql
+from client.formats.raw import Place
+from client.guessing import vocabulary
 from common.schema import Binary, Category, Image, Number, Prose
 
 Variable = Number | Category | Binary | Prose | Image

@@ -9,11 +9,10 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
-from client import vocabulary
-from client.guessing import events
+from client.documents.mapping import Column, InOmop, Sql
+from client.formats.raw import PERSON, Place
+from client.guessing import events, vocabulary
 from client.guessing.guess import LIKE, Guess, Guesses, Variable, alike, made, schema
-from client.mapping import Column, InOmop, Sql
-from client.raw import PERSON, Place
 from client.sources import opening
 from common.schema import Image, Number, Prose
 

@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
-from client import vocabulary
-from client.guessing import cells, events
+from client.documents.mapping import Column
+from client.formats.raw import PERSON, Place
+from client.guessing import cells, events, vocabulary
 from client.guessing.guess import LIKE, Guesses, Variable, alike, made, schema
-from client.mapping import Column
-from client.raw import PERSON, Place
 from client.sources import opening
 from common.errors import DataError
 from common.schema import Image

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 
-from client import vocabulary
-from client.guessing import cells, events, tables
+from client.documents.mapping import Column
+from client.formats.raw import Place, Raw
+from client.guessing import cells, events, tables, vocabulary
 from client.guessing.guess import Guesses, Variable, made
-from client.mapping import Column
-from client.raw import Place, Raw
 from client.sources import opening
 from common.errors import DataError
 from common.schema import Image, Prose

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from client import bounds, vocabulary
-from client.bounds import Bounds, Seen
+from client.documents.mapping import Column
+from client.formats import bounds
+from client.formats.bounds import Bounds, Seen
+from client.formats.raw import Place
+from client.guessing import vocabulary
 from client.guessing.cells import COMMON
-from client.mapping import Column
-from client.raw import Place
+from client.numbers.ways import SAMPLED
 from client.sources import opening
-from client.ways import SAMPLED
 from common.schema import Number
 
 CODES = tuple(f"{code:g}" for code in bounds.codes(vocabulary.MISSING)[0])

@@ -9,11 +9,11 @@ from contextlib import closing
 
 import pandas as pd
 
+from client.documents.mapping import Column
+from client.formats.raw import Place, Raw
 from client.guessing import cells, samples
 from client.guessing.guess import LIKE, Guesses, Variable, alike, made
 from client.guessing.samples import Fit
-from client.mapping import Column
-from client.raw import Place, Raw
 from client.sources import opening
 from common.schema import Number
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from contextlib import closing
 
+from client.documents.mapping import Column
+from client.formats.raw import Place
 from client.guessing import cells, times
 from client.guessing.guess import LIKE, Guesses, Variable, alike, made
-from client.mapping import Column
-from client.raw import Place
 from client.sources import opening
 from common.errors import DataError
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from client.documents.media import Texts
+from client.formats.raw import Place
 from client.guessing.guess import LIKE, Guesses, Variable, alike, made
-from client.media import Texts
-from client.raw import Place
 from common.schema import Prose
 
 ONLY = 0.5

@@ -4,9 +4,10 @@ from contextlib import closing, suppress
 
 import pandas as pd
 
-from client import dates, vocabulary
+from client.formats import dates
+from client.formats.raw import TIME, Place
+from client.guessing import vocabulary
 from client.guessing.guess import LIKE, Variable, alike
-from client.raw import TIME, Place
 from client.sources import opening
 from common.errors import DataError
 from common.schema import Number

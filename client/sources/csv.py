@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from pandas.api.extensions import ExtensionArray
 
-from client.mapping import Csv
-from client.raw import Key, Named, Parts, Place, Raw, Wanted, columns_of, frame
+from client.documents.mapping import Csv
+from client.formats.raw import Key, Named, Parts, Place, Raw, Wanted, columns_of, frame
 from client.sources import encodings, headers, unquoted
 from common.errors import DataError
 

@@ -20,12 +20,12 @@ from pydicom import config, dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
-from client import filed, radiology
-from client.filed import Filed
-from client.media import Dicom
-from client.radiology import Picture, Unfit
-from client.raw import PERSON, TIME, Parts, Place, Raw, Wanted, frame
-from client.resampling import resampled
+from client.documents.media import Dicom
+from client.formats import filed, radiology
+from client.formats.filed import Filed
+from client.formats.radiology import Picture, Unfit
+from client.formats.raw import PERSON, TIME, Parts, Place, Raw, Wanted, frame
+from client.formats.resampling import resampled
 from common.errors import DataError
 from common.schema import Image
 

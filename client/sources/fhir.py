@@ -11,8 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from client.mapping import Fhir, InFhir
-from client.raw import PART, PERSON, TIME, Parts, Place, Raw, Wanted, frame, unit_of
+from client.documents.mapping import Fhir, InFhir
+from client.formats.raw import (
+    PART,
+    PERSON,
+    TIME,
+    Parts,
+    Place,
+    Raw,
+    Wanted,
+    frame,
+    unit_of,
+)
 from client.sources import resources
 from client.sources.resources import Fact, Resource
 

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Final
 
-from client.mapping import Csv, Parquet
-from client.raw import Key, Named, Place
+from client.documents.mapping import Csv, Parquet
+from client.formats.raw import Key, Named, Place
 from common.errors import DataError
 
 SEPARATORS: Final = (",", ";", "\t", "|")

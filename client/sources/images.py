@@ -11,12 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from client import pictures
-from client.lines import line_of
-from client.mapping import Csv
-from client.picture_source import Images
-from client.pictures import Pixels
-from client.raw import Parts, Place, Raw, Wanted
+from client.documents.mapping import Csv
+from client.documents.picture_source import Images
+from client.formats import pictures
+from client.formats.lines import line_of
+from client.formats.pictures import Pixels
+from client.formats.raw import Parts, Place, Raw, Wanted
 from client.sources import csv
 from common.errors import StudyError
 from common.schema import Image

@@ -13,8 +13,8 @@ from decimal import Decimal
 import sqlalchemy
 from sqlalchemy import BindParameter, TextClause
 
-from client.mapping import InOmop, Sql
-from client.raw import Place
+from client.documents.mapping import InOmop, Sql
+from client.formats.raw import Place
 
 
 @dataclass(frozen=True, slots=True)

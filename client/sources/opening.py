@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from types import ModuleType
 
-from client.mapping import Source
-from client.raw import Parts, Place, Wanted
+from client.documents.mapping import Source
+from client.formats.raw import Parts, Place, Wanted
 from client.site import Site
 from client.sources import csv, fhir, images, signals, text, wfdb
 from common.errors import MachineError

@@ -16,8 +16,8 @@ from pandas.api.extensions import ExtensionArray
 from pyarrow import compute
 from pyarrow import parquet as files
 
-from client.mapping import Parquet
-from client.raw import Parts, Place, Raw, Wanted, columns_of, frame
+from client.documents.mapping import Parquet
+from client.formats.raw import Parts, Place, Raw, Wanted, columns_of, frame
 from client.sources import headers
 from common.errors import DataError
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from client.mapping import Csv
-from client.media import Png
-from client.raw import Parts, Place, Raw, Wanted
-from client.resampling import resampled
+from client.documents.mapping import Csv
+from client.documents.media import Png
+from client.formats.raw import Parts, Place, Raw, Wanted
+from client.formats.resampling import resampled
 from client.sources import csv
 from common.errors import DataError
 from common.schema import Image

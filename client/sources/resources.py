@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from client.mapping import InFhir
+from client.documents.mapping import InFhir
 
 Resource = Mapping[str, Any]
 VALUES: Final[Mapping[str, tuple[str, ...]]] = {

@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from client import bounds, dates, windows
-from client.bounds import Seen
-from client.lines import line_of
-from client.mapping import Column, Csv
-from client.media import Signals
-from client.raw import PERSON, TIME, Parts, Place, Raw, Wanted, frame
+from client.documents.mapping import Column, Csv
+from client.documents.media import Signals
+from client.formats import bounds, dates, windows
+from client.formats.bounds import Seen
+from client.formats.lines import line_of
+from client.formats.raw import PERSON, TIME, Parts, Place, Raw, Wanted, frame
+from client.formats.windows import Sums
 from client.sources import csv
-from client.windows import Sums
 from common.release import Array
 
 AT, CHANNEL, VALUE = "@at", "@channel", "@value"

@@ -15,8 +15,18 @@ from sqlalchemy.engine.reflection import ObjectKind
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from client.mapping import Column, Sql
-from client.raw import PART, PERSON, TIME, Parts, Place, Raw, Wanted, frame, unit_of
+from client.documents.mapping import Column, Sql
+from client.formats.raw import (
+    PART,
+    PERSON,
+    TIME,
+    Parts,
+    Place,
+    Raw,
+    Wanted,
+    frame,
+    unit_of,
+)
 from client.sources import omop, refused
 from common.errors import DataError
 

@@ -6,10 +6,10 @@ and its words fall into buckets. No text is ever a value of the table.
 
 import codecs
 
-from client import filed
-from client.filed import Filed
-from client.media import Texts
-from client.raw import PERSON, TIME, Parts, Place, Raw, Wanted, frame
+from client.documents.media import Texts
+from client.formats import filed
+from client.formats.filed import Filed
+from client.formats.raw import PERSON, TIME, Parts, Place, Raw, Wanted, frame
 
 LARGEST = 2**20
 """Bytes of a text that somebody wrote; what is larger is something else."""

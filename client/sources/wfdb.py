@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from client import filed, waveform, windows
-from client.bounds import Seen
-from client.filed import Filed
-from client.media import Wfdb
-from client.raw import PERSON, TIME, Parts, Place, Raw, Wanted, frame
-from client.waveform import Header, Malformed
+from client.documents.media import Wfdb
+from client.formats import filed, waveform, windows
+from client.formats.bounds import Seen
+from client.formats.filed import Filed
+from client.formats.raw import PERSON, TIME, Parts, Place, Raw, Wanted, frame
+from client.formats.waveform import Header, Malformed
 from common.release import Array
 
 AT_ONCE = 1_000

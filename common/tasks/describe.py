@@ -6,7 +6,7 @@ preparation is one function of the whole consortium and never of one hospital.
 
 import numpy as np
 
-from common import suppression
+from common.arithmetic import suppression
 from common.design import Column
 from common.encoding import Encoding, columns
 from common.release import Array, Field, Release, Summands

@@ -13,15 +13,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from common.arithmetic.trees import draws
 from common.errors import Refusal, StudyError
-from common.models import Selection
 from common.release import Array, Field, Release, Summands
+from common.sections.models import Selection
 from common.sheet import Cell, Sheet, decimal
 from common.study import Study
 from common.task import Findings, Found, Model, Rows, State, Task
 from common.tasks import crowd, side_by_side
 from common.tasks.side_by_side import Trials
-from common.trees import draws
 
 TRIALS, TRIED = "trials", "selection"
 BY = "by candidate and fold left out"

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import answers
-from client.memory import Turn
+from client.books import answers
+from client.books.memory import Turn
 from common.errors import IntegrityError
-from common.wire import Place
+from common.travel.wire import Place
 
 DIGEST = "a" * 64
 TURN = Turn((1, 2), Place(DIGEST, "run", "fit", 2, "b" * 64, "c" * 64, 3), "d" * 64)

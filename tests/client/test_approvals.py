@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from client import approvals, chain
-from client.chain import Entry, Note
+from client.books import approvals, chain
+from client.books.chain import Entry, Note
 from common.errors import Refusal
 from tests import ledgers
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from client import integration, site
-from client.opened import open_study
+from client import site
+from client.door.opened import open_study
+from client.tables import integration
 from common.errors import ConsiliumError, DataError, Refusal, StudyError
 from common.study import Study
 from tests import clinics

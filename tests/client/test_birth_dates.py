@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from client import integration, site, suggesting
+from client import site
+from client.office import suggesting
+from client.tables import integration
 from common.cli import build
 from common.errors import DataError, StudyError
 from common.study import Study

@@ -12,8 +12,10 @@ import pytest
 from scipy import stats
 
 import client.app
-from client import budget, egress, home, opened, site
-from client.opened import open_study
+from client import site
+from client.books import home
+from client.door import budget, egress, opened
+from client.door.opened import open_study
 from common import costs, plan, terminal
 from common.cli import build
 from common.errors import BudgetError

@@ -5,13 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import at_rest, cache, integration, opened, site
+from client import site
 from client.app import SHELF
+from client.books import at_rest
+from client.door import opened
 from client.table import Table
+from client.tables import cache, integration
 from common.cli import build
 from common.study import Study
 from common.terminal import run
-from simulations import engine
+from simulations.engines import engine
 from tests import clinics
 from tests.client.test_home import decide, hospital
 

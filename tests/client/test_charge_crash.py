@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import client.app
-from client import budget, ledger, site, spending
+from client import site
+from client.books import ledger, spending
+from client.door import budget
 from common import privacy
 from tests import charges, clinics
 from tests.charges import Aggregator

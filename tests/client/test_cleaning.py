@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import integration, site
+from client import site
 from client.table import Table
+from client.tables import integration
 from common.errors import DataError
 from common.study import Study
 from tests import clinics

@@ -8,17 +8,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from client import clipping, training
-from client.clipping import Part
+from client.learning import clipping, training
+from client.learning.clipping import Part
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
 from common import costs, plan
 from common.encoding import columns, shapes
 from common.errors import IntegrityError
 from common.release import flatten, length
-from common.shown import check_state
 from common.study import Study
 from common.task import Rows, State, Task
+from common.travel.shown import check_state
 from tests import clinics, test_analyses
 
 PRIVACY = {"epsilon": 1.0, "delta": 1e-5, "noise": "site"}

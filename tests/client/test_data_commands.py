@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from client import anonymity, home, integration, ledger, opened, site, withdrawals
+from client import site
 from client.app import SHELF
+from client.books import home, ledger
 from client.cli import client
+from client.door import opened
+from client.office import anonymity
+from client.tables import integration, withdrawals
 from common.cli import build
 from common.errors import DataError, IntegrityError, Refusal
 from common.study import Study
 from common.terminal import run
-from simulations import engine
+from simulations.engines import engine
 from tests import clinics, sources
 from tests.client.test_home import decide, entries, hospital
 from tests.tomls import toml

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from client import dates
+from client.formats import dates
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from client.raw import PERSON, TIME, Raw
-from client.resampling import resampled
+from client.formats.raw import PERSON, TIME, Raw
+from client.formats.resampling import resampled
 from common.errors import DataError
 from common.schema import Image
 from tests.places import CANARY, read, refusal, site

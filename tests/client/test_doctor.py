@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from client import checks, doctor, presence
-from client.checks import Patient
-from client.doctor import CHECKS, Finding
+from client.line import checks, presence
+from client.line.checks import Patient
+from client.office import doctor
+from client.office.doctor import CHECKS, Finding
 from common import terminal
 from common.cli import build
 from common.errors import MachineError

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from client import integration, site
+from client import site
 from client.table import Count
+from client.tables import integration
 from tests import sources
 from tests.client.test_data_commands import consilium, written
 

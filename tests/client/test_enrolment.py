@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from client import credentials, joining, presence
-from common import certificates, enrolment, identity, signed
-from common.enrolment import Admission, Invite, Roster
+from client.commands import joining
+from client.line import presence
+from client.trust import credentials
 from common.errors import ConsiliumError, IdentityError, IntegrityError
-from server import authority, consortium
-from server.authority import Authority
+from common.trust import certificates, enrolment, identity, signed
+from common.trust.enrolment import Admission, Invite, Roster
+from server.members import authority, consortium
+from server.members.authority import Authority
 from tests.enrolling import NOW, PASSPHRASE, Desk, desk
 
 __all__ = ["desk"]

@@ -15,15 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from client import cleaning, integration, site
+from client import site
 from client.table import Table
-from client.work import Work
+from client.tables import cleaning, integration
+from client.tables.work import Work
 from common import plan
-from common.cleaning import ORDER
 from common.encoding import columns
 from common.errors import DataError, StudyError
+from common.sections.cleaning import ORDER
 from common.study import Study
-from simulations import compare, plain
+from simulations import plain
+from simulations.worth import compare
 from tests import clinics
 
 

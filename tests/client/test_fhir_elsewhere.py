@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from carebundle.models.r4 import Bundle
 
-from client import integration, site
+from client import site
 from client.table import Table
+from client.tables import integration
 from tests import clinics
 
 PEOPLE, SEED = 60, 7

@@ -7,15 +7,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from client import gaining, integration, predicting, site
-from client.gaining import Gain
-from common import model_file
+from client import site
+from client.bedside import gaining, predicting
+from client.bedside.gaining import Gain
+from client.tables import integration
 from common.cli import build
 from common.errors import StudyError
-from common.model_file import Learned
+from common.learned import model_file
+from common.learned.model_file import Learned
 from common.study import Study
 from common.task import State
-from simulations import compare, plain
+from simulations import plain
+from simulations.worth import compare
 from tests import clinics
 
 ABOUT = {"created": "2026-11-23", "sites": ["north"], "measures": {}, "limits": []}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from client.formats.raw import Place
 from client.guessing import signals
-from client.raw import Place
 from client.site import read
 from common.schema import Number
 

@@ -10,13 +10,15 @@ import pytest
 from flwr.app import Message
 
 import client.app
-from client import egress, home, ledger, site
-from client.chain import Entry
-from common import wire
+from client import site
+from client.books import home, ledger
+from client.books.chain import Entry
+from client.door import egress
 from common.errors import IntegrityError, MachineError, QuorumError, Refusal
 from common.study import Study
-from simulations import engine
-from simulations.engine import InProcess
+from common.travel import wire
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 from tests import clinics
 
 CANARY = "Kanarienvogel"

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 import client.app
-from common import plan, wire
+from common import plan
 from common.release import Array
 from common.study import Study
 from common.task import State, fingerprint
-from simulations import engine, plain
-from simulations.engine import InProcess
+from common.travel import wire
+from simulations import plain
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 

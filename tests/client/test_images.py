@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client import integration, site
+from client import site
 from client.table import Table
+from client.tables import integration
 from common.errors import DataError
 from common.study import Study
 from tests import clinics

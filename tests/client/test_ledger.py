@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client import chain, ledger
-from client.chain import GENESIS, Head, Note
+from client.books import chain, ledger
+from client.books.chain import GENESIS, Head, Note
 from common.errors import IntegrityError, MachineError
 from tests import ledgers
 

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client import integration, site, suggesting
-from client.bounds import codes
+from client import site
+from client.formats.bounds import codes
+from client.office import suggesting
 from client.table import Table
+from client.tables import integration
 from common.errors import DataError
 from common.study import Study
 from tests import clinics, places

@@ -17,10 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from client import integration, site
-from client.mapping import Fhir
-from client.raw import Place
+from client import site
+from client.documents.mapping import Fhir
+from client.formats.raw import Place
 from client.sources import fhir, resources
+from client.tables import integration
 from common.errors import ConsiliumError, DataError
 from tests import sources
 from tests.sources import Person

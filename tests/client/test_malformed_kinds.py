@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from pyarrow import parquet
 
-from client.raw import PERSON
+from client.formats.raw import PERSON
 from client.site import Site
 from common.schema import Image
 from tests.places import CANARY, read, refusal, site

@@ -10,13 +10,15 @@ import pytest
 from flwr.app import Message, RecordDict
 
 import client.app
-from client import egress
-from common import plan, wire
+from client.door import egress
+from common import plan
 from common.release import Summands
 from common.study import Study
 from common.task import State, fingerprint
-from simulations import engine, plain
-from simulations.engine import InProcess
+from common.travel import wire
+from simulations import plain
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 

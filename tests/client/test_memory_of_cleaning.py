@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client import cleaning, growing, integration, repeats, site
-from client.growing import Growing
+from client import site
+from client.numbers import growing
+from client.numbers.growing import Growing
 from client.sources import csv
 from client.table import Table
-from client.work import Work
-from simulations import cleaning_bench
+from client.tables import cleaning, integration, repeats
+from client.tables.work import Work
+from simulations.benches import cleaning_bench
 
 FEW, MANY, BLOCK = 4_000, 16_000, 40_000
 """People of two exports, and how many characters of them are read at once."""

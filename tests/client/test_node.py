@@ -26,17 +26,19 @@ from flwr.proto.fleet_pb2 import (
 from flwr.supernode.fleet_http_client import FleetHttpClient
 
 import client.app
-from client import answering, node, presence
-from client.answering import Said
-from client.node import Resident, Shift, Wait
-from client.presence import Board
-from common import direct, identity, seal, talk, tls, wire
-from common.direct import Direct
+from client.line import answering, node, presence
+from client.line.answering import Said
+from client.line.node import Resident, Shift, Wait
+from client.line.presence import Board
+from common import talk
 from common.errors import IdentityError, IntegrityError, MachineError, NetworkError
-from common.identity import SigningKey
 from common.task import State, fingerprint
-from server import consortium as consortia
-from simulations import engine
+from common.travel import direct, seal, wire
+from common.travel.direct import Direct
+from common.trust import identity, tls
+from common.trust.identity import SigningKey
+from server.members import consortium as consortia
+from simulations.engines import engine
 from tests import clinics, residents
 from tests.residents import MEMBERS
 
@@ -481,7 +483,7 @@ def test_nothing_that_it_is_sent_ends_it(
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(direct, "ANSWER", 2**20)
     monkeypatch.setattr(node, "RETRY_LAST", 0.05)
-    monkeypatch.setattr("common.arrivals.PULL_SECONDS", 0.3)
+    monkeypatch.setattr("common.travel.arrivals.PULL_SECONDS", 0.3)
     server = HTTPServer(("127.0.0.1", 0), Hostile)
     here = node.resident(residents.found(tmp_path, STUDY, server.server_address[1]))
     papers = tmp_path / "net" / "aggregator"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from client import noise
-from client.noise import Entropy
+from client.learning import noise
+from client.learning.noise import Entropy
 from common import promise
 from common.errors import IntegrityError
 from common.release import Array

@@ -7,19 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import (
-    answering,
-    chain,
-    home,
-    integration,
-    once,
-    review,
-    spending,
-    withdrawals,
-)
 from client import site as sites
-from client.chain import Entry
+from client.books import chain, home, spending
+from client.books.chain import Entry
+from client.door import once
+from client.line import answering
+from client.office import review
 from client.site import Site
+from client.tables import integration, withdrawals
 from common import plan
 from common.encoding import bounds, columns
 from common.errors import Refusal, StudyError

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import overlap
+from client.door import overlap
 from common.errors import IntegrityError, Refusal
 from tests import charges
 from tests.charges import Aggregator

@@ -9,17 +9,23 @@ import pytest
 from click.testing import CliRunner
 
 import client.app
-from client import at_rest, gaining, own_layers, predicting, site
-from client.memory import Turn
-from common import model_file, personal, wire
+from client import site
+from client.bedside import gaining, predicting
+from client.books import at_rest
+from client.books.memory import Turn
+from client.learning import own_layers
+from common import personal
 from common.cli import build
 from common.errors import IntegrityError, UsageError
+from common.learned import model_file
 from common.study import Study
 from common.task import fingerprint
-from common.wire import Place
-from server import journal, rounds
-from server.rounds import Outcome
-from simulations import compare, engine
+from common.travel import wire
+from common.travel.wire import Place
+from server.conduct import journal, rounds
+from server.conduct.rounds import Outcome
+from simulations.engines import engine
+from simulations.worth import compare
 from tests import clinics
 from tests.client.test_home import decide
 from tests.client.test_predicting import ABOUT
@@ -161,7 +167,7 @@ def test_a_hospital_predicts_with_its_own_and_says_so(tmp_path: Path) -> None:
         assert rows.name == local.name
     assert not np.allclose(*found)
     local = site.read(north)
-    table = client.opened.open_study(local, STUDY, clinics.TODAY).table
+    table = client.door.opened.open_study(local, STUDY, clinics.TODAY).table
     mine = compare.fitted(STUDY, outcome.states, own(north).after)
     everyone = np.concatenate([mine.predict(table.rows(s)) for s in ("train", "test")])
     np.testing.assert_allclose(np.sort(found[0]), np.sort(everyone))
@@ -184,7 +190,7 @@ def test_a_hospital_without_its_own_is_told_what_to_do(tmp_path: Path) -> None:
     decide(south, STUDY, "revoked")
     other = clinics.study()
     decide(south, other)
-    client.opened.open_study(site.read(south), other, clinics.TODAY)
+    client.door.opened.open_study(site.read(south), other, clinics.TODAY)
     assert stored(south) == []
     with pytest.raises(UsageError) as caught:
         predicting.read_model(site.read(north), model)
@@ -213,7 +219,7 @@ def test_a_head_that_learned_nothing_predicts_nothing(tmp_path: Path) -> None:
 
 def test_a_study_that_ends_untested_leaves_nothing(tmp_path: Path) -> None:
     north, _ = hospitals(tmp_path)
-    opened = client.opened.open_study(site.read(north), STUDY, clinics.TODAY)
+    opened = client.door.opened.open_study(site.read(north), STUDY, clinics.TODAY)
     kept = own_layers.Kept(
         Turn((1, 1), Place(STUDY.digest(), "run")), np.zeros(3), np.ones(3)
     )

@@ -15,20 +15,16 @@ from PIL import Image as Pillow
 from pydicom.dataset import Dataset
 from scipy.special import expit
 
-from client import (
-    heat_maps,
-    integration,
-    persons,
-    picture_folder,
-    picture_predicting,
-    site,
-    withdrawals,
-)
-from common import calibration, model_file
+from client import site
+from client.bedside import heat_maps, picture_folder, picture_predicting
+from client.numbers import persons
+from client.tables import integration, withdrawals
+from common.arithmetic import calibration
 from common.cli import build
 from common.errors import DataError
-from common.model_file import Learned
-from common.tasks import image_network
+from common.learned import model_file
+from common.learned.model_file import Learned
+from common.tasks.networks import image_network
 from simulations import plain
 from tests import clinics
 from tests.client.test_dicom import made

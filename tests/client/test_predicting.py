@@ -10,12 +10,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from client import integration, persons, predicting, site
-from common import encoding, model_file
+from client import site
+from client.bedside import predicting
+from client.numbers import persons
+from client.tables import integration
+from common import encoding
 from common.cli import build
 from common.errors import DataError, IdentityError, UsageError
+from common.learned import model_file
 from common.study import Study
-from simulations import compare, plain
+from simulations import plain
+from simulations.worth import compare
 from tests import clinics, residents
 
 ABOUT = {"created": "2026-11-23", "sites": ["north"], "measures": {}, "limits": []}

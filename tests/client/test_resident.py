@@ -12,17 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from client import credentials
-from client import enrolment as hospital
+from client.trust import credentials
+from client.trust import enrolment as hospital
 from common import terminal
 from common.cli import build
 from common.errors import QuorumError
-from server import consortium as consortia
-from server import enrolment, superlink
-from server.authority import Authority
-from server.consortium import Consortium
-from simulations import processes
-from simulations.processes import Federation
+from server.members import consortium as consortia
+from server.members import enrolment
+from server.members.authority import Authority
+from server.members.consortium import Consortium
+from server.running import superlink
+from simulations.engines import processes
+from simulations.engines.processes import Federation
 from tests import clinics
 
 STUDY, OTHER = (
@@ -35,7 +36,7 @@ STUDY, OTHER = (
 CANARY = "Kanarienvogel"
 BROKEN = f"""
 import logging, sys, warnings
-from client import training
+from client.learning import training
 
 def broken(*_):
     logging.getLogger("pandas").error("{CANARY}")

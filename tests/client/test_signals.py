@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
-from client import waveform, windows
-from client.mapping import Column
-from client.raw import PERSON, TIME
+from client.documents.mapping import Column
+from client.formats import waveform, windows
+from client.formats.raw import PERSON, TIME
+from client.formats.waveform import Malformed
+from client.formats.windows import TAKES, Samples
 from client.sources import csv
-from client.waveform import Malformed
-from client.windows import TAKES, Samples
 from common.errors import DataError, StudyError
 from tests.places import CANARY, read, refusal, site
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from client import filed, integration
-from client.chain import Entry
-from client.logbook import _line
-from client.raw import Place
-from client.review import Review
+from client.books.chain import Entry
+from client.formats import filed
+from client.formats.raw import Place
+from client.office.logbook import _line
+from client.office.review import Review
 from client.table import Count
+from client.tables import integration
 from common.cli import build
 from common.errors import StudyError
 from common.study import Study

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import sqlalchemy
 
-from client import integration, site
-from client.raw import PERSON, TIME, Place, unit_of
+from client import site
+from client.formats.raw import PERSON, TIME, Place, unit_of
 from client.sources import opening
 from client.table import Table
+from client.tables import integration
 from common.errors import DataError
 from tests import postgres, sources
 from tests.sources import Person

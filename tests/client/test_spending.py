@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client import chain, spending
-from client.chain import Entry, Note
-from client.spending import Ceiling
+from client.books import chain, spending
+from client.books.chain import Entry, Note
+from client.books.spending import Ceiling
 from common import privacy
 from common.privacy import Event, Gaussian, Subsampled
 from tests import charges, clinics, ledgers

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from client import home, presence, site
-from client.presence import Board, Last
+from client import site
+from client.books import home
+from client.line import presence
+from client.line.presence import Board, Last
 from common import terminal
 from common.cli import build
 from common.errors import NetworkError

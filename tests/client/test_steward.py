@@ -12,13 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client import changes, desk, home, ledger, site
+from client import site
+from client.books import home, ledger
+from client.office import changes, desk
 from common import terminal
 from common.cli import build
 from common.errors import QuorumError, StudyError
 from common.study import Study
 from common.study_commands import TEMPLATE
-from simulations import engine
+from simulations.engines import engine
 from tests import clinics
 
 VARIABLES = clinics.VARIABLES

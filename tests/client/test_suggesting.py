@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from client import examination, integration, site, suggesting
+from client import site
 from client.guessing import cells
-from client.suggesting import Suggestion
+from client.office import examination, suggesting
+from client.office.suggesting import Suggestion
+from client.tables import integration
 from common import study as studies
 from common.schema import Image, Number
 from common.study import Study
-from simulations import linked
-from simulations.linked import NAMES
-from simulations.tables import CANARY
+from simulations.invented import linked
+from simulations.invented.linked import NAMES
+from simulations.invented.tables import CANARY
 from tests import clinics, postgres, sources
 
 PICTURE = Image(name="radiograph", size=(28, 28))

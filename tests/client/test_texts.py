@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from client import integration, redaction
 from client import site as sites
-from client.raw import PERSON, TIME
+from client.formats.raw import PERSON, TIME
+from client.numbers import redaction
+from client.tables import integration
 from common.errors import DataError, StudyError
 from common.schema import Number, Prose, texts
 from common.study import Study

@@ -9,16 +9,18 @@ import pytest
 import statsmodels.api as sm
 from click.testing import CliRunner
 
-from client import persons, predicting, site, treating
-from client.treating import Imagined
-from common import exporting, model_file
+from client import site
+from client.bedside import predicting, treating
+from client.bedside.treating import Imagined
+from client.numbers import persons
 from common.cli import build
 from common.encoding import Encoding, encode
 from common.errors import StudyError, UsageError
-from common.model_file import Learned
+from common.learned import exporting, model_file
+from common.learned.model_file import Learned
 from common.study import Study
 from common.task import Rows
-from common.tasks import treatments
+from common.tasks.treatment import treatments
 from simulations import plain
 from tests import clinics, test_treatment
 

@@ -5,9 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from common import advice, costs, manifest, plan
+from common import costs, plan
 from common.release import length
 from common.study import Study
+from common.told import advice, manifest
 from tests.test_sampled_steps import KIND, PROMISE, SHARED, asked
 
 

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from client import noise as drawn
-from common import arrivals, coding, costs, fixed_point, plan
+from client.learning import noise as drawn
+from common import costs, plan
 from common.errors import IntegrityError, StudyError
-from common.fixed_point import Part
+from common.masked import coding, fixed_point
+from common.masked.fixed_point import Part
 from common.registry import ANALYSES, MODELS
 from common.release import Field, Summands
 from common.study import Study
 from common.task import Task
+from common.travel import arrivals
 from simulations import plain
 from tests import clinics, test_analyses
 from tests.test_tasks import ROUNDING

@@ -11,9 +11,9 @@ import pytest
 from flwr.proto.fleet_pb2 import ActivateNodeRequest, ActivateNodeResponse
 from flwr.supernode.fleet_http_client import FleetHttpClient
 
-from common import direct
-from common.direct import Direct
 from common.errors import IntegrityError, MachineError
+from common.travel import direct
+from common.travel.direct import Direct
 
 GOOD: bytes = ActivateNodeResponse(node_id=7).SerializeToString()
 

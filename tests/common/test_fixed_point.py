@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import IntegrityError
-from common.fixed_point import Part, check, decode, digest, encode
+from common.masked.fixed_point import Part, check, decode, digest, encode
 
 PARTS = (Part("records", 1, 1e6, 0), Part("gradient", 3, 1e3), Part("gram", 2, 2e4, 40))
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from common import asked, design, encoding, kept, registry
+from common import design, encoding, registry
+from common.sections import asked, kept
 from common.study import Study
 from tests import clinics
 

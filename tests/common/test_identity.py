@@ -13,15 +13,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import certificates, enrolment, identity, private_files, signed, words
-from common.enrolment import Admission, Invite, Member, Request, Roster
 from common.errors import (
     IdentityError,
     IntegrityError,
     MachineError,
     UsageError,
 )
-from server import authority as authorities
+from common.trust import certificates, enrolment, identity, private_files, signed, words
+from common.trust.enrolment import Admission, Invite, Member, Request, Roster
+from server.members import authority as authorities
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 KEY = identity.new_signing_key()

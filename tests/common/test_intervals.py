@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from common import intervals
+from common.arithmetic import intervals
 
 
 @pytest.mark.parametrize(("right", "people"), [(0, 7), (3, 10), (50, 50), (171, 254)])

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import large_arrays, private_files
+from common import large_arrays
 from common.errors import MachineError
+from common.trust import private_files
 
 COUNT = 16 * large_arrays.LARGE // 8
 """Numbers that are sixteen times as large as those that lie in files: 128 MiB."""

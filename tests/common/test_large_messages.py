@@ -11,10 +11,10 @@ from flwr.app.message.arraychunk import ArrayChunk
 from flwr.supercore.constant import HEAD_BODY_DIVIDER
 from flwr.supercore.inflatable.inflatable_object import get_object_id
 
-from common import arrivals, packed_arrays, parcels, wire
 from common.errors import IntegrityError
 from common.task import State, fingerprint
-from common.wire import Place
+from common.travel import arrivals, packed_arrays, parcels, wire
+from common.travel.wire import Place
 from tests.common.test_parcels import PLACE, Store, message
 
 MANY = packed_arrays.LARGE // 4

@@ -13,9 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from common import circle as circles
-from common import masking, masks, shamir, signed, unmasking
-from common.circle import Circle, Round
 from common.errors import (
     ConsiliumError,
     IdentityError,
@@ -23,8 +20,12 @@ from common.errors import (
     QuorumError,
     Refusal,
 )
-from common.identity import public_text
-from common.stages import Opened, Opening, Summand
+from common.masked import circle as circles
+from common.masked import masking, masks, shamir, unmasking
+from common.masked.circle import Circle, Round
+from common.masked.stages import Opened, Opening, Summand
+from common.trust import signed
+from common.trust.identity import public_text
 from tests import masked as play
 from tests.masked import AGGREGATOR, ASKED, CODING, LEGS, Gone, key_of
 

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common import circle as circles
-from common import fixed_point, masking, unmasking
-from common.circle import Circle, Round
 from common.errors import ConsiliumError, IntegrityError
-from common.fixed_point import Part
-from common.identity import SigningKey
-from common.shamir import Entropy
-from common.stages import (
+from common.masked import circle as circles
+from common.masked import fixed_point, masking, unmasking
+from common.masked.circle import Circle, Round
+from common.masked.fixed_point import Part
+from common.masked.shamir import Entropy
+from common.masked.stages import (
     Advertised,
     Confirmed,
     Masked,
@@ -22,6 +21,7 @@ from common.stages import (
     Summand,
     Upload,
 )
+from common.trust.identity import SigningKey
 from tests.vectors.masking import FILE, written
 
 FROZEN = json.loads(FILE.read_text(encoding="utf-8"))

@@ -6,11 +6,11 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDic
 from flwr.proto import message_pb2 as wire
 from flwr.proto.node_pb2 import Node
 
-from common import arrivals, parcels
-from common.arrivals import ALL_SECONDS
 from common.errors import IntegrityError
-from common.parcels import INLINE, Place
-from simulations import engine
+from common.travel import arrivals, parcels
+from common.travel.arrivals import ALL_SECONDS
+from common.travel.parcels import INLINE, Place
+from simulations.engines import engine
 
 PLACE = Place(Node(node_id=1), 1)
 
@@ -191,7 +191,7 @@ def test_a_tree_of_a_million_parts_has_an_end_in_time(
     tree = wire.ObjectTree(object_id="0" * 64)
     tree.children.extend([wire.ObjectTree(object_id="0" * 64)] * 1000)
     late = iter([0.0, *[1.0] * 10, *[ALL_SECONDS + 1] * 1000])
-    monkeypatch.setattr("common.arrivals.time.monotonic", lambda: next(late))
+    monkeypatch.setattr("common.travel.arrivals.time.monotonic", lambda: next(late))
     calls: list[str] = []
 
     def pull(request: wire.PullObjectRequest) -> wire.PullObjectResponse:

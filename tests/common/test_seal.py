@@ -10,10 +10,11 @@ from flwr.proto.recorddict_pb2 import RecordDict as Wire
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common import identity, seal, wire
 from common.errors import ConsiliumError, IdentityError, IntegrityError
 from common.task import State, fingerprint
-from common.wire import Place
+from common.travel import seal, wire
+from common.travel.wire import Place
+from common.trust import identity
 
 KEY = identity.new_signing_key()
 PUBLIC = KEY.public_key()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import shamir
 from common.errors import IntegrityError
-from common.shamir import PRIME, joined, split
+from common.masked import shamir
+from common.masked.shamir import PRIME, joined, split
 
 SECRETS = st.integers(0, 2**256 - 1)
 

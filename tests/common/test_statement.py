@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from common import costs, plan, statement
+from common import costs, plan
 from common.cli import build
 from common.study import Study
+from common.told import statement
 from tests import clinics
 
 PROMISE = {"epsilon": 2.0, "delta": 1e-5, "noise": "site"}

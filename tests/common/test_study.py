@@ -7,11 +7,12 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import study, toml_lines
+from common import study
 from common.cli import build
 from common.errors import StudyError
 from common.study import Study
 from common.study_commands import TEMPLATE
+from common.written import toml_lines
 from tests import clinics
 
 

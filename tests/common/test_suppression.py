@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linprog
 
-from common import suppression
-from common.multiplicity import benjamini_hochberg, holm
+from common.arithmetic import suppression
+from common.arithmetic.multiplicity import benjamini_hochberg, holm
 
 K = 10
 COUNTS = st.one_of(st.integers(0, 30), st.integers(0, 500)).map(float)

@@ -8,8 +8,8 @@ import pytest
 
 from common.errors import IntegrityError
 from common.release import Field
-from common.wire import Answer, Place
-from server.aggregation import total
+from common.travel.wire import Answer, Place
+from server.conduct.aggregation import total
 
 RELEASE = {"s": Field("sums", (3,), "sum"), "n": Field("people", (1,), "count")}
 VOTES = {"votes": Field("sites that bear it", (1,), "flag")}

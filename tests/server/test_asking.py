@@ -15,15 +15,15 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
 
 import client.app
-from common import packed_arrays, wire
 from common.errors import QuorumError, UsageError
 from common.study import Study
 from common.task import fingerprint
-from server import asking, journal, question, roster, rounds, studies
-from server.rounds import Outcome, Terms
-from server.studies import Progress, Submitted
-from simulations import engine
-from simulations.engine import InProcess
+from common.travel import packed_arrays, wire
+from server.conduct import asking, journal, question, roster, rounds, studies
+from server.conduct.rounds import Outcome, Terms
+from server.conduct.studies import Progress, Submitted
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 

@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from common import certificates, enrolment, identity, private_files, signed, tls
-from common.enrolment import Invite, Request
 from common.errors import IdentityError, IntegrityError, UsageError
-from server import addresses, authority, consortium, prompts
+from common.trust import certificates, enrolment, identity, private_files, signed, tls
+from common.trust.enrolment import Invite, Request
+from server.desk import prompts
+from server.members import addresses, authority, consortium
 from tests.enrolling import NOW, PASSPHRASE, Desk, desk
 
 __all__ = ["desk"]

@@ -19,15 +19,16 @@ import httpx
 import pytest
 import uvicorn
 
-from client import enrolment as hospital
-from client import node
-from client.fleet import Post
-from common import handshake, private_files, tls
+from client.line import node
+from client.line.fleet import Post
+from client.trust import enrolment as hospital
 from common.errors import ConsiliumError, IdentityError, NetworkError
-from common.identity import read_tls_key
-from server import authority, gateway, papers
-from server.door import Door
-from server.gateway import Gateway
+from common.trust import handshake, private_files, tls
+from common.trust.identity import read_tls_key
+from server.gate import gateway, papers
+from server.gate.door import Door
+from server.gate.gateway import Gateway
+from server.members import authority
 from tests.papers import House, knocks_with, now, shown_key
 
 HOST, DAY = "127.0.0.1", timedelta(days=1)
@@ -427,7 +428,7 @@ def test_a_certificate_that_runs_out_is_closed(
 def test_a_connection_that_only_waits_is_closed(
     ours: House, port: int, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr("server.door.QUIET_SECONDS", 0.5)
+    monkeypatch.setattr("server.gate.door.QUIET_SECONDS", 0.5)
     raw = socket.create_connection((HOST, port))
     context = knocks_with(ours.home("north"))
     with context.wrap_socket(raw, server_hostname=HOST) as line:
@@ -439,7 +440,7 @@ def test_a_connection_that_only_waits_is_closed(
 def test_headers_that_come_drop_by_drop_are_not_waited_for(
     ours: House, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.door.QUIET_SECONDS", 0.5)
+    monkeypatch.setattr("server.gate.door.QUIET_SECONDS", 0.5)
     raw = socket.create_connection((HOST, port))
     context = knocks_with(ours.home("north"))
     begun = time.monotonic()
@@ -454,7 +455,7 @@ def test_headers_that_come_drop_by_drop_are_not_waited_for(
 def test_a_body_that_comes_drop_by_drop_is_not_waited_for(
     ours: House, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.gateway.TOTAL_SECONDS", 0.5)
+    monkeypatch.setattr("server.gate.gateway.TOTAL_SECONDS", 0.5)
 
     def drops() -> Iterator[bytes]:
         for _ in range(100):
@@ -483,8 +484,8 @@ def test_a_body_that_would_have_to_be_unpacked_is_refused(
 def test_there_is_a_last_place(
     ours: House, port: int, monkeypatch: pytest.MonkeyPatch, most: int, each: int
 ) -> None:
-    monkeypatch.setattr("server.door.CONNECTIONS", most)
-    monkeypatch.setattr("server.door.EACH", each)
+    monkeypatch.setattr("server.gate.door.CONNECTIONS", most)
+    monkeypatch.setattr("server.gate.door.EACH", each)
     with pytest.raises(NetworkError, match=r"(closed|reached)"):
         knock(ours.home("north"), port)
 
@@ -492,7 +493,7 @@ def test_there_is_a_last_place(
 def test_one_site_cannot_take_the_places_of_the_others(
     fresh: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("server.door.EACH", 3)
+    monkeypatch.setattr("server.gate.door.EACH", 3)
     greedy, modest = fresh.home("north"), fresh.home("south")
     with served(fresh.dir) as port:
         lines = [
@@ -512,8 +513,8 @@ def test_who_does_not_shake_hands_keeps_nobody_out_for_long(
     fresh: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("door", "gateway"):
-        monkeypatch.setattr(f"server.{module}.HANDSHAKE_SECONDS", 3.0)
-    monkeypatch.setattr("server.door.SHAKING", 3)
+        monkeypatch.setattr(f"server.gate.{module}.HANDSHAKE_SECONDS", 3.0)
+    monkeypatch.setattr("server.gate.door.SHAKING", 3)
     with served(fresh.dir) as port:
         begun = time.monotonic()
         mute = [socket.create_connection((HOST, port)) for _ in range(3)]

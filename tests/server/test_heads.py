@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from client import chain, home, overlap, site
-from common import wire
+from client import site
+from client.books import chain, home
+from client.door import overlap
 from common.errors import IntegrityError
 from common.study import Study
-from server import heads, rounds
-from server.rounds import Terms
-from simulations import engine
-from simulations.engine import InProcess
+from common.travel import wire
+from server.conduct import heads, rounds
+from server.conduct.rounds import Terms
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 from tests import charges, clinics
 
 ONE, OTHER = "a" * 64, "b" * 64

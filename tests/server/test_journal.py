@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common import large_arrays, private_files
+from common import large_arrays
 from common.errors import IntegrityError, MachineError, UsageError
 from common.task import State, fingerprint, rowwise
-from server import journal, sealed
-from server.journal import Entry, Journal, Traffic
-from server.sealed import Record
+from common.trust import private_files
+from server.conduct import journal, sealed
+from server.conduct.journal import Entry, Journal, Traffic
+from server.conduct.sealed import Record
 
 DIGEST = "d" * 64
 TRAFFIC = Traffic({"north": 10}, {"north": 20})

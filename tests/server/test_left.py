@@ -15,13 +15,17 @@ from flwr.proto.message_pb2 import ObjectTree, PushObjectRequest
 from flwr.proto.node_pb2 import Node
 from flwr.supercore.object_store.sql_object_store import SqlObjectStore
 
-from common import arrivals, coding, direct, fixed_point, parcels, plan
+from common import plan
+from common.masked import coding, fixed_point
 from common.release import length
-from server import allowance, exchange, left, studies, wide
-from server.exchange import No
-from server.left import MESSAGE, PART, ROW, Store
-from server.studies import Progress
-from simulations import engine
+from common.travel import arrivals, direct, parcels
+from server.conduct import studies
+from server.conduct.studies import Progress
+from server.gate import allowance, exchange, left
+from server.gate.exchange import No
+from server.gate.left import MESSAGE, PART, ROW, Store
+from server.running import wide
+from simulations.engines import engine
 from tests import clinics
 
 SITE, NODE, RUN = "south", 7, 1

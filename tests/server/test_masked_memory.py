@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from flwr.app import Array, Message
 
-from common import wire
-from simulations import engine, mask_bench
-from simulations.engine import InProcess
+from common.travel import wire
+from simulations.benches import mask_bench
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 
 PAIRS = 10
 VECTOR = 8 * PAIRS * mask_bench.LEVELS**2

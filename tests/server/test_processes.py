@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import MachineError
-from server import processes
-from server.processes import Crew, Program
+from server.running import processes
+from server.running.processes import Crew, Program
 
 FOREVER = "import time; time.sleep(600)"
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from common import intervals
-from server import charts, report, rounding
-from server.charts import Mark, Row
-from server.report import Report
+from common.arithmetic import intervals
+from server.reports import charts, report, rounding
+from server.reports.charts import Mark, Row
+from server.reports.report import Report
 
 HOSTILE = "<script>alert('x')</script>\"&<b>"
 NAMES = """
@@ -583,7 +583,11 @@ def test_colours_have_the_contrast_of_wcag_aa(theme: str) -> None:
 
 
 def _colours() -> dict[str, dict[str, str]]:
-    template = files("server").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    template = (
+        files("server.reports")
+        .joinpath("report.html.jinja")
+        .read_text(encoding="utf-8")
+    )
     light, dark = re.findall(
         r":root \{(.*?--paper.*?--warning-card.*?)\}", template, re.DOTALL
     )

@@ -9,14 +9,16 @@ import pytest
 
 from common import study as studies
 from common.study import Study
-from common.tasks import by_site
-from server import report as reports
-from server import results, screen
-from server.facts import Score, Sheet
-from server.report import Report
-from server.rounds import Outcome
-from server.studies import Took
-from simulations import engine, hospitals, result
+from common.tasks.evaluation import by_site
+from server.conduct.rounds import Outcome
+from server.conduct.studies import Took
+from server.reports import report as reports
+from server.reports import results, screen
+from server.reports.facts import Score, Sheet
+from server.reports.report import Report
+from simulations.dealt import hospitals
+from simulations.engines import engine
+from simulations.worth import result
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 SHOWN = re.compile(r"  -?[\d.,]+ \([\d.,]+\)( [a-z]\S*)?$|  \w+ [\d,]+, ")

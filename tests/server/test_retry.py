@@ -10,27 +10,20 @@ from flwr.proto.node_pb2 import NodeInfo
 
 import client.app
 from client import site
-from common import large_arrays, wire
+from common import large_arrays
 from common.errors import IntegrityError, QuorumError, StudyError, UsageError
-from common.slips import of_key
 from common.study import Study
 from common.task import State
-from server import (
-    app,
-    asking,
-    journal,
-    question,
-    retry,
-    roster,
-    rounds,
-    runner,
-    studies,
-)
-from server import voice as voices
-from server.journal import Entry, Traffic
-from server.rounds import Outcome, Terms
-from server.studies import Progress, Submitted
-from simulations import engine
+from common.travel import wire
+from common.written.slips import of_key
+from server import app
+from server.conduct import asking, journal, question, retry, roster, rounds, studies
+from server.conduct import voice as voices
+from server.conduct.journal import Entry, Traffic
+from server.conduct.rounds import Outcome, Terms
+from server.conduct.studies import Progress, Submitted
+from server.running import runner
+from simulations.engines import engine
 from tests import charges, clinics
 from tests.enrolling import Desk, desk
 from tests.simulations.test_masked_study import NAMES, Watched
@@ -304,8 +297,8 @@ def test_an_app_reads_whom_its_run_leaves_out(
 ) -> None:
     given = given_of(tmp_path)
     retry.retry(given, ["south"])
-    monkeypatch.setattr("server.consortium.load", lambda _: None)
-    monkeypatch.setattr("server.voice.of", lambda _: voices.PLAIN)
+    monkeypatch.setattr("server.members.consortium.load", lambda _: None)
+    monkeypatch.setattr("server.conduct.voice.of", lambda _: voices.PLAIN)
     config = {"consortium": str(tmp_path), "submitted": str(given.folder)}
     terms = app._terms(config, PRIVATE)
     assert terms.without == SOUTH

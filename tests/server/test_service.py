@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from common import enrolment, private_files
 from common.errors import MachineError, UsageError
-from server import calls, consortium, ending, logs, room, service, studies, superlink
-from server.processes import Crew
-from server.service import Members
-from server.studies import Phase, Progress
-from server.superlink import Link
+from common.trust import enrolment, private_files
+from server.conduct import studies
+from server.conduct.studies import Phase, Progress
+from server.gate import calls
+from server.members import consortium
+from server.running import ending, logs, room, service, superlink
+from server.running.processes import Crew
+from server.running.service import Members
+from server.running.superlink import Link
 from tests import clinics
 from tests.enrolling import Desk, desk
 
@@ -134,7 +137,13 @@ def test_what_cannot_be_written_down_leaves_no_trace_of_code(tmp_path: Path) -> 
     given = studies.submit(tmp_path, clinics.study())
     (given.folder / "progress.json").unlink()
     (given.folder / "progress.json").mkdir()  # as a full disk: no file takes its place
-    command = (sys.executable, "-m", "server.runner", tmp_path, given.folder.name)
+    command = (
+        sys.executable,
+        "-m",
+        "server.running.runner",
+        tmp_path,
+        given.folder.name,
+    )
     port = str(service.free_port())
     ended = subprocess.run(  # noqa: S603 - the command is ours
         (*command, port), capture_output=True, text=True, check=False

@@ -14,16 +14,17 @@ from flwr.app import Error, Message
 
 import client.app
 from client import site
-from client.opened import open_study
-from common import arrivals, wire
+from client.door.opened import open_study
 from common.errors import NetworkError, QuorumError, UsageError
 from common.study import Study
-from server import asking, line, question, roster, rounds
-from server import voice as voices
-from server.coming import Coming, Late
-from server.rounds import Outcome, Terms
-from simulations import engine, plain
-from simulations.engine import InProcess
+from common.travel import arrivals, wire
+from server.conduct import asking, line, question, roster, rounds
+from server.conduct import voice as voices
+from server.conduct.coming import Coming, Late
+from server.conduct.rounds import Outcome, Terms
+from simulations import plain
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 

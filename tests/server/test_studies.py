@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import MachineError, UsageError
-from server import addresses, studies
-from server.studies import Progress, Submitted
+from server.conduct import studies
+from server.conduct.studies import Progress, Submitted
+from server.members import addresses
 from tests import clinics
 from tests.enrolling import Desk, desk
 from tests.tomls import toml

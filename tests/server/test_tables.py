@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server import tables
-from server.facts import Sheet
+from server.reports import tables
+from server.reports.facts import Sheet
 
 WORDS = st.text("abcdefgh", min_size=1, max_size=12)
 SHEETS = st.integers(1, 9).flatmap(

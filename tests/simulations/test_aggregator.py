@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from common.study import Study
-from server import sealed, studies
-from server.rounds import Outcome
-from server.studies import Submitted
-from simulations import engine, processes
-from simulations.processes import AGGREGATOR, Federation
+from server.conduct import sealed, studies
+from server.conduct.rounds import Outcome
+from server.conduct.studies import Submitted
+from simulations.engines import engine, processes
+from simulations.engines.processes import AGGREGATOR, Federation
 from tests import clinics, outcomes
 from tests.enrolling import Desk
 from tests.server.test_processes import alive

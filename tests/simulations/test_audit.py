@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client import noise
+from client.learning import noise
 from common import terminal
 from common.cli import build
 from common.errors import StudyError
 from common.study import Study
-from simulations import attack, audit, canary, mutants
+from simulations.attacks import attack, audit, canary, mutants
 from tests import clinics
 from tests.tomls import toml
 

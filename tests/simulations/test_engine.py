@@ -11,15 +11,17 @@ from flwr.app import Message, RecordDict
 
 import client.app
 from client import site
-from client.opened import open_study
-from client.training import Design
-from common import plan, wire
+from client.door.opened import open_study
+from client.learning.training import Design
+from common import plan
 from common.errors import IntegrityError, QuorumError, StudyError
 from common.study import Study
 from common.task import fingerprint
-from server.line import POLL_LAST, Line, exchange
-from simulations import engine, plain
-from simulations.engine import InProcess
+from common.travel import wire
+from server.conduct.line import POLL_LAST, Line, exchange
+from simulations import plain
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 from tests import clinics
 
 SITES = ("north", "south")

@@ -12,14 +12,18 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from client import integration, site
+from client import site
 from client.table import Table
+from client.tables import integration
 from common import plan
 from common import study as studies
 from common.errors import DataError, IntegrityError
 from common.study import Study
 from common.task import State
-from simulations import compare, engine, films, plain, result
+from simulations import plain
+from simulations.dealt import films
+from simulations.engines import engine
+from simulations.worth import compare, result
 
 ROOT = Path(__file__).parents[2]
 GIVEN = os.environ.get("CONSILIUM_FILMS")

@@ -16,16 +16,19 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
-from client import review, site
-from client.mapping import Column
+from client import site
+from client.documents.mapping import Column
+from client.office import review
 from client.site import Site
 from client.table import Table
 from common import encoding, study
 from common.errors import DataError, IntegrityError
 from common.schema import Binary, Category, Number
 from common.study import Study
-from server.facts import Report, Sheet
-from simulations import engine, flamby, heart, heart_study, result, trials
+from server.reports.facts import Report, Sheet
+from simulations.dealt import flamby, heart, heart_study
+from simulations.engines import engine
+from simulations.worth import result, trials
 from tests import clinics
 
 ROOT = Path(__file__).parents[2]

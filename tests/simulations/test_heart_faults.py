@@ -15,8 +15,10 @@ from scipy import stats
 from common import plan
 from common.encoding import columns
 from common.study import Study
-from simulations import compare, heart_richer, plain
-from simulations.heart_richer import Hospitals
+from simulations import plain
+from simulations.dealt import heart_richer
+from simulations.dealt.heart_richer import Hospitals
+from simulations.worth import compare
 from tests import clinics
 from tests.simulations.test_heart import DATA, RECORDS, SITES, needs_data, published
 

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from common import study
 from common.cli import build
 from common.encoding import columns
-from simulations import heart_richer
-from simulations.heart_richer import Hospitals
+from simulations.dealt import heart_richer
+from simulations.dealt.heart_richer import Hospitals
 from tests.simulations.test_heart import DATA, needs_data
 
 

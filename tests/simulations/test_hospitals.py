@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client import integration
 from client import site as sites
-from client.raw import PERSON, TIME, Place
+from client.formats.raw import PERSON, TIME, Place
 from client.sources import opening
 from client.table import Table
+from client.tables import integration
 from common import study as studies
 from common.errors import UsageError
 from common.release import Array
 from common.schema import Number
 from common.study import Study
-from simulations import breast_study, engine, hospitals, truth
-from simulations.dialects import BIRKENTAL, HOSPITALS, Dialect
+from simulations.dealt import breast_study, hospitals, truth
+from simulations.dealt.dialects import BIRKENTAL, HOSPITALS, Dialect
+from simulations.engines import engine
 
 STEPS = (
     "read",

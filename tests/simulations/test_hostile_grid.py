@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from flwr.app import Message, RecordDict
 
-from common import wire
 from common.errors import IntegrityError
-from server import rounds
-from simulations import engine
-from simulations.engine import InProcess
+from common.travel import wire
+from server.conduct import rounds
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 
 import client.app
-from common import large_arrays, wire
-from common.private_files import Step
+from common import large_arrays
 from common.study import Study
-from server import journal, rounds, sealed, studies
-from server import voice as voices
-from server.rounds import Outcome, Terms
-from server.studies import Submitted
-from simulations import engine, hospitals, message_memory, processes
+from common.travel import wire
+from common.trust.private_files import Step
+from server.conduct import journal, rounds, sealed, studies
+from server.conduct import voice as voices
+from server.conduct.rounds import Outcome, Terms
+from server.conduct.studies import Submitted
+from simulations.benches import message_memory
+from simulations.dealt import hospitals
+from simulations.engines import engine, processes
 from tests import clinics
 from tests.simulations.test_kills import KINDS, Killer
 from tests.simulations.test_resume import KILLED, Fuse, killed

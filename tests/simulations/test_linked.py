@@ -12,28 +12,23 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from client import integration, redaction
 from client import site as sites
 from client.cli import client
+from client.numbers import redaction
 from client.table import Table
+from client.tables import integration
 from common import study as studies
 from common.errors import DataError
 from common.schema import Category, Image, Number, texts
 from common.study import Study
-from simulations import (
-    engine,
-    linked,
-    patients,
-    plain,
-    processes,
-    result,
-    stays,
-    wards,
-)
+from simulations import plain
 from simulations.cli import simulate
-from simulations.linked import NAMES
-from simulations.patient_study import SIGNALS, TEXTS
-from simulations.tables import CANARY
+from simulations.engines import engine, processes
+from simulations.invented import linked, patients, stays, wards
+from simulations.invented.linked import NAMES
+from simulations.invented.patient_study import SIGNALS, TEXTS
+from simulations.invented.tables import CANARY
+from simulations.worth import result
 from tests import outcomes, postgres
 from tests.simulations.test_hospitals import files
 

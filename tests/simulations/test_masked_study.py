@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 import client.app
 from client import site
-from client.opened import open_study
-from common import coding, legs, manifest, wire
+from client.door.opened import open_study
 from common.errors import (
     IdentityError,
     IntegrityError,
@@ -23,13 +22,17 @@ from common.errors import (
     StudyError,
     UsageError,
 )
+from common.masked import coding
 from common.study import Study
 from common.task import fingerprint
-from server import asking, masked_round, question, roster, rounds
-from server import voice as voices
-from server.rounds import Outcome, Terms
-from simulations import engine, plain
-from simulations.engine import InProcess
+from common.told import manifest
+from common.travel import legs, wire
+from server.conduct import asking, masked_round, question, roster, rounds
+from server.conduct import voice as voices
+from server.conduct.rounds import Outcome, Terms
+from simulations import plain
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 

@@ -8,7 +8,9 @@ import pytest
 from client.table import Table
 from common.registry import ANALYSES, MODELS
 from common.study import Study
-from simulations import engine, mask_bench, plain
+from simulations import plain
+from simulations.benches import mask_bench
+from simulations.engines import engine
 from tests import clinics, test_analyses
 
 NAMES = ("east", "north", "south", "west")

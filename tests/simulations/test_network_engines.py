@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from flwr.app import Message
 
-from common import wire
 from common.study import Study
-from server import question, sealed, studies
-from server.rounds import Outcome
-from server.studies import Submitted
-from simulations import engine, processes
-from simulations.actors import OnRay
-from simulations.engine import InProcess
+from common.travel import wire
+from server.conduct import question, sealed, studies
+from server.conduct.rounds import Outcome
+from server.conduct.studies import Submitted
+from simulations.engines import engine, processes
+from simulations.engines.actors import OnRay
+from simulations.engines.engine import InProcess
 from tests import clinics, outcomes, rays
 
 ray = rays.ray

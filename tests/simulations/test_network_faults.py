@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from client import site
-from client.opened import open_study
-from common import wire
+from client.door.opened import open_study
 from common.errors import IntegrityError
 from common.release import Summands
 from common.task import State
-from server import asking
+from common.travel import wire
+from server.conduct import asking
 from simulations import plain, private
 from simulations.private import Hospitals
 from tests import clinics as small

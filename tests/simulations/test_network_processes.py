@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server import report
-from simulations import engine, processes, result
+from server.reports import report
+from simulations.engines import engine, processes
+from simulations.worth import result
 from tests import clinics
 
 NAMES = ("east", "north", "south")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from common.tasks.torch_layers import Clipped
-from simulations import network_rivals, rival_layers
-from simulations.rival_layers import TABLES, WIDTH
+from common.tasks.networks.torch_layers import Clipped
+from simulations.benches import network_rivals, rival_layers
+from simulations.benches.rival_layers import TABLES, WIDTH
 
 FAR = 1e6
 

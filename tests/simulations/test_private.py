@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from common.cli import build
-from server import curve as curves
+from server.reports import curve as curves
 from simulations import private
 from simulations.private import Hospitals, Point
 

@@ -16,15 +16,16 @@ import pytest
 from flwr.app import Message
 from flwr.proto.runtime_pb2 import PushAppMessagesRequest
 
-from client import enrolment as hospital
-from common import parcels, seal, wire
+from client.trust import enrolment as hospital
 from common.errors import StudyError
 from common.task import State
-from server import consortium, enrolment, executor, superlink
-from server.rounds import Outcome
-from server.studies import Progress
-from simulations import engine, processes
-from simulations.processes import Federation
+from common.travel import parcels, seal, wire
+from server.conduct.rounds import Outcome
+from server.conduct.studies import Progress
+from server.members import consortium, enrolment
+from server.running import executor, superlink
+from simulations.engines import engine, processes
+from simulations.engines.processes import Federation
 from tests import clinics, outcomes, residents
 from tests.papers import now
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from flwr.app import Message
 
-from common import wire
 from common.errors import MachineError, QuorumError
 from common.study import Study
-from simulations import actors, cluster, engine
-from simulations.actors import OnRay
+from common.travel import wire
+from simulations.engines import actors, cluster, engine
+from simulations.engines.actors import OnRay
 from tests import clinics, outcomes, rays
 
 NAMES = ("east", "north", "south", "west")
@@ -64,7 +64,7 @@ def test_a_long_name_of_the_temporary_folder_is_not_used(
 
 
 def test_nobody_loads_ray_who_did_not_choose_it() -> None:
-    code = "import sys, simulations.actors; sys.exit('ray' in sys.modules)"
+    code = "import sys, simulations.engines.actors; sys.exit('ray' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - ours
 
 

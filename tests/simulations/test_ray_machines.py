@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from flwr.app import Message
 
-from common import wire
 from common.errors import NetworkError
-from simulations import actors, cluster, engine
-from simulations.actors import OnRay
+from common.travel import wire
+from simulations.engines import actors, cluster, engine
+from simulations.engines.actors import OnRay
 from tests import clinics, outcomes, rays
 
 NAMES = ("east", "north", "south", "west")

@@ -15,15 +15,15 @@ import pytest
 from flwr.app import Message
 
 import client.app
-from client import egress
-from common import wire
+from client.door import egress
 from common.errors import IntegrityError, QuorumError
 from common.study import Study
 from common.task import fingerprint
-from server import journal, rounds, sealed
-from server.rounds import Outcome
-from simulations import engine
-from simulations.engine import InProcess
+from common.travel import wire
+from server.conduct import journal, rounds, sealed
+from server.conduct.rounds import Outcome
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 from tests import clinics
 from tests.simulations.test_engine import hospitals
 

@@ -11,14 +11,16 @@ from flwr.app import Message
 from flwr.proto.node_pb2 import NodeInfo
 
 import client.app
-from client import home, site
-from common import wire
+from client import site
+from client.books import home
 from common.errors import QuorumError, UsageError
-from server import consortium, enrolment, retry, rounds, sealed, studies
-from server.studies import Submitted
-from simulations import engine, processes
-from simulations.engine import InProcess
-from simulations.processes import Federation
+from common.travel import wire
+from server.conduct import retry, rounds, sealed, studies
+from server.conduct.studies import Submitted
+from server.members import consortium, enrolment
+from simulations.engines import engine, processes
+from simulations.engines.engine import InProcess
+from simulations.engines.processes import Federation
 from tests import clinics, residents
 
 NAMES = ("north", "south", "west")

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from client import training
+from client.learning import training
+from client.learning.training import Design
 from client.table import Table
-from client.training import Design
 from common import plan
 from common.errors import IntegrityError
 from common.release import Summands
 from common.study import Study
 from common.task import State
-from simulations import compare, plain, private
+from simulations import plain, private
 from simulations.private import Hospitals
+from simulations.worth import compare
 
 TRAINING = {"steps": 30, "rate": 0.05}
 PROMISE = {"epsilon": 3.0, "delta": 1e-5, "noise": "shared", "expected_people": 400}

@@ -4,7 +4,7 @@ import pytest
 
 from common import plan
 from common.registry import ANALYSES, MODELS
-from simulations import traffic
+from simulations.benches import traffic
 
 
 @pytest.mark.parametrize("kind", sorted(set(MODELS) - traffic.PICTURED))

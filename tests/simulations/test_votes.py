@@ -14,20 +14,22 @@ from hypothesis.extra.numpy import arrays
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
-from client import training
-from client.training import Design
-from common import plan, wire
+from client.learning import training
+from client.learning.training import Design
+from common import plan
 from common.errors import IntegrityError, StudyError
-from common.networks import Training
 from common.release import Array, Summands
+from common.sections.networks import Training
 from common.study import Study
 from common.task import Rows, State, Task
-from common.tasks import robust, voting
-from server import rounds
-from server import voice as voices
-from server.rounds import Terms
-from simulations import engine, plain, private
-from simulations.engine import InProcess
+from common.tasks.networks import robust, voting
+from common.travel import wire
+from server.conduct import rounds
+from server.conduct import voice as voices
+from server.conduct.rounds import Terms
+from simulations import plain, private
+from simulations.engines import engine
+from simulations.engines.engine import InProcess
 from simulations.private import Hospitals
 from tests.simulations.test_engine import hospitals
 from tests.simulations.test_masked_study import NAMES, study_of

@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client import integration, site
+from client import site
 from client.table import Table
+from client.tables import integration
 from common import study as studies
 from common.errors import IntegrityError
 from common.release import Summands
 from common.study import Study
 from common.task import State
-from simulations import films, plain, private
+from simulations import plain, private
+from simulations.dealt import films
 from simulations.private import Hospitals
 from tests.simulations.test_films import needs_data
 from tests.simulations.test_heart import DATA as HEART

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from common import circle as circles
-from common import fixed_point, masking, signed, unmasking
-from common.circle import Circle
-from common.fixed_point import Part
-from common.shamir import Entropy
-from common.stages import Opening, Summand
+from common.masked import circle as circles
+from common.masked import fixed_point, masking, unmasking
+from common.masked.circle import Circle
+from common.masked.fixed_point import Part
+from common.masked.shamir import Entropy
+from common.masked.stages import Opening, Summand
+from common.trust import signed
 from tests import masked as play
 from tests.masked import AGGREGATOR, key_of
 

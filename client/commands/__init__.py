@@ -1,0 +1,1 @@
+"""What a hospital's people type: each command of ``consilium client``."""

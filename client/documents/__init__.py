@@ -1,0 +1,1 @@
+"""What ``site.toml`` says of sources: where a hospital's records are, and whose."""

@@ -1,0 +1,1 @@
+"""What leaves a hospital: checked, charged and masked before a reply is built."""

@@ -1,0 +1,1 @@
+"""What readers share: text, dates, files by person, samples, pixels."""

@@ -1,0 +1,1 @@
+"""What a steward sees and decides: studies, records, the budget, who withdraws."""

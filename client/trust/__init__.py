@@ -1,0 +1,1 @@
+"""Who this hospital is, by keys of its own, and whose word it takes."""

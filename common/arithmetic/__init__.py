@@ -1,0 +1,1 @@
+"""Arithmetic that tasks share: intervals, scores, trees, and counts of few."""

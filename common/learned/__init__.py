@@ -1,0 +1,1 @@
+"""A learned model as files for others: our own, ONNX, Keras, and its card."""

@@ -1,0 +1,1 @@
+"""Secure aggregation: the aggregator learns the sum, and nothing of one site."""

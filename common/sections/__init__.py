@@ -1,0 +1,1 @@
+"""What a study may say, section by section, and whether it fits together."""

@@ -1,0 +1,1 @@
+"""Questions to the data that fit no model: tests, quantiles, groups, curves."""

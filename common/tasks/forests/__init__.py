@@ -1,0 +1,1 @@
+"""Random forests from histograms, and which of their settings predicts best."""

@@ -1,0 +1,1 @@
+"""Networks, with and without a promise: layers, clipped gradients, steps, votes."""

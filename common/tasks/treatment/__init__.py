@@ -1,0 +1,1 @@
+"""What a treatment changes, as far as declared covariates can tell."""

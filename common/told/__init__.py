@@ -1,0 +1,1 @@
+"""What is told before anything leaves: costs in words, promises, every release."""

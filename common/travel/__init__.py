@@ -1,0 +1,1 @@
+"""What travels between the sides, signed and in parts, and how it is read."""

@@ -1,0 +1,1 @@
+"""Keys, signatures, certificates, and the documents by which a hospital joins."""

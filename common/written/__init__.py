@@ -1,0 +1,1 @@
+"""Files that people write, and what is wrong in them, by name and line."""

@@ -1,0 +1,1 @@
+"""One study from opening to close: asked, added, journalled, begun anew."""

@@ -1,0 +1,1 @@
+"""Where hospitals come in: by certificate only, bounded, and to few paths."""

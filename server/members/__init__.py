@@ -1,0 +1,1 @@
+"""Who takes part: the consortium's folder, its authority, invited and admitted."""

@@ -1,0 +1,1 @@
+"""What a study found, for a program, a page and a terminal."""

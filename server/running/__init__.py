@@ -1,0 +1,1 @@
+"""The aggregator's processes: what is started, watched, and started again."""

@@ -1,0 +1,1 @@
+"""What this costs, measured side by side: time, memory, bytes."""

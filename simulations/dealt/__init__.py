@@ -1,0 +1,1 @@
+"""Real people, dealt to hospitals that do not exist."""

@@ -1,0 +1,1 @@
+"""Invented people, and all that four invented hospitals wrote about them."""
