@@ -75,6 +75,27 @@ def test_a_sum_is_what_opacus_gives(
     np.testing.assert_array_equal(again, found)
 
 
+def test_a_score_is_the_same_in_blocks_of_any_size(
+    records: tuple[Array, Array, Array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all layers what a block gives is held, and of no more records at a time."""
+    network = TabularNetwork(kind="tabular_network", dense=WIDE)
+    layers, x = dense.drawn(network, WIDTH, 1), np.delete(records[0], 7, axis=0)
+    with torch.no_grad():
+        wanted = torch.sigmoid(layers(torch.from_numpy(x), torch.zeros(len(x), 0)))
+    for numbers in (40, 800, torch_layers.NUMBERS):
+        monkeypatch.setattr(torch_layers, "NUMBERS", numbers)
+        clipped, seen = torch_layers.Clipped(network, WIDTH), list[int]()
+        clipped.set(dense.arrays(layers))
+        flow = clipped._flow
+        monkeypatch.setattr(
+            clipped, "_flow", lambda b, s, f=flow, n=seen: n.append(len(b)) or f(b, s)
+        )
+        np.testing.assert_allclose(clipped.score(x), wanted.numpy(), atol=1e-14)
+        assert max(seen) <= max(1, numbers // max(WIDE))
+    assert len(clipped.score(x[:0])) == 0
+
+
 def test_nobody_to_be_heard_is_a_sum_of_nothing(
     records: tuple[Array, Array, Array],
 ) -> None:

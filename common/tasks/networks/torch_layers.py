@@ -63,9 +63,12 @@ class Clipped:
 
     def score(self, x: Array) -> Array:
         """Return each record's probability."""
-        whole = torch.from_numpy(np.ascontiguousarray(x))
-        flow = self._flow(whole, whole[:, :0])
-        found: Array = torch.sigmoid(flow.logit[:, 0]).numpy()
+        found = np.empty(len(x))
+        for first in range(0, len(x), self._block):
+            part = slice(first, first + self._block)
+            block = torch.from_numpy(np.ascontiguousarray(x[part]))
+            logit = self._flow(block, block[:, :0]).logit
+            found[part] = torch.sigmoid(logit[:, 0]).numpy()
         return found
 
     def add(
