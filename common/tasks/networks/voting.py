@@ -85,10 +85,11 @@ def vote(out: Rows, candidate: Array, best: Array) -> Array:
     """Return one site's vote [4]: better, bearable, better than lots, and its being.
 
     From probabilities [records] of the outcome of those held *out*. Of one order the
-    surer is better. Where fewer than EACH have the outcome, or lack it, is no vote.
+    surer is better. Where fewer than EACH people have the outcome, or lack it, is no
+    vote: many records of one are one.
     """
-    having = float(np.sum(out.y))
-    if min(having, len(out.y) - having) < EACH:
+    having = out.y == 1
+    if min(len(np.unique(out.key[has])) for has in (having, ~having)) < EACH:
         return np.zeros(4)
     if not np.isfinite(candidate).all():
         return np.array([0.0, 0.0, 0.0, 1.0])
