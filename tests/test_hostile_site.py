@@ -6,10 +6,12 @@ node would, and answers what it likes; north is an honest process.
 
 import json
 import shutil
+import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,11 +38,11 @@ from common.study import Study
 from common.travel import arrivals, parcels, seal, wire
 from common.travel.parcels import Parcel, Place
 from common.trust import identity
-from server.conduct import journal
+from server.conduct import asking, journal
 from server.conduct.rounds import Outcome
 from server.gate import allowance
 from server.gate.gateway import BODY, FLEET
-from server.running import executor, superlink
+from server.running import executor, superlink, wide
 from simulations.engines import engine, processes
 from simulations.engines.processes import Federation
 from tests import clinics, outcomes, residents
@@ -385,6 +387,37 @@ def test_two_different_answers_are_not_both_counted(
         assert "answered twice" in str(ended)  # noqa: PT017 - or it was counted once
         return
     outcomes.same(outcome, engine.run(STUDY, sites))
+
+
+def untaken(aggregator: Path) -> int:
+    """Return how many answers lie with the SuperLink that nobody asked for."""
+    path = aggregator / "superlink" / "state.db"
+    asked = "SELECT count(*) FROM message_res WHERE delivered_at = ''"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        (found,) = database.execute(asked).fetchone()
+    return int(found)
+
+
+def test_what_a_slow_site_answers_twice_is_taken_though_nobody_waits_for_it(
+    running: Federation, south: South, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or an honest one would have left, after some rounds, all that it may."""
+    monkeypatch.setattr(asking, "LOST_FIRST", 0.1)
+    monkeypatch.setattr(wide, "CLEAR", 0.0)
+    asked, lying = Counter[tuple[str, int]](), list[int]()
+
+    def twist(question: Message, reply: Message) -> list[Message]:
+        if question.metadata.message_type == wire.ROUND:
+            place = wire.read_place(question.content)
+            asked[place.task, place.round] += 1
+            time.sleep(0.0 if asked[place.task, place.round] > 1 else 0.5)
+            lying.append(untaken(running.aggregator))
+        return [reply]
+
+    south.twist = twist
+    run(running)
+    assert asked.total() >= len(asked) + 4  # many were asked twice
+    assert max(lying) < len(lying) / 2
 
 
 def gutted(parcel: Parcel) -> Parcel:
