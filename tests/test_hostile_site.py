@@ -6,10 +6,12 @@ node would, and answers what it likes; north is an honest process.
 
 import json
 import shutil
+import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from flwr.proto.fleet_pb2 import (
     PushMessagesResponse,
 )
 from flwr.proto.node_pb2 import Node
+from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 
 import client.app
 from client.door import egress
@@ -36,11 +39,11 @@ from common.study import Study
 from common.travel import arrivals, parcels, seal, wire
 from common.travel.parcels import Parcel, Place
 from common.trust import identity
-from server.conduct import journal
+from server.conduct import asking, journal
 from server.conduct.rounds import Outcome
 from server.gate import allowance
 from server.gate.gateway import BODY, FLEET
-from server.running import executor, superlink
+from server.running import executor, superlink, wide
 from simulations.engines import engine, processes
 from simulations.engines.processes import Federation
 from tests import clinics, outcomes, residents
@@ -387,6 +390,37 @@ def test_two_different_answers_are_not_both_counted(
     outcomes.same(outcome, engine.run(STUDY, sites))
 
 
+def untaken(aggregator: Path) -> int:
+    """Return how many answers lie with the SuperLink that nobody asked for."""
+    path = aggregator / "superlink" / "state.db"
+    asked = "SELECT count(*) FROM message_res WHERE delivered_at = ''"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        (found,) = database.execute(asked).fetchone()
+    return int(found)
+
+
+def test_what_a_slow_site_answers_twice_is_taken_though_nobody_waits_for_it(
+    running: Federation, south: South, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or an honest one would have left, after some rounds, all that it may."""
+    monkeypatch.setattr(asking, "LOST_FIRST", 0.1)
+    monkeypatch.setattr(wide, "CLEAR", 0.0)
+    asked, lying = Counter[tuple[str, int]](), list[int]()
+
+    def twist(question: Message, reply: Message) -> list[Message]:
+        if question.metadata.message_type == wire.ROUND:
+            place = wire.read_place(question.content)
+            asked[place.task, place.round] += 1
+            time.sleep(0.0 if asked[place.task, place.round] > 1 else 0.5)
+            lying.append(untaken(running.aggregator))
+        return [reply]
+
+    south.twist = twist
+    run(running)
+    assert asked.total() >= len(asked) + 4  # many were asked twice
+    assert max(lying) < len(lying) / 2
+
+
 def gutted(parcel: Parcel) -> Parcel:
     """Return a parcel that says nothing at all."""
     parcel.head.ClearField("content")
@@ -592,25 +626,71 @@ def heap(question: Message, south: South, mib: int) -> Parcel:
 
 def leave(south: South, parcel: Parcel) -> int:
     """Send the parts of an answer one by one; return the status of the last."""
-    assert south.line
-    said = announce(south, parcel)
-    place = Place(south.line.node, parcel.head.metadata.run_id)
     try:
-        parcels.post(
-            [parcel],
-            said.objects_to_push,
-            south.line.client.PushObject,
-            (place, said.session_id),
-        )
+        send(south, parcel, announce(south, parcel))
     except httpx.HTTPStatusError as refused:
         return refused.response.status_code
     return 200
+
+
+def send(south: South, parcel: Parcel, told: PushMessagesResponse) -> None:
+    """Send the parts of an answer that was announced, as the SuperLink *told*."""
+    assert south.line
+    place = Place(south.line.node, parcel.head.metadata.run_id)
+    session = place, told.session_id
+    push = south.line.client.PushObject
+    parcels.post([parcel], told.objects_to_push, push, session)
 
 
 def database(running: Federation) -> int:
     """Return the bytes that the SuperLink's database has on the disk."""
     files = (running.aggregator / "superlink").glob("state.db*")
     return sum(each.stat().st_size for each in files)
+
+
+def test_what_nobody_waits_for_is_thrown_away_while_it_is_still_being_sent(
+    running: Federation,
+    south: South,
+    sites: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its parts are not taken then, and its site goes on."""
+    monkeypatch.setattr(asking, "LOST_FIRST", 0.1)
+    monkeypatch.setattr(wide, "CLEAR", 0.0)
+    rounds, ends = list[tuple[str, int]](), list[bool]()
+
+    def twist(question: Message, reply: Message) -> list[Message]:
+        if question.metadata.message_type != wire.ROUND or ends:
+            return [reply]
+        place = wire.read_place(question.content)
+        rounds.append((place.task, place.round))
+        if rounds.count(rounds[-1]) == 1:
+            time.sleep(0.5)  # so that it is asked twice
+            return [reply]
+        parcel = heap(question, south, 3)
+        told = announce(south, parcel)
+        ends.append(thrown_away(running.aggregator, parcel))
+        try:
+            send(south, parcel, told)
+        except ObjectPushError:
+            ends.append(True)
+        return []
+
+    south.twist = twist
+    outcomes.same(run(running), engine.run(STUDY, sites))
+    assert ends == [True, True]
+
+
+def thrown_away(aggregator: Path, parcel: Parcel) -> bool:
+    """Say whether the SuperLink soon knows nothing of *parcel* any more."""
+    path, until = aggregator / "superlink" / "state.db", time.monotonic() + 30
+    asked = "SELECT count(*) FROM objects WHERE object_id = ?"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        while time.monotonic() < until:
+            if database.execute(asked, [parcel.tree.object_id]).fetchone() == (0,):
+                return True
+            time.sleep(0.05)
+    return False
 
 
 def test_what_a_site_leaves_behind_has_an_end(

@@ -192,6 +192,7 @@ def _hear(asking: Asking, line: Line) -> bool:
         else:
             asking.arrived[who[1]], asking.heard = reply.content, line.clock()
             line.heard(who[1], reply.content)
+            _let_go(asking, line, who[1])
     asking.looked |= window
     begun = lines.coming(line, asking.letters)
     asking.coming = frozenset(asking.letters[number][1] for number in begun)
@@ -234,6 +235,11 @@ def _off(asking: Asking, line: Line, name: str) -> None:
     asking.due.pop(name, None)
     if (again := asking.failed[name] - TRIES) > 0:
         asking.due[name] = line.clock() + _growing(again)
+    _let_go(asking, line, name)
+
+
+def _let_go(asking: Asking, line: Line, name: str) -> None:
+    """Wait for no answer of a site to what it was asked until now."""
     old = [each for each, to in asking.letters.items() if to[1] == name]
     lines.let_go(line, old)
     for number in old:

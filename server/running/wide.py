@@ -1,7 +1,8 @@
 """A Grid whose nodes are hospitals, reached through the SuperLink.
 
 An answer that comes in parts is fetched beside what else is done:
-server/conduct/coming.py.
+server/conduct/coming.py. One that nobody waits for is taken, and thrown away: it would
+lie with the SuperLink to the end of the run, and its site may leave only so much there.
 """
 
 import time
@@ -31,6 +32,8 @@ FEW = 8
 are less than one answer of the SuperLink may be."""
 PAUSE = 0.2
 """Seconds that a look for answers takes at most, when one is on its way."""
+CLEAR, LOOKS = 5.0, 8
+"""Seconds after which answers are looked for that nobody waits for, and how often."""
 
 
 class Wide(Grid):
@@ -40,7 +43,7 @@ class Wide(Grid):
         """Work for *run* over an open connection."""
         self._runtime, self._run = runtime, run
         self._place = Place(Node(node_id=SUPERLINK_NODE_ID), run.run_id)
-        self.coming = Coming()
+        self.coming, self._cleared = Coming(), time.monotonic()
 
     def get_nodes(self) -> Iterable[NodeInfo]:
         """Return what Flower knows of each site that is present."""
@@ -84,6 +87,7 @@ class Wide(Grid):
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Return the answers to *message_ids* that have come, and are whole."""
+        self._clear()
         wanted = set(message_ids)
         arrived, new = list[Message](), [*wanted - self.coming.of(wanted)]
         for at in range(0, len(new), FEW):
@@ -92,10 +96,7 @@ class Wide(Grid):
 
     def _look(self, names: list[str]) -> Iterator[Message]:
         """Yield the answers to *names* that came whole; begin to fetch the others."""
-        request = PullAppMessagesRequest(message_ids=names)
-        answer = self._runtime.PullMessages(request)
-        told = zip(answer.messages_list, answer.message_object_trees, strict=True)
-        for head, tree in told:
+        for head, tree in self._told(names):
             about, fetch = head.metadata, partial(self._fetch, head, tree)
             if tree.children:
                 number = about.reply_to_message_id
@@ -103,9 +104,34 @@ class Wide(Grid):
             else:
                 yield fetch(lambda: False)
 
+    def _told(self, names: list[str]) -> Iterator[tuple[wire.Message, wire.ObjectTree]]:
+        """Return heads and trees of the answers to *names* that have begun to come."""
+        request = PullAppMessagesRequest(message_ids=names)
+        answer = self._runtime.PullMessages(request)
+        return zip(answer.messages_list, answer.message_object_trees, strict=True)
+
+    def _clear(self) -> None:
+        """Take the answers that nobody waits for, once in a while; read none."""
+        now, idle = time.monotonic(), self.coming.idle
+        if now < self._cleared + CLEAR:
+            return
+        self._cleared = now
+        for _ in range(min(LOOKS, -(-len(idle) // FEW))):
+            names = [idle.popleft() for _ in range(min(FEW, len(idle)))]
+            found = [*self._told(names)]
+            for _, tree in found:
+                self._took(tree)
+            here = {head.metadata.reply_to_message_id for head, _ in found}
+            idle.extend(name for name in names if name not in here)
+
     def _fetch(self, head: wire.Message, tree: wire.ObjectTree, late: Late) -> Message:
         pull = self._runtime.PullObject
         message = arrivals.answer(head, tree, pull, self._place.node, late)
+        self._took(tree)
+        return message
+
+    def _took(self, tree: wire.ObjectTree) -> None:
+        """Let the SuperLink forget an answer, and its parts."""
         self._runtime.ConfirmMessageReceived(
             ConfirmMessageReceivedRequest(
                 node=self._place.node,
@@ -113,7 +139,6 @@ class Wide(Grid):
                 message_object_id=tree.object_id,
             )
         )
-        return message
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None

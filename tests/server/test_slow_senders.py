@@ -29,7 +29,7 @@ from tests import clinics
 from tests.simulations.test_engine import hospitals
 
 NAMES = ("east", "north", "south", "west")
-SOUTH = 3
+SOUTH, WEST = 3, 4
 RUN = itertools.count(900)
 Send = Callable[[Message, Message, Late], Message]
 """What south does with its answer to a question, from when it is announced."""
@@ -90,9 +90,12 @@ class Dripping(InProcess):
         return whole + self.coming.here(wanted, 0.0 if whole else 0.05)
 
 
+def is_round(question: Message) -> bool:
+    return question.metadata.message_type == wire.ROUND
+
+
 def to_south(question: Message) -> bool:
-    about = question.metadata
-    return about.dst_node_id == SOUTH and about.message_type == wire.ROUND
+    return question.metadata.dst_node_id == SOUTH and is_round(question)
 
 
 def study_of(dropouts: int, deadline: int) -> Study:
@@ -164,6 +167,39 @@ def test_who_sends_slowly_is_waited_for_as_long_as_there_is_time(
     agrees(found, study, paths)
 
 
+class Twice(Dripping):
+    """South hands over nothing before it was asked twice; west hears no round."""
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        told = list(messages)
+        here = [m for m in told if m.metadata.dst_node_id != WEST or not is_round(m)]
+        names = iter([*super().push_messages(here)])
+        return [next(names) if each in here else "lost" for each in told]
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        wanted = set(message_ids)
+        early = self.asked.keys() if len(self.asked) < 2 else set()
+        return super().pull_messages(wanted - early)
+
+
+def test_an_answer_that_nobody_waits_for_holds_up_no_round(tmp_path: Path) -> None:
+    """South answers twice, the second time without end, and west is down."""
+    study = study_of(dropouts=0, deadline=2)
+    sent, until = list[Message](), time.monotonic() + 60
+
+    def send(question: Message, reply: Message, late: Late) -> Message:
+        sent.append(reply)
+        return reply if len(sent) == 1 else never(question, reply, late)
+
+    grid = Twice(hospitals(tmp_path, study, list(NAMES)), send)
+    keys = str(grid.keys["key"]), str(grid.keys["pinned"])
+    stopped = lambda: time.monotonic() > until  # noqa: E731 - it would go on for ever
+    with pytest.raises(QuorumError, match="round 1 of describe is inc") as ended:
+        run(study, grid, Terms(voices.simulated(*keys), stopped=stopped))
+    assert ended.value.missing == ("west",)
+    assert len(sent) == 2
+
+
 def test_a_study_is_stopped_though_somebody_is_sending(tmp_path: Path) -> None:
     study, stop = study_of(dropouts=0, deadline=600), Event()
     grid = Dripping(hospitals(tmp_path, study, list(NAMES)), never)
@@ -200,6 +236,31 @@ def test_answers_of_one_node_come_one_by_one_and_of_others_beside_it() -> None:
     while len(arrived) < 2:
         arrived += coming.here("ab", 60)
     assert {each.error.reason for each in arrived} == {"a", "b"}
+    coming.close()
+
+
+def test_who_is_late_does_not_hide_behind_another_answer_of_its_own() -> None:
+    """South still sends an answer to the opening, and its round stands behind it."""
+    coming, question = Coming(), asked("round")
+    opening = partial(never, asked("opening"), question)
+    coming.begin(SOUTH, "opening", opening)
+    coming.begin(SOUTH, "round", lambda _: question)
+    coming.hurry(["other"])
+    assert not coming.here(["round"], 0.05)
+    coming.hurry(["round"])
+    try:
+        assert coming.here(["round"], 60) == [question]
+    finally:
+        coming.close()
+
+
+def test_what_nobody_waits_for_and_was_not_begun_is_remembered() -> None:
+    """For it may come, and is to be taken."""
+    coming = Coming()
+    coming.begin(1, "a", lambda _: asked("a"))
+    coming.let_go("ab")
+    assert [*coming.idle] == ["b"]
+    assert not coming.answers
     coming.close()
 
 
