@@ -69,7 +69,7 @@ class Terminal:
         """Show what the log says meanwhile: one moving line, or a line an event."""
         live = self.color and not (self.quiet or self.verbose or self.json)
         LOG.setLevel(logging.WARNING if self.quiet else logging.INFO)
-        LOG.propagate = False
+        LOG.propagate, before = False, LOG.propagate
         with _moving(title) if live else _lines() as stream:
             handler = logging.StreamHandler(stream)
             LOG.addHandler(handler)
@@ -77,6 +77,7 @@ class Terminal:
                 yield
             finally:
                 LOG.removeHandler(handler)
+                LOG.propagate = before
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:

@@ -64,7 +64,7 @@ def located(end: ConsiliumError, path: Path, then: str) -> None:
 
     An *end* that is about no key, or says where already, stays as it is.
     """
-    (key,) = getattr(end, "__notes__", None) or ("",)
+    key = next(iter(getattr(end, "__notes__", ())), "")
     if key and not end.hints["where"]:
         line = line_of(path.read_text(encoding="utf-8"), parts(key))
         end.hints |= {"where": f"{path} line {line}", "then": then}

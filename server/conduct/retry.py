@@ -78,7 +78,7 @@ def _another(given: Submitted, error: StudyError) -> dict[str, str]:
 
 def _where(given: Submitted, error: ConsiliumError) -> dict[str, str]:
     """Return which key of the study an error is about, if it is about one."""
-    (key,) = getattr(error, "__notes__", None) or ("",)
+    key = next(iter(getattr(error, "__notes__", ())), "")
     return {"where": f"{key} of {given.name}"} if key else {}
 
 
