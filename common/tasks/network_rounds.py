@@ -7,7 +7,14 @@ from common.networks import MOST, Training
 from common.release import Array, Summands
 from common.study import Study
 from common.task import Rows, State
-from common.tasks import crowd, early_stopping, local_steps, network_kind, voting
+from common.tasks import (
+    apart,
+    crowd,
+    early_stopping,
+    local_steps,
+    network_kind,
+    voting,
+)
 from common.tasks.network_kind import Network
 
 
@@ -23,8 +30,11 @@ def local(network: Network, study: Study, state: State, rows: Rows) -> Summands:
         network.score(study, state.arrays[name], held)
         for name in ("parameters", "best")
     )
-    votes = voting.vote(held, candidate, best)
-    return {**_trained(network, study, state, learning), "votes": votes}
+    found = {"votes": voting.vote(held, candidate, best)}
+    if training.combine == "voted":
+        ways = [network.score(study, each, held) for each in state.arrays["ways"]]
+        found["without"] = apart.votes(held, candidate, ways)
+    return {**_trained(network, study, state, learning), **found}
 
 
 def _watched(network: Network, study: Study, state: State, rows: Rows) -> Summands:

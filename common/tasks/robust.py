@@ -6,6 +6,7 @@ own numbers, so there are no masks; and every site counts alike, whatever its si
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from common.networks import Training
 from common.release import Array, Summands
 from common.slips import of_key
 from common.task import Combine
+from common.tasks import apart
 
 FEWEST = 3
 """Of two sites nobody can say which one is wrong."""
@@ -25,6 +27,8 @@ def combining(training: Training) -> Combine | None:
     """Return how the answers of a round are combined; None where they are added."""
     if training.combine == "mean":
         return None
+    if training.combine == "voted":
+        return partial(apart.together, training)
     middle = _median if training.combine == "median" else _trimmed
     return lambda answers: _combined(middle(_means(answers)), answers)
 
