@@ -82,16 +82,16 @@ def combined(model: ModelChoice | None, *, masked: bool) -> None:
 
 
 def present(model: ModelChoice | None, rounds: Rounds, sites: int) -> None:
-    """Raise ValueError, noting the key, where votes on each site may lack one."""
+    """Raise ValueError, noting the key, where votes on each site may lack one.
+
+    Without masks nobody drops out of a round either.
+    """
     training = getattr(model, "training", None)
     if training is None or training.combine != "voted":
         return
     if rounds.quorum < sites:
         told = "voted is about each site of the study, and fewer may open it"
         raise noted("rounds.quorum", told, f"quorum = {sites}")
-    if rounds.dropouts:
-        told = "voted needs every site in each round, and one may drop out"
-        raise noted("rounds.dropouts", told, "dropouts = 0")
 
 
 def batched(model: ModelChoice | None, fewest: int) -> None:

@@ -19,9 +19,9 @@ from common.release import Array, Field, Release, Summands
 from common.task import Rows, Shapes, State
 from common.tasks import stepping, voting
 
-ERROR = 1.5
+ERROR = 1.0
 """How many standard errors an order is better by, that it is one vote."""
-ROW = 3
+ROW = 5
 """Rounds in a row in which most sites find it so."""
 WAYS = {"first": "firsts", "second": "seconds"}
 """What each way remembers of its steps, and where all of them are kept."""
