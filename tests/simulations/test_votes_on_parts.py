@@ -1,11 +1,10 @@
-"""One of four turns its part around in every round: the others leave it out, by name."""
+"""One of four turns its part around in each round: the others leave it out, by name."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from pydantic import ValidationError
 
