@@ -262,6 +262,7 @@ def _keeps(study: Study) -> None:
     else:
         kept.exact(study.model)
     kept.combined(study.model, masked=study.masked)
+    kept.present(study.model, study.rounds, len(study.study.sites))
     kept.batched(study.model, study.disclosure.min_people)
 
 

@@ -5,6 +5,7 @@ from common.schema import Document
 from common.sections.analyses import Analysis
 from common.sections.asked import line, out, refused
 from common.sections.models import ModelChoice
+from common.sections.terms import Rounds
 from common.written.slips import noted
 
 EXACT = 'privacy = "none"   at the top, and no [privacy]'
@@ -70,7 +71,7 @@ def combined(model: ModelChoice | None, *, masked: bool) -> None:
     training = getattr(model, "training", None)
     if training is None or training.combine == "mean":
         return
-    if training.sample < 1:
+    if training.sample < 1 and training.combine != "voted":
         told = f"{training.combine} needs people of every site in each step, and a"
         told += " sample may have none: leave out sample"
         raise noted("model.training.sample", told, "sample = 1")
@@ -78,6 +79,19 @@ def combined(model: ModelChoice | None, *, masked: bool) -> None:
         told = f"{training.combine} needs each site's own part, and masks hide it"
         fix = "in [rounds]:   secure_aggregation = false"
         raise noted("model.training.combine", told, fix)
+
+
+def present(model: ModelChoice | None, rounds: Rounds, sites: int) -> None:
+    """Raise ValueError, noting the key, where votes on each site may lack one.
+
+    Without masks nobody drops out of a round either.
+    """
+    training = getattr(model, "training", None)
+    if training is None or training.combine != "voted":
+        return
+    if rounds.quorum < sites:
+        told = "voted is about each site of the study, and fewer may open it"
+        raise noted("rounds.quorum", told, f"quorum = {sites}")
 
 
 def batched(model: ModelChoice | None, fewest: int) -> None:

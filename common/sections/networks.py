@@ -24,7 +24,8 @@ class Training(Document):
     FedAdam, and a ``proximal`` term FedProx. No site counts as more than ``most``.
 
     The sites' parts are added (``mean``), or their middle is taken: the mean of all but
-    the farthest (``trimmed``), or the ``median``. With ``votes`` sites hold out some
+    the farthest (``trimmed``), or the ``median``; or a site is left out that most find
+    leads astray (``voted``, with ``votes``). With ``votes`` sites hold out some
     people, and a step that makes the predictions of these worse is taken back. With
     ``patience`` they hold out as many, are asked for the loss of these ``every`` so
     many rounds, and stop when it has not been less so many times in a row.
@@ -50,7 +51,7 @@ class Training(Document):
     batch: int = Field(default=64, ge=1, le=4096)
     proximal: float = Field(default=0.0, ge=0.0, le=1e3)
     most: int = Field(default=10_000, ge=1, le=10**9)
-    combine: Literal["mean", "trimmed", "median"] = "mean"
+    combine: Literal["mean", "trimmed", "median", "voted"] = "mean"
     votes: bool = False
     patience: int = Field(default=0, ge=0, le=1000)
     every: int = Field(default=5, ge=1, le=1000)
@@ -67,6 +68,13 @@ class Training(Document):
             raise noted("combine", msg, 'combine = "mean", or patience = 0')
         if self.every != type(self).model_fields["every"].default and not self.patience:
             raise noted("every", "every is read only with a patience", "patience = 1")
+        return self
+
+    @model_validator(mode="after")
+    def _who_votes(self) -> Self:
+        if self.combine == "voted" and not self.votes:
+            msg = "voted leaves out whom the sites' votes are against"
+            raise noted("votes", msg, "votes = true")
         return self
 
     @model_validator(mode="after")

@@ -128,7 +128,7 @@ def test_a_middle_looks_past_one_site(
 def test_a_middle_of_what_masks_hide_is_refused(clinics: Hospitals) -> None:
     rounds = {**MASKLESS, "secure_aggregation": True}
     model = {"kind": "tabular_network", "training": {"combine": "median", "steps": 3}}
-    with pytest.raises(ValidationError, match="masks hide it") as refused:
+    with pytest.raises(ValidationError, match="and masks hide it") as refused:
         asked(clinics, model=model, rounds=rounds)
     told = refused.value.errors()[0]["ctx"]["error"].__notes__
     fix = "in [rounds]:   secure_aggregation = false"

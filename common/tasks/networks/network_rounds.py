@@ -8,7 +8,13 @@ from common.sections.networks import MOST, Training
 from common.study import Study
 from common.task import Rows, State
 from common.tasks import crowd
-from common.tasks.networks import early_stopping, local_steps, network_kind, voting
+from common.tasks.networks import (
+    apart,
+    early_stopping,
+    local_steps,
+    network_kind,
+    voting,
+)
 from common.tasks.networks.network_kind import Network
 
 
@@ -24,8 +30,11 @@ def local(network: Network, study: Study, state: State, rows: Rows) -> Summands:
         network.score(study, state.arrays[name], held)
         for name in ("parameters", "best")
     )
-    votes = voting.vote(held, candidate, best)
-    return {**_trained(network, study, state, learning), "votes": votes}
+    found = {"votes": voting.vote(held, candidate, best)}
+    if training.combine == "voted":
+        ways = [network.score(study, each, held) for each in state.arrays["ways"]]
+        found["without"] = apart.votes(held, candidate, ways)
+    return {**_trained(network, study, state, learning), **found}
 
 
 def _watched(network: Network, study: Study, state: State, rows: Rows) -> Summands:

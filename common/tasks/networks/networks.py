@@ -29,6 +29,7 @@ from common.study import Study
 from common.task import Findings, Found, Model, Rows, Shapes, State, Task
 from common.tasks.describe import level_counts
 from common.tasks.networks import (
+    apart,
     class_weights,
     early_stopping,
     network_rounds,
@@ -38,6 +39,8 @@ from common.tasks.networks import (
 )
 from common.tasks.networks.network_kind import Network, cut, personal, size
 
+TOLD = ("losses", "left", *stepping.TOLD)
+"""What is told of the way, once it has come to its end."""
 RAREST = 0.05
 """The first intercept takes the outcome to be no rarer than this."""
 
@@ -90,13 +93,16 @@ def _carries(network: Network, study: Study) -> Shapes:
 
 def shows(network: Network, study: Study) -> Shapes:
     """Return what every site is shown in a round."""
-    votes = network.training(study).votes
-    best = voting.shows(size(network, study)) if votes else {}
-    return {**_carries(network, study), "step": (1,), **best}
+    training, sites = network.training(study), len(study.study.sites)
+    best = voting.shows(size(network, study)) if training.votes else {}
+    voted = training.combine == "voted"
+    ways = apart.shows(sites, size(network, study)) if voted else {}
+    return {**_carries(network, study), "step": (1,), **best, **ways}
 
 
 def _release(network: Network, study: Study) -> Release:
     training, own = network.training(study), personal(network, study)
+    sites = len(study.study.sites)
     width = (size(network, study) if own is None else int(np.count_nonzero(~own)),)
     gradients = training.by == "gradients"
     words = "sum of the gradients of the loss" if gradients else "change by local steps"
@@ -109,6 +115,7 @@ def _release(network: Network, study: Study) -> Release:
         "loss": Field("sum of the losses", (1,), "sum"),
         "records": Field("records in these sums", (1,), "count"),
         **(voting.release() if training.votes else {}),
+        **(apart.release(sites) if training.combine == "voted" else {}),
         **(early_stopping.release() if training.patience else {}),
     }
 
@@ -149,12 +156,20 @@ def first(network: Network, study: Study, found: Found, share: float) -> State:
     kept["losses"] = np.zeros(training.steps)
     if training.patience:
         kept |= early_stopping.begun(parameters)
-    best = voting.begun(parameters) if training.votes else State({})
-    return State({**arrays, **best.arrays}, {**kept, **best.kept})
+    if training.votes:
+        best = voting.begun(parameters)
+        arrays, kept = {**arrays, **best.arrays}, {**kept, **best.kept}
+    if training.combine == "voted":
+        ways = apart.begun(len(study.study.sites), parameters)
+        arrays, kept = {**arrays, **ways.arrays}, {**kept, **ways.kept}
+    return State(arrays, kept)
 
 
 def _finish(network: Network, study: Study, state: State, total: Summands) -> State:
-    training, records = network.training(study), float(total["records"][0])
+    training = network.training(study)
+    if training.combine == "voted":
+        total = apart.heard(state, total)
+    records = float(total["records"][0])
     over = max(records, 1.0) * (1.0 if training.by == "gradients" else -1.0)
     step, kept = int(state.arrays["step"][0]), dict(state.kept)
     pace = voting.paced(training, state) if training.votes else training
@@ -167,6 +182,8 @@ def _finish(network: Network, study: Study, state: State, total: Summands) -> St
         moved = stepping.step(pace, state, None)
     if training.votes:
         moved = voting.judged(training, state, total["votes"], moved)
+    if training.combine == "voted":
+        moved = apart.judged(pace, state, total, moved)
     if training.patience:
         moved = early_stopping.judged(training, state, total, moved)
     arrays = _unmoved(network, study, state, moved.arrays)
@@ -204,9 +221,11 @@ def after(state: State) -> State:
     """
     if not state.done:
         return state
-    told = {name: state.kept[name] for name in ("losses", *stepping.TOLD)}
-    kept = {n: each for n, each in state.kept.items() if n not in stepping.KEPT}
-    return State({**state.arrays, **told}, kept, state.done)
+    told = {n: state.kept[n] for n in TOLD if n in state.kept}
+    shown = {n: each for n, each in state.arrays.items() if n != "ways"}
+    let_go = (*stepping.KEPT, *apart.WAYS.values())
+    kept = {n: each for n, each in state.kept.items() if n not in let_go}
+    return State({**shown, **told}, kept, state.done)
 
 
 def read(network: Network, study: Study, state: State) -> Findings:
@@ -218,4 +237,13 @@ def read(network: Network, study: Study, state: State) -> Findings:
         "steps": steps,
         "losses": [float(each) for each in losses] if losses.any() else None,
         **{name: int(state.arrays[name][0]) for name in stepping.TOLD},
+        **_astray(study, state),
     }
+
+
+def _astray(study: Study, state: State) -> Findings:
+    """Return the names of the sites that were left out, where sites vote on that."""
+    if "left" not in state.arrays:
+        return {}
+    pairs = zip(sorted(study.study.sites), state.arrays["left"], strict=True)
+    return {"left_out": [name for name, out in pairs if out]}

@@ -6,6 +6,7 @@ own numbers, so there are no masks; and every site counts alike, whatever its si
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from common.errors import IntegrityError
 from common.release import Array, Summands
 from common.sections.networks import Training
 from common.task import Combine
+from common.tasks.networks import apart
 from common.written.slips import of_key
 
 FEWEST = 3
@@ -25,6 +27,8 @@ def combining(training: Training) -> Combine | None:
     """Return how the answers of a round are combined; None where they are added."""
     if training.combine == "mean":
         return None
+    if training.combine == "voted":
+        return partial(apart.together, training)
     middle = _median if training.combine == "median" else _trimmed
     return lambda answers: _combined(middle(_means(answers)), answers)
 

@@ -21,6 +21,8 @@ ROUNDING = 1e-6
 FEW = 0.1
 HUGE = 1e6
 """No weight of a network that has learned something is as large."""
+NOTHING = np.zeros(0)
+MIDDLES = ("trimmed", "median")
 TOLD = ("taken_back", "rolled_back")
 """Counts of rounds that went back: by what a sum cannot be; by the sites' votes."""
 KEPT = ("first", "second", "tail")
@@ -60,6 +62,15 @@ def step(
         reached = kept["tail"]
     arrays = {**state.arrays, "parameters": reached, "step": np.array([float(number)])}
     return State(arrays, {} if done else {name: kept[name] for name in KEPT}, done)
+
+
+def onward(training: Training, state: State, slope: Array, over: float) -> State:
+    """Return *state* moved along *slope* / *over*, and what is remembered of the way.
+
+    Its step is not counted: it is a way beside the common one.
+    """
+    reached, moments = _moved(training, state, slope, over)
+    return State({**state.arrays, "parameters": reached}, {**state.kept, **moments})
 
 
 def _moved(
@@ -108,13 +119,19 @@ def possible(training: Training, most: float, total: Summands) -> bool:
     are: who multiplies its part, or counts itself often, is seen so. Which site it was
     is not, for only the sum is known.
     """
-    if training.combine != "mean":
+    if training.combine in MIDDLES:
         return True  # each site's part was seen, and a far one is left out
-    records, reach = float(total["records"][0]), training.clip
+    records = float(total["records"][0])
+    long = large_arrays.norm(total["sum"])
+    return records <= most and long <= longest(training, records)
+
+
+def longest(training: Training, records: float) -> float:
+    """Return how long a sum over so many *records* is at most."""
+    reach = training.clip
     if training.by == "weights":
         reach *= training.local_steps * training.local_rate
-    longest = reach * records * (1.0 + ROUNDING)
-    return records <= most and large_arrays.norm(total["sum"]) <= longest
+    return reach * records * (1.0 + ROUNDING)
 
 
 def hold(training: Training, state: State) -> None:
@@ -129,8 +146,9 @@ def hold(training: Training, state: State) -> None:
             likely="an aggregator of another version, or one that cheats",
             fix="ask the aggregator's operator; nothing was computed",
         )
-    for name in ("parameters", "best"):
-        if name in state.arrays and large_arrays.farthest(state.arrays[name]) > HUGE:
+    for name in ("parameters", "best", "ways"):
+        array = state.arrays.get(name, NOTHING).reshape(-1)
+        if large_arrays.farthest(array) > HUGE:
             end = IntegrityError(
                 f"the state has {name} beyond {HUGE:g}: such a network says nothing",
                 likely="the rate in [model.training] is far too high, or an aggregator "

@@ -88,17 +88,31 @@ def vote(out: Rows, candidate: Array, best: Array) -> Array:
     surer is better. Where fewer than EACH people have the outcome, or lack it, is no
     vote: many records of one are one.
     """
-    having = out.y == 1
-    if min(len(np.unique(out.key[has])) for has in (having, ~having)) < EACH:
+    if not able(out):
         return np.zeros(4)
     if not np.isfinite(candidate).all():
         return np.array([0.0, 0.0, 0.0, 1.0])
-    now, before = (_above(each, out.y) for each in (candidate, best))
-    area, lost = _mean(now), _mean(before) - _mean(now)
+    area, lost, error = compared(out, candidate, best)
     surer = loss(candidate, out.y) < loss(best, out.y)
-    bearable = lost <= max(SLACK, CHANCE * _error(now, before))
+    bearable = lost <= max(SLACK, CHANCE * error)
     better = lost < 0 or (lost == 0 and surer)
     return np.array([better, bearable, area > EVEN, True], dtype=np.float64)
+
+
+def able(out: Rows) -> bool:
+    """Tell whether those held *out* have an order to vote on."""
+    having = out.y == 1
+    return min(len(np.unique(out.key[has])) for has in (having, ~having)) >= EACH
+
+
+def compared(out: Rows, candidate: Array, best: Array) -> tuple[float, float, float]:
+    """Return the area of a *candidate*, by how much it is less, and the error of that.
+
+    Of those held *out* who are able to vote, and of probabilities that are some.
+    """
+    now, before = (_above(each, out.y) for each in (candidate, best))
+    area = _mean(now)
+    return area, _mean(before) - area, _error(now, before)
 
 
 def paced(training: Training, state: State) -> Training:
