@@ -11,6 +11,7 @@ from client.office import review
 from common import plan
 from common.errors import MachineError
 from common.study import Study
+from common.tasks import networks
 from tests import clinics
 
 LAYERS = {
@@ -19,9 +20,15 @@ LAYERS = {
 }
 
 
+def _take_away(name: str, patch: pytest.MonkeyPatch) -> None:
+    """Let the module *name* be none, though another test has loaded it."""
+    patch.delattr(networks, name.rpartition(".")[2], raising=False)
+    patch.setitem(sys.modules, name, None)
+
+
 def lacking(kind: str, patch: pytest.MonkeyPatch) -> Study:
     """Return a study of a network on a machine where its library is not installed."""
-    patch.setitem(sys.modules, LAYERS[kind], None)
+    _take_away(LAYERS[kind], patch)
     model = {"kind": kind, "training": {"steps": 3}}
     return clinics.study(model=model, **clinics.NEEDS.get(kind, {}))
 
@@ -40,7 +47,7 @@ def test_a_study_without_a_network_needs_no_library(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in LAYERS.values():
-        monkeypatch.setitem(sys.modules, name, None)
+        _take_away(name, monkeypatch)
     plan.load(clinics.study())
 
 
