@@ -129,6 +129,7 @@ KEPT: list[dict[str, Any]] = [
     {"model": {"kind": "logistic", "ridge": 1.0, "one_shot": True}},
     learning(combine="median", sample=0.5) | CLEAR,
     learning(combine="median") | THREE | {"rounds": {"quorum": 3}},
+    learning(combine="voted", votes=True) | THREE | CLEAR,
     learning(by="weights", batch=4) | {"disclosure": {"min_people": 10}},
 ]
 NOT_DECLARED: list[dict[str, Any]] = [
