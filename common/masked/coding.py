@@ -112,12 +112,11 @@ def _sent(study: Study, task: Task, answer: int) -> None:
 
 
 def _exact(name: str, field: Field, sites: int) -> Part:
+    limit, wide = _limit(field), field.size < LARGE
     if field.kind != "sum":
-        limit = COUNT if field.kind == "count" else 1.0
         return Part(name, field.size, limit, bits=0)
     if field.each is None:
         return Part(name, field.size, WIDE, WIDE_BITS, wide=True)
-    limit, wide = field.each * RECORDS, field.size < LARGE
     bits = fixed_point.bits(limit, sites, wide=wide)
     return Part(name, field.size, limit, bits, wide)
 

@@ -49,6 +49,11 @@ def of_key(key: str, end: End) -> End:
     return end
 
 
+def key_of(end: BaseException) -> str:
+    """Return the key that an error is about, as :func:`of_key` noted it, or nothing."""
+    return next(iter(getattr(end, "__notes__", ())), "")
+
+
 @contextmanager
 def locating(path: Path, then: str) -> Iterator[None]:
     """Say of every error in between where in the study at *path* its key stands."""
@@ -64,7 +69,7 @@ def located(end: ConsiliumError, path: Path, then: str) -> None:
 
     An *end* that is about no key, or says where already, stays as it is.
     """
-    key = next(iter(getattr(end, "__notes__", ())), "")
+    key = key_of(end)
     if key and not end.hints["where"]:
         line = line_of(path.read_text(encoding="utf-8"), parts(key))
         end.hints |= {"where": f"{path} line {line}", "then": then}

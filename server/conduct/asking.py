@@ -173,7 +173,7 @@ def _ask(asking: Asking, line: Line) -> None:
 
 def _growing(times: int) -> float:
     """Return a pause that doubles, up to a minute."""
-    return float(min(LOST_FIRST * 2.0 ** min(times, roster.DOUBLED), LOST_LAST))
+    return roster.doubled(times, LOST_FIRST, LOST_LAST)
 
 
 def _hear(asking: Asking, line: Line) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from common.errors import ConsiliumError, QuorumError, StudyError, UsageError
 from common.trust import private_files
+from common.written.slips import key_of
 from server.conduct import studies
 from server.conduct.studies import WITHOUT, Submitted
 
@@ -78,7 +79,7 @@ def _another(given: Submitted, error: StudyError) -> dict[str, str]:
 
 def _where(given: Submitted, error: ConsiliumError) -> dict[str, str]:
     """Return which key of the study an error is about, if it is about one."""
-    key = next(iter(getattr(error, "__notes__", ())), "")
+    key = key_of(error)
     return {"where": f"{key} of {given.name}"} if key else {}
 
 

@@ -181,7 +181,12 @@ class Waiting:
 def _growing(open_: Door, node: int, first: float, last: float) -> float:
     """Return a pause for *node* that doubles with every try."""
     open_.tries[node] += 1
-    return float(min(first * 2.0 ** min(open_.tries[node] - 1, DOUBLED), last))
+    return doubled(open_.tries[node] - 1, first, last)
+
+
+def doubled(times: int, first: float, last: float) -> float:
+    """Return a pause of *first* seconds that doubled so many *times*, up to *last*."""
+    return float(min(first * 2.0 ** min(times, DOUBLED), last))
 
 
 def _welcome(

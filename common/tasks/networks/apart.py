@@ -47,12 +47,13 @@ def begun(sites: int, parameters: Array) -> State:
 
 def votes(out: Rows, candidate: Array, ways: Sequence[Array]) -> Array:
     """Return where the chances of *ways* order those held *out* better, by site."""
+    if not (np.isfinite(candidate).all() and voting.able(out)):
+        return np.zeros(len(ways))
     return np.array([_better(out, each, candidate) for each in ways], dtype=np.float64)
 
 
 def _better(out: Rows, way: Array, candidate: Array) -> bool:
-    said = np.isfinite(way).all() and np.isfinite(candidate).all()
-    if not (said and voting.able(out)):
+    if not np.isfinite(way).all():
         return False
     _, lost, error = voting.compared(out, way, candidate)
     return -lost > ERROR * error

@@ -12,7 +12,7 @@ Its optimizer would not do: what it divides by, and how often it draws a person,
 from a site's own data there, which tells how many people the site has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -64,8 +64,7 @@ class Clipped:
     def score(self, x: Array) -> Array:
         """Return each record's probability."""
         found = np.empty(len(x))
-        for first in range(0, len(x), self._block):
-            part = slice(first, first + self._block)
+        for part in self._parts(len(x)):
             block = torch.from_numpy(np.ascontiguousarray(x[part]))
             logit = self._flow(block, block[:, :0]).logit
             found[part] = torch.sigmoid(logit[:, 0]).numpy()
@@ -82,11 +81,13 @@ class Clipped:
         """
         total = large_arrays.zeros(self._count)
         losses, units = np.zeros(1), x[:, :0] if scales is None else scales
-        for first in range(0, len(outcome), self._block):
-            part = slice(first, first + self._block)
+        for part in self._parts(len(outcome)):
             block = (np.ascontiguousarray(e[part]) for e in (x, units, outcome, bounds))
             losses += self._add(total, *map(torch.from_numpy, block))
         return total, losses
+
+    def _parts(self, records: int) -> Iterator[slice]:
+        return (slice(at, at + self._block) for at in range(0, records, self._block))
 
     def _flow(self, x: Tensor, scales: Tensor) -> Flow:
         """Send the records *x* [records, columns] through the layers.
